@@ -32,8 +32,8 @@ from bakeoff.evaluation.ranking.protocol import EvalSet
 from bakeoff.experiments.params import with_values
 from bakeoff.experiments.training.checkpoints import fingerprint
 from bakeoff.experiments.training.runner import Experiment, run_epochs
-from bakeoff.experiments.tuning.space import current_values, space_of
-from bakeoff.experiments.tuning.trials import TuningStudy, make_objective
+from bakeoff.experiments.tuning.trials import TuningStudy, current_values, space_of
+from bakeoff.experiments.tuning.tune import make_objective
 from bakeoff.models.base.specs import spec
 
 MODELS = {"mf": "MF", "ease": "EASE", "softmax": "Softmax DNN"}

@@ -45,7 +45,7 @@ def split(monkeypatch: pytest.MonkeyPatch, tmp_path):
     made, users = two_halves(), np.arange(20)
     test = Histories.from_rows(users, (users // 2 + 4) % 5 + 5 * (users % 2), np.full(20, 10 * DAY), 20)
     monkeypatch.setattr(ladder, "load_prepared", lambda _: made)
-    monkeypatch.setattr("bakeoff.experiments.tuning.trials.load_prepared", lambda _: made)
+    monkeypatch.setattr("bakeoff.experiments.tuning.tune.load_prepared", lambda _: made)
     monkeypatch.setattr(ladder, "MODELS", {"mf": "MF", "ease": "EASE"})
     params = Params(mf={"dim": 2, "max_epochs": 2})
     return SimpleNamespace(workspace=None, params=params, truth={"test": test}, prepared=made)

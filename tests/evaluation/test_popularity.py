@@ -9,7 +9,7 @@ from bakeoff.core.histories import PAD, Histories
 from bakeoff.data.features.encoding import EncodedFeatures
 from bakeoff.data.features.value_sets import ValueSets
 from bakeoff.evaluation.metrics import formulas
-from bakeoff.evaluation.metrics.table import ListTotals, popularity_per_user
+from bakeoff.evaluation.metrics.table import AllLists, popularity_per_user
 from bakeoff.evaluation.ranking import TopLists
 
 COUNTS = np.array([8, 4, 2, 1, 0])
@@ -31,11 +31,11 @@ def per_user(name, lists=LISTS, counts=COUNTS, num_users=8):
 
 def lift(lists, histories):
     """Popularity lift of users who come one by one."""
-    found = ListTotals(np.zeros(5, np.int64))
+    found = AllLists(5, [1])
     for both in zip(lists, histories, strict=True):
         listed, own = np.array(both, np.float64)[:, None]
-        found.add(np.zeros(5, np.int64), listed, own)
-    return found.popularity_lift()
+        found.add(lists_of([[PAD]]), {"arp@1": listed, "history_arp": own})
+    return found.figures()["popularity_lift@1"]
 
 
 def test_average_popularity_is_the_mean_count_of_the_list():

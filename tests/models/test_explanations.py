@@ -11,7 +11,7 @@ from bakeoff.models.ease.graph import EASEEncoder
 from bakeoff.models.mf.graph import MFEncoder
 from bakeoff.models.mf.mf import MFRetriever
 from bakeoff.models.mf.spec import MFParams
-from bakeoff.models.neural.explanation import integrated_gradients
+from bakeoff.models.neural.encoder import integrated_gradients
 from bakeoff.ops.reasons import reasons
 
 

@@ -15,7 +15,7 @@ from bakeoff.models.base.start import Start, StartError, from_neighbours
 from bakeoff.models.mf.mf import build as build_mf
 from bakeoff.models.mf.mllib import MLlibALS
 from bakeoff.models.mf.spec import MFParams
-from bakeoff.models.neural.start import INPUTS, ITEM_IDS
+from bakeoff.models.neural.trainer import INPUTS, ITEM_IDS
 
 MODELS = {
     "mf": ("mf", MFParams(dim=4, unobserved_weight=0.1, regularization=0.01)),

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from bakeoff.evaluation.stats.significance import Verdict
-from bakeoff.report.accuracy import Statistics, baseline_standings, lead_of_contenders, per_user_of
+from bakeoff.report.accuracy import Statistics, baseline_standings, compare_contenders, per_user_of
 
 STATISTICS = Statistics(confidence=0.95, resamples=500, seed=1)
 NOISE = np.random.default_rng(3).normal(0, 0.01, 200)
@@ -46,12 +46,12 @@ def test_the_difference_is_that_of_the_means():
 
 def test_in_each_part_the_better_contender_meets_the_best_baseline_there():
     swapped = {**VALUES, "mf": VALUES["softmax"], "softmax": VALUES["mf"], "popularity": VALUES["ease"] + 0.1}
-    first, second = lead_of_contenders([VALUES, swapped], "ndcg@10", STATISTICS)
+    _, (first, second) = compare_contenders([VALUES, swapped], "ndcg@10", STATISTICS)
     assert (first.model, first.baseline) == ("softmax", "ease")
     assert (second.model, second.baseline) == ("mf", "popularity")
 
 
 def test_a_part_in_which_nobody_has_a_value_is_no_evidence():
     empty = {name: np.full(5, np.nan) for name in VALUES}
-    [row] = lead_of_contenders([empty], "ndcg@10", STATISTICS)
+    _, [row] = compare_contenders([empty], "ndcg@10", STATISTICS)
     assert row.verdict(0.95) is Verdict.NO_EVIDENCE

@@ -6,8 +6,8 @@ from synthetic import NOISE
 from bakeoff.evaluation.stats.significance import Verdict
 from bakeoff.params import Params
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.exposure import exposure_profile
 from bakeoff.report.summary import Summary, summarize
+from bakeoff.report.topics.popularity import exposure_profile
 
 
 def test_the_planted_winner_is_found(summary: Summary):

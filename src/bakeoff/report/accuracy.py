@@ -218,24 +218,19 @@ def baseline_standings(users: PerUser, metric: str, statistics: Statistics) -> l
     ]
 
 
-def lead_of_contenders(parts: Sequence[OfModels], metric: str, statistics: Statistics) -> list[BaselineComparison]:
-    """Per part, the better contender compared with the best baseline there; p adjusted over all parts."""
-    pairs = [(best([n for n in CONTENDERS if n in part], part), best(baselines(part), part), part) for part in parts]
-    first, second = [part[contender] for contender, _, part in pairs], [part[baseline] for _, baseline, part in pairs]
-    found = statistics.differences(first, second, [metric] * len(parts))
-    return [
-        BaselineComparison(one, other, _mean(part[one]), _mean(part[other]), d.mean, d.low, d.high, d.p_holm)
-        for (one, other, part), d in zip(pairs, found, strict=True)
-    ]
-
-
 def compare_contenders(
     parts: Sequence[OfModels], metric: str, statistics: Statistics
 ) -> tuple[list[Difference], list[BaselineComparison]]:
-    """Per part, softmax − MF, and `lead_of_contenders`; p adjusted over all parts."""
+    """Per part, softmax − MF, and the better contender compared with the best baseline; p adjusted over all parts."""
     softmax, mf = ([part[name] for part in parts] for name in (SOFTMAX, MF))
-    differences = statistics.differences(softmax, mf, [metric] * len(parts))
-    return differences, lead_of_contenders(parts, metric, statistics)
+    pairs = [(best([n for n in CONTENDERS if n in part], part), best(baselines(part), part), part) for part in parts]
+    first, second = [part[contender] for contender, _, part in pairs], [part[baseline] for _, baseline, part in pairs]
+    metrics = [metric] * len(parts)
+    leads = [
+        BaselineComparison(one, other, _mean(part[one]), _mean(part[other]), d.mean, d.low, d.high, d.p_holm)
+        for (one, other, part), d in zip(pairs, statistics.differences(first, second, metrics), strict=True)
+    ]
+    return statistics.differences(softmax, mf, metrics), leads
 
 
 def _mean(values: FloatArray) -> float:

@@ -12,11 +12,11 @@ from bakeoff.evaluation.metrics.table import ACCURACY_LABELS
 from bakeoff.report import formats
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.models import look, model_label
-from bakeoff.report.new_users import step_label
 from bakeoff.report.params import flat
 from bakeoff.report.render.figure import Column, Row, Table, estimate_cell, record_table, table_of
 from bakeoff.report.render.pages import render_text
 from bakeoff.report.render.tables import OF_A_CARD
+from bakeoff.report.slices import step_label
 from bakeoff.report.summary import Summary
 from bakeoff.report.training import TrainingFigure
 

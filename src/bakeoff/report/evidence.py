@@ -6,7 +6,7 @@ And what was measured for the claims in addition to the evaluation of the shippe
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -26,11 +26,21 @@ class NotMeasured:
     reason: str
 
 
+@dataclass(frozen=True)
 class HasVariants:
-    """Models trained with different settings, and their metrics per user."""
+    """Models trained with different settings, and their metrics per user.
 
+    Attributes:
+        notes: what the file of the stage says: what was done, for people, and figures of the whole.
+        variants: one entry each, with name, model, label, base and figures.
+        users: a row per variant and user: `key`, user_id and metrics.
+    """
+
+    notes: Mapping[str, Any]
     variants: Sequence[Variant]
     users: pd.DataFrame
+    key: ClassVar = "variant"
+    """Column of `users` that holds the name of a variant."""
 
     def of(self, model: str) -> list[Variant]:
         """The variants of one model."""
@@ -46,7 +56,7 @@ class HasVariants:
 
     def values(self, name: str, metric: str) -> pd.Series:
         """The metric of one variant, by user id."""
-        return self.users[self.users.variant == name].set_index("user_id")[metric]
+        return self.users[self.users[self.key] == name].set_index("user_id")[metric]
 
 
 @dataclass(frozen=True)
@@ -54,21 +64,15 @@ class VariantGroup(HasVariants):
     """Contenders trained again with some settings changed.
 
     Attributes:
-        sentence: what was done, for people.
-        variants: one entry each, with name, model, label, base, settings, metrics, new_users, folding.
+        variants: entries have settings, metrics, new_users and folding.
         users: variant, user_id, num_test and accuracy metrics of warm test users; where folding is measured, `folding`
             and `spurious@10` of a sample of them, NaN of the others.
         new_users: variant, first_interactions, user_id, fallback, num_test and metrics; without rows in most groups.
-        notes: what else the group says of itself, such as the number of new items.
         cost: variant → training_seconds, seconds_per_epoch (the fastest), seconds_per_step, and, with the ends of their
             intervals, epoch_cpu_seconds and queries_per_cpu_second (medians); as measured.
     """
 
-    sentence: str
-    variants: Sequence[Variant]
-    users: pd.DataFrame
     new_users: pd.DataFrame
-    notes: Mapping[str, Any]
     cost: Mapping[str, Mapping[str, float | None]]
 
     def new_values(self, name: str, first: str, metric: str) -> pd.Series:
@@ -84,37 +88,27 @@ class PlantedGroups(HasVariants):
 
     Attributes:
         notes: planted.json: groups, sizes, noise, the sentences on what was done and how scores are calibrated.
-        variants: one entry each, with name, model, label, base, unobserved_weight, folding, off_group@10, recall@10.
+        variants: entries have unobserved_weight, folding, off_group@10 and recall@10.
         items: variant, item_id, group, x, y: item embeddings in two dimensions.
         users: variant, user_id, recall@10, folding, off_group@10 and, of the softmax DNN as a scorer of what MF
             retrieved, off_group_filtered@10, NaN of others.
         candidates: that MF retrieved for each user: few enough that all of them can be of the user's own group.
     """
 
-    notes: Mapping[str, Any]
-    variants: Sequence[Variant]
     items: pd.DataFrame
-    users: pd.DataFrame
     candidates: int
 
 
 @dataclass(frozen=True)
-class Rerank:
+class Rerank(HasVariants):
     """Candidates of MF, ranked again by the softmax DNN.
 
     Attributes:
-        sentence: what was done, for people.
-        systems: one entry each, with system, candidates, metrics, candidate_recall, spurious@10.
+        variants: systems, one entry each, with system, candidates, metrics, candidate_recall, spurious@10.
         users: system, user_id, num_test and accuracy metrics.
     """
 
-    sentence: str
-    systems: Sequence[Variant]
-    users: pd.DataFrame
-
-    def values(self, system: str, metric: str) -> pd.Series:
-        """The metric of one system, by user id."""
-        return self.users[self.users.system == system].set_index("user_id")[metric]
+    key: ClassVar = "system"
 
 
 @dataclass(frozen=True)
@@ -165,8 +159,9 @@ def notes_on(measured: Any) -> list[str]:
     """What was done, or why it was skipped; then a sentence per model that was left out, with the reason."""
     if isinstance(measured, NotMeasured):
         return [measured.reason]
-    group = measured.notes.get("left_out", {}) if isinstance(measured, VariantGroup) else {}
-    return [measured.sentence, *not_asked(group)] if isinstance(measured, VariantGroup | Rerank) else []
+    if not isinstance(measured, VariantGroup | Rerank):
+        return []
+    return [measured.notes["sentence"], *not_asked(measured.notes.get("left_out", {}))]
 
 
 def resolved(variant: Variant, name: str, params: ReportParams) -> Any:

@@ -175,16 +175,16 @@ def _example(
     for name in CONTENDERS:
         model = evidence.models[name]
         figures = _rows(model.users if first is None else model.new_users, user_id, first).iloc[0]
-        items = tuple(Recommended(_title(titles, item), item in found) for item in tops[name])
+        items = tuple(Recommended(item_title(titles, item), item in found) for item in tops[name])
         shown.append(ShownList(name, float(figures[metric]), items, bool(figures.get("fallback", False))))
     return Example(
         user_id=user_id,
         name=f"user {user_id}" if show_ids else pseudonym(user_id),
         reason=reason,
         about=_about(evidence.users, user_id),
-        history=tuple(_title(titles, item) for item in history[::-1].head(RECENT)),
+        history=tuple(item_title(titles, item) for item in history[::-1].head(RECENT)),
         num_history=len(history),
-        later=tuple(Later(_title(titles, later[at]), at + 1, tuple(found[later[at]])) for at in sorted(places)),
+        later=tuple(Later(item_title(titles, later[at]), at + 1, tuple(found[later[at]])) for at in sorted(places)),
         num_later=len(later),
         lists=tuple(shown),
         others={name: len(found.keys() & top) for name, top in tops.items() if name not in CONTENDERS},
@@ -197,7 +197,7 @@ def _rows(table: pd.DataFrame, user_id: str, first: str | None = None) -> pd.Dat
     return rows if first is None else rows[rows.first_interactions == first]
 
 
-def _title(titles: dict[str, str], item_id: str) -> str:
+def item_title(titles: Mapping[str, object], item_id: str) -> str:
     """The item's title; its id where the title is missing."""
     title = titles.get(item_id)
     return title if isinstance(title, str) and title else f"item {item_id}"

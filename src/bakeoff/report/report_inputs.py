@@ -86,17 +86,13 @@ def with_measured(evidence: Evidence, workspace: Workspace) -> Evidence:
         for name, model in evidence.models.items()
         for folder in [workspace.items(name)]
     }
-
-    def reranked(notes: Mapping[str, Any], folder: Path) -> Rerank:
-        return Rerank(str(notes["sentence"]), notes["systems"], read_table(folder / "users.parquet"))
-
     measured = replace(
         evidence.measured,
         variants={name: _variants(workspace, name) for name in GROUPS},
         planted=_unless_skipped(workspace.planted / "planted.json", _planted),
         growth=_cost(workspace.cost("growth"), "Growth"),
         serving=_cost(workspace.cost("serving"), "Serving"),
-        rerank=_unless_skipped(workspace.rerank / "rerank.json", reranked),
+        rerank=_unless_skipped(workspace.rerank / "rerank.json", _reranked),
     )
     return replace(evidence, models=models, measured=measured)
 
@@ -150,14 +146,18 @@ def _variants(workspace: Workspace, name: str) -> VariantGroup | NotMeasured:
 
     def read(notes: Mapping[str, Any], folder: Path) -> VariantGroup:
         users, new_users = (read_table(folder / f"{table}.parquet") for table in ("users", "new_users"))
-        return VariantGroup(str(notes["sentence"]), notes["variants"], users, new_users, notes, cost)
+        return VariantGroup(notes, notes["variants"], users, new_users, cost)
 
     return _unless_skipped(workspace.variants(name) / "variants.json", read)
 
 
 def _planted(notes: Mapping[str, Any], folder: Path) -> PlantedGroups:
     items, users = (read_table(folder / f"{name}.parquet") for name in ("items", "users"))
-    return PlantedGroups(notes, notes["variants"], items, users, int(notes["candidates"]))
+    return PlantedGroups(notes, notes["variants"], users, items, int(notes["candidates"]))
+
+
+def _reranked(notes: Mapping[str, Any], folder: Path) -> Rerank:
+    return Rerank(notes, notes["systems"], read_table(folder / "users.parquet"))
 
 
 def _unless_skipped(path: Path, read: Callable[[Mapping[str, Any], Path], T]) -> T | NotMeasured:

@@ -13,8 +13,7 @@ from bakeoff.evaluation.stats.significance import Verdict, holm, verdict
 from bakeoff.report import formats
 from bakeoff.report.accuracy import BaselineComparison, Difference
 from bakeoff.report.models import MF, SOFTMAX, model_noun
-from bakeoff.report.new_users import known_interactions, step_label
-from bakeoff.report.slices import LATER, Slice
+from bakeoff.report.slices import LATER, Slice, known_interactions, step_label
 from bakeoff.report.topics.base.claims import MARGINS
 from bakeoff.report.verdict import Result
 
@@ -176,10 +175,6 @@ class Segment:
         """Mean of the segment − mean of all others."""
         return self.mean - self.others
 
-    def is_worse(self, confidence: float) -> bool:
-        """Whether it is shown that these users are served worse than others."""
-        return verdict(self.low, self.high, self.p, confidence) is Verdict.WORSE
-
 
 def segments(
     users: pd.DataFrame, features: pd.DataFrame, kinds: Mapping[str, str], metric: str, confidence: float
@@ -216,7 +211,7 @@ def segments(
 
 def weakest(found: Sequence[Segment], confidence: float) -> Segment | None:
     """The segment with the lowest mean of those that are shown to be served worse; None if none is."""
-    return next((segment for segment in found if segment.is_worse(confidence)), None)
+    return next((s for s in found if verdict(s.low, s.high, s.p, confidence) is Verdict.WORSE), None)
 
 
 def _labels(known: pd.DataFrame, kinds: Mapping[str, str]) -> Iterator[tuple[str, pd.Series]]:

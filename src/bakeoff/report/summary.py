@@ -13,14 +13,23 @@ from bakeoff.report.accuracy import BaselineComparison, Difference, Estimate, St
 from bakeoff.report.checks import SCORES, Check, State, failed_reasons, judge_checks
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.examples import Example, choose_examples
-from bakeoff.report.exposure import exposure_profile, exposures
 from bakeoff.report.models import MF, SOFTMAX, look
-from bakeoff.report.new_users import NewUserFigure, new_user_comparisons, new_user_figures
 from bakeoff.report.params import Provenance, ReportParams, provenance
 from bakeoff.report.situations import Segment, Situation, recommendation, segments, situations
-from bakeoff.report.slices import LATER, SESSIONS, Slice, events_by_gap, events_by_repeat, slices_of
+from bakeoff.report.slices import (
+    LATER,
+    SESSIONS,
+    NewUserFigure,
+    Slice,
+    events_by_gap,
+    events_by_repeat,
+    new_user_comparisons,
+    new_user_figures,
+    slices_of,
+)
 from bakeoff.report.topics.base.claims import Claim, ClaimOutcome
 from bakeoff.report.topics.base.topic import Findings, Page, find, judge_claims
+from bakeoff.report.topics.popularity import exposure_profile, exposures
 from bakeoff.report.training import SettingSearch, TrainingFigure
 from bakeoff.report.verdict import Result, verdict_headline
 

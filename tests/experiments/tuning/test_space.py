@@ -6,7 +6,7 @@ import pytest
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.parameters import Frozen, Search, search_space
 from bakeoff.experiments.params import with_values as section_with
-from bakeoff.experiments.tuning.space import as_trial, current_values, draw, space_of
+from bakeoff.experiments.tuning.trials import as_trial, current_values, draw, space_of
 from bakeoff.params import Params
 
 TUNED = [name for name in Params.model_fields if isinstance(getattr(Params(), name), Frozen)]

@@ -11,7 +11,7 @@ from small import FAST, histories, no_features, numbered, queries, random_rows
 
 from bakeoff.core.parameters import search_space
 from bakeoff.data.features.encoding import FeatureEncoding
-from bakeoff.experiments.tuning.space import space_of
+from bakeoff.experiments.tuning.trials import space_of
 from bakeoff.models.base.specs import spec
 from bakeoff.models.base.storage import StoredModel
 from bakeoff.models.base.tensorflow import tf

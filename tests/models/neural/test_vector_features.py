@@ -14,10 +14,9 @@ from bakeoff.models.base.loading import load_serving
 from bakeoff.models.base.serving_module import Catalogue, ServingModule
 from bakeoff.models.base.tensorflow import tf
 from bakeoff.models.neural.encoder import encoder_of, load
-from bakeoff.models.neural.item_tower import ItemTower
+from bakeoff.models.neural.item_tower import ItemTower, input_labels
 from bakeoff.models.neural.new_items import embed_items, named
 from bakeoff.models.neural.spec import TwoTowerParams
-from bakeoff.models.neural.start import input_labels
 from bakeoff.models.neural.trainer import SoftmaxTrainer
 
 NUM_GROUPS, PER_GROUP, NUM_SEEN, SIZE = 4, 20, 14, 16

@@ -135,13 +135,6 @@ class ListTotals:
     lists: ExactSum = field(default_factory=ExactSum)
     histories: ExactSum = field(default_factory=ExactSum)
 
-    def add(self, slots: IntArray, lists: FloatArray, histories: FloatArray) -> None:
-        """Count more users: slots that their lists fill, [num_items], and `arp@k` and `history_arp` of each, [n]."""
-        self.slots += slots
-        both = ~(np.isnan(lists) | np.isnan(histories))
-        self.lists.add(lists[both])
-        self.histories.add(histories[both])
-
     def popularity_lift(self) -> float:
         """ARP(lists) / ARP(histories) − 1: 0 means that lists are as popular as what people already like.
 
@@ -228,8 +221,11 @@ class AllLists:
     def add(self, lists: TopLists, per_user: PerUser) -> None:
         """Count the lists of more users, whose `arp@k` and `history_arp` are in `per_user`."""
         for k, totals in self._totals.items():
-            slots = formulas.slots(lists, len(totals.slots), k)
-            totals.add(slots, per_user[f"arp@{k}"], per_user[HISTORY_POPULARITY])
+            totals.slots += formulas.slots(lists, len(totals.slots), k)
+            both = np.stack([per_user[f"arp@{k}"], per_user[HISTORY_POPULARITY]])
+            of_lists, of_histories = both[:, ~np.isnan(both).any(axis=0)]
+            totals.lists.add(of_lists)
+            totals.histories.add(of_histories)
 
     def figures(self) -> dict[str, float]:
         """All figures; NaN where one is not defined."""

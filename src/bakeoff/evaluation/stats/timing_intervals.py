@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import bdtrik, stdtrit
+from scipy.special import stdtrit
+from scipy.stats import quantile_test
 
 MEDIAN_TO_MEAN = np.sqrt(np.pi / 2)
 """Standard error of a median divided by that of a mean, for normal values."""
@@ -34,13 +35,8 @@ def percentile(values: Sequence[float], share: float, confidence: float = 0.95) 
     Returns:
         The percentile; without an end of its interval that would lie beyond all values.
     """
-    ascending, count = np.sort(np.asarray(values, np.float64)), len(values)
-    first, last = (int(np.ceil(bdtrik(level, count, share))) for level in ((1 - confidence) / 2, (1 + confidence) / 2))
-    return Repeated(
-        float(np.quantile(ascending, share)),
-        float(ascending[first - 1]) if first > 0 else float("nan"),
-        float(ascending[last]) if last < count else float("nan"),
-    )
+    ends = quantile_test(values, p=share).confidence_interval(confidence)
+    return Repeated(float(np.quantile(values, share)), float(ends.low), float(ends.high))
 
 
 def middle(values: Sequence[float], confidence: float = 0.95) -> Repeated:

@@ -17,7 +17,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 import bakeoff
-from bakeoff.core.files import full_disk
+from bakeoff.core.errors import BakeoffError
+from bakeoff.core.files import written
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.prepared.tables import Prepared
 from bakeoff.experiments.training.runner import Row
@@ -106,18 +107,12 @@ class Checkpoints:
         state = trainer.state()
         if time.monotonic() - self._written < self._seconds_between:
             return
-        meta = json.dumps(asdict(progress) | {"fingerprint": self.fingerprint})
-        partial = self._folder / "checkpoint.part.npz"
+        meta = np.frombuffer(json.dumps(asdict(progress) | {"fingerprint": self.fingerprint}).encode(), np.uint8)
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            np.savez(partial, allow_pickle=False, **state, **more, **{_META: np.frombuffer(meta.encode(), np.uint8)})
-            partial.replace(self._path)
-        except OSError as error:
-            partial.unlink(missing_ok=True)
-            message = full_disk(error, self._path)
-            if message is None:
-                raise
-            print(f"{self._model}: without a checkpoint, a training that is killed starts over. {message}", flush=True)
+            with written(self._path) as part, part.open("wb") as file:
+                np.savez(file, allow_pickle=False, **state, **more, **{_META: meta})
+        except BakeoffError as full:
+            print(f"{self._model}: without a checkpoint, a training that is killed starts over. {full}", flush=True)
         self._written = time.monotonic()
 
     def remove(self) -> None:

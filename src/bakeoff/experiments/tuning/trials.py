@@ -1,10 +1,16 @@
-"""Trials of `bakeoff tune`: models trained and judged on validation, in an Optuna study that a later run continues."""
+"""Trials of `bakeoff tune`: values from the search space of a model, trained and judged on validation.
 
+The trials are in an Optuna study that a later run continues.
+"""
+
+import json
 import math
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +20,75 @@ from optuna.storages.journal import JournalFileBackend, JournalStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.core.parameters import Frozen
-from bakeoff.core.workspace import Workspace
-from bakeoff.data.prepared.tables import load_prepared
-from bakeoff.experiments.params import with_values
-from bakeoff.experiments.training.runner import Experiment, best_row, train_keeping_best, warm_users
-from bakeoff.experiments.training.validation import SELECTION_METRIC, shipped_validation
-from bakeoff.experiments.tuning.space import Space, Values, as_trial, draw
-from bakeoff.models.base.specs import spec
+from bakeoff.core.parameters import Frozen, Search, search_space
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+Space = Mapping[str, Search]
+"""By name within the section of a model; nested names have a dot."""
+
+Values = dict[str, Any]
+"""A JSON value for each name of a space."""
+
+SIGNIFICANT_DIGITS = 3
+"""Digits of a drawn number: it ends up in params.yaml, where people read it."""
+
+
+def space_of(model: str, section: Frozen) -> dict[str, Search]:
+    """The search space of a model, widened where a current value lies outside; settings without effect are left out.
+
+    Args:
+        model: its name, for messages.
+        section: its section of params.yaml.
+
+    Raises:
+        BakeoffError: the model declares no search, or a parameter that is searched as a number is null.
+    """
+    content = section.model_dump(mode="json")
+    found = search_space(type(section)).items()
+    space = {name: each for name, each in found if each.only_if is None or content[each.only_if[0]] == each.only_if[1]}
+    if not space:
+        raise BakeoffError(f"{model} has no parameter that declares a search: there is nothing to tune.")
+    current = current_values(section, space)
+    return {name: _widened(f"{model}.{name}", search, current[name]) for name, search in space.items()}
+
+
+def current_values(section: Frozen, names: Iterable[str]) -> Values:
+    """The values that a section has now, as JSON values by dotted name."""
+    content = section.model_dump(mode="json")
+    return {name: reduce(getitem, name.split("."), content) for name in names}
+
+
+def draw(trial: optuna.trial.BaseTrial, space: Space) -> Values:
+    """Values of a trial; floats are rounded to SIGNIFICANT_DIGITS."""
+    return {name: _drawn(trial, name, search) for name, search in space.items()}
+
+
+def as_trial(space: Space, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The same values as parameters of an Optuna trial, for `Study.enqueue_trial`."""
+    return {name: json.dumps(values[name]) if search.choices else values[name] for name, search in space.items()}
+
+
+def _drawn(trial: optuna.trial.BaseTrial, name: str, search: Search) -> Any:
+    if search.choices:
+        # Optuna compares choices by ==; as JSON texts, null, lists and numbers stay distinct.
+        return json.loads(trial.suggest_categorical(name, [json.dumps(choice) for choice in search.choices]))
+    low, high = search.low, search.high
+    if isinstance(low, int) and isinstance(high, int):
+        return trial.suggest_int(name, low, high, log=search.log)
+    value = trial.suggest_float(name, float(low or 0), float(high or 0), log=search.log)
+    return float(f"{value:.{SIGNIFICANT_DIGITS}g}")
+
+
+def _widened(name: str, search: Search, current: Any) -> Search:
+    if search.choices:
+        choices = json.loads(json.dumps(search.choices))  # tuples become lists, as JSON has them
+        return replace(search, choices=tuple(choices if current in choices else [*choices, current]))
+    if current is None:
+        raise BakeoffError(f"{name} is null and tuning tries numbers: set it to one in params.yaml.")
+    low, high = min(search.low or 0, current), max(search.high or 0, current)
+    return replace(search, low=low, high=high, log=search.log and low > 0)
+
 
 Report = Callable[[int, float], None]
 """Called with each epoch and its score; raises `optuna.TrialPruned` to end the trial early."""
@@ -192,45 +257,3 @@ def record(study: TuningStudy, best: FrozenTrial, timeout: float) -> dict[str, A
             for trial in study.tried
         ],
     }
-
-
-def make_objective(workspace: Workspace, model: str, section: Frozen, seed: int) -> Objective:
-    """A function that tries values of a model's section; it reads the split once, and never its test part.
-
-    Args:
-        workspace: holds the split.
-        model: whose settings are tried.
-        section: values of the settings that are not tried.
-        seed: of every trial.
-
-    Raises:
-        BakeoffError: there is no split, it has no train or no validation event, or the model can't be trained on it.
-    """
-    prepared = load_prepared(workspace)
-    warm_users(prepared)  # raises where there are none
-    validate = shipped_validation(prepared, seed)
-    if validate is None:
-        raise BakeoffError("The validation part has no event to choose on: raise split.valid_share.")
-    shipped = Experiment(spec(model), section, prepared, seed)
-    if (reason := shipped.why_not) is not None:
-        raise BakeoffError(f"{model} can't be tuned on this data: {reason}")
-
-    metric = f"valid_{SELECTION_METRIC}"
-
-    def objective(values: Mapping[str, Any], report: Report) -> tuple[float, int | None]:
-        """Score and number of the best epoch; every epoch is reported, and a model without epochs has one score."""
-        tried = replace(shipped, settings=with_values(section, values, f"Trial of {model}", model))
-        try:
-            trained = train_keeping_best(
-                tried, validate, after_epoch=lambda curve: report(int(curve[-1]["epoch"]), curve[-1][metric])
-            )
-            if trained.epoch is None:
-                return validate(trained.retriever)[SELECTION_METRIC], None
-        except Exception as error:
-            # TensorFlow's, which not every model imports: too large for the memory, singular. Other values may do.
-            if any(each.__module__.startswith("tensorflow.") for each in type(error).__mro__):
-                raise BakeoffError(str(error).splitlines()[0]) from None
-            raise
-        return best_row(trained.curve)[metric], trained.epoch
-
-    return objective

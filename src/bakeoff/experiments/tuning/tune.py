@@ -8,7 +8,7 @@ import fcntl
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import reduce
 from io import StringIO
 from operator import getitem
@@ -29,10 +29,22 @@ from bakeoff.core.yaml_reader import read_yaml
 from bakeoff.data.fetch.versioning import read_data_hash
 from bakeoff.data.params import SplitParams
 from bakeoff.data.prepared.tables import load_prepared
+from bakeoff.experiments.params import with_values
 from bakeoff.experiments.training.checkpoints import fingerprint
-from bakeoff.experiments.training.validation import SELECTION_METRIC
-from bakeoff.experiments.tuning.space import Space, current_values, space_of
-from bakeoff.experiments.tuning.trials import AfterTrial, TuningStudy, make_objective, outcome, record, trial_seconds
+from bakeoff.experiments.training.runner import Experiment, best_row, train_keeping_best
+from bakeoff.experiments.training.validation import SELECTION_METRIC, shipped_validation
+from bakeoff.experiments.tuning.trials import (
+    AfterTrial,
+    Objective,
+    Report,
+    Space,
+    TuningStudy,
+    current_values,
+    outcome,
+    record,
+    space_of,
+    trial_seconds,
+)
 from bakeoff.models.base import specs
 
 
@@ -97,6 +109,48 @@ def run(
     print(f"{model}: best of {kept['trials']} trials is {_described(best)}, after {kept['wall_seconds']:.0f} s")
     print(f"  {workspace.tuning(model)} is the record; commit it with {model}.json.dvc")
     _propose(workspace.params, model, best.user_attrs["values"], apply=apply)
+
+
+def make_objective(workspace: Workspace, model: str, section: Frozen, seed: int) -> Objective:
+    """A function that tries values of a model's section; it reads the split once, and never its test part.
+
+    Args:
+        workspace: holds the split.
+        model: whose settings are tried.
+        section: values of the settings that are not tried.
+        seed: of every trial.
+
+    Raises:
+        BakeoffError: there is no split, it has no train or no validation event, or the model can't be trained on it.
+    """
+    prepared = load_prepared(workspace)
+    shipped = Experiment(specs.spec(model), section, prepared, seed)
+    _ = shipped.users  # raises where there are none
+    validate = shipped_validation(prepared, seed)
+    if validate is None:
+        raise BakeoffError("The validation part has no event to choose on: raise split.valid_share.")
+    if (reason := shipped.why_not) is not None:
+        raise BakeoffError(f"{model} can't be tuned on this data: {reason}")
+
+    metric = f"valid_{SELECTION_METRIC}"
+
+    def objective(values: Mapping[str, Any], report: Report) -> tuple[float, int | None]:
+        """Score and number of the best epoch; every epoch is reported, and a model without epochs has one score."""
+        tried = replace(shipped, settings=with_values(section, values, f"Trial of {model}", model))
+        try:
+            trained = train_keeping_best(
+                tried, validate, after_epoch=lambda curve: report(int(curve[-1]["epoch"]), curve[-1][metric])
+            )
+            if trained.epoch is None:
+                return validate(trained.retriever)[SELECTION_METRIC], None
+        except Exception as error:
+            # TensorFlow's, which not every model imports: too large for the memory, singular. Other values may do.
+            if any(each.__module__.startswith("tensorflow.") for each in type(error).__mro__):
+                raise BakeoffError(str(error).splitlines()[0]) from None
+            raise
+        return best_row(trained.curve)[metric], trained.epoch
+
+    return objective
 
 
 def _identity(workspace: Workspace, model: str, section: Frozen, space: Space, seed: int) -> str:

@@ -1,17 +1,15 @@
 """A causal transformer over histories: the attention tower's way of pooling them."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bakeoff.core.histories import offsets_of
 from bakeoff.models.base.tensorflow import tf
+from bakeoff.models.neural.pooling import Examples
 from bakeoff.models.neural.selection import MASKED
 from bakeoff.models.neural.spec import SoftmaxParams
-
-if TYPE_CHECKING:
-    from bakeoff.models.neural.batches import Examples
 
 OCTAVES = 32
 """Times between two events count by their order of magnitude: 0 s, 1 s, 2–3 s, … 2³¹ s and more."""
@@ -90,7 +88,7 @@ class CausalAttention(tf.keras.layers.Layer):
         return is_read[..., tf.newaxis] * found / root
 
     def inputs(
-        self, examples: "Examples", items: NDArray[np.int32], timestamps: NDArray[np.int64], num_users: int
+        self, examples: Examples, items: NDArray[np.int32], timestamps: NDArray[np.int64], num_users: int
     ) -> dict[str, NDArray[np.generic]]:
         """What a step reads: the longest query of each user as a sequence, and how much of it each query reads.
 

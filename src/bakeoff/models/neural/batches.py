@@ -1,47 +1,16 @@
 """Training batches: queries cut out of histories, their targets, and negatives shared by the batch."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bakeoff.core.histories import PAD, Histories, Queries, offsets_of
-from bakeoff.models.neural.pooling import HistoryPooling
+from bakeoff.models.neural.pooling import Examples, HistoryPooling
 from bakeoff.models.neural.proposals import Candidates, NegativeSampler, all_targets, log_counts, make_sampler
 from bakeoff.models.neural.query_tower import activity_of_examples
 from bakeoff.models.neural.spec import SoftmaxParams
-
-
-@dataclass(frozen=True)
-class Examples:
-    """R = U · C queries about U users, C each, and their targets. Positions count in the users' `Histories.items`.
-
-    Attributes:
-        offsets: int64 [R + 1]; query r reads entries offsets[r] to offsets[r + 1] (excluded), the last item first.
-        positions: int64 [E], position of each item that is read.
-        lags: int64 [E], how many items of the query come after it.
-        lengths: int64 [R], how many items the user has at the moment of the query; more than are read where
-            histories are long or items were dropped.
-        target_rows: int64 [P], query of each (query, positive) pair.
-        target_positions: int64 [P], position of the positive.
-        target_weights: float32 [P], weight of the pair in the loss.
-    """
-
-    offsets: NDArray[np.int64]
-    positions: NDArray[np.int64]
-    lags: NDArray[np.int64]
-    lengths: NDArray[np.int64]
-    target_rows: NDArray[np.int64]
-    target_positions: NDArray[np.int64]
-    target_weights: NDArray[np.float32]
-
-    @property
-    def counts(self) -> NDArray[np.int64]:
-        """[E], items that are read by the query to which the entry belongs."""
-        read = np.diff(self.offsets)
-        return np.repeat(read, read)
 
 
 def predict_next(histories: Histories, params: SoftmaxParams, rng: np.random.Generator) -> Examples:

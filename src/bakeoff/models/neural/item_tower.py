@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.data.features.encoding import EncodedFeatures
+from bakeoff.data.features.encoding import EncodedFeatures, TableEncoding
 from bakeoff.models.base.tensorflow import tf
 from bakeoff.models.neural.new_items import numbers_of_items, values_of_items
 from bakeoff.models.neural.pooling import pool
@@ -194,3 +194,12 @@ class ItemInputs:
         dense, values = embeddings[: self._num_dense], embeddings[self._num_dense :]
         sums = tf.squeeze(pool(values, entries.row_splits, inputs, weights), axis=1)
         return sums + tf.matmul(tf.gather(self._dense, ids), dense)
+
+
+def input_labels(encoding: TableEncoding) -> list[str]:
+    """What each row of the feature embeddings is of, in the order of `ItemInputs`."""
+    labels = [f"{name}{power}" for power in ("", "²") for name in encoding.dense]
+    labels += [f"{name}[{place}]" for name, size in encoding.vector.items() for place in range(size)]
+    for sets in (encoding.categorical, encoding.tags, encoding.text):
+        labels += [f"{name}={value}" for name, values in sets.items() for value in values]
+    return labels

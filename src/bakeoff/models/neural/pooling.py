@@ -1,7 +1,11 @@
-"""Histories as vectors: the interface, recency pooling; and smoothing, which sums over the users of an item."""
+"""Histories as vectors: what training reads of them, the interface, recency pooling; and smoothing.
+
+Smoothing sums over the users of an item.
+"""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numba
 import numpy as np
@@ -10,11 +14,38 @@ from numpy.typing import NDArray
 from bakeoff.core.histories import Histories
 from bakeoff.models.base.tensorflow import tf
 
-if TYPE_CHECKING:
-    from bakeoff.models.neural.batches import Examples
-
 REACH = 7.0
 """A head with scale τ reads lags up to 7 τ: what lies further would weigh less than a thousandth of the last item."""
+
+
+@dataclass(frozen=True)
+class Examples:
+    """R = U · C queries about U users, C each, and their targets. Positions count in the users' `Histories.items`.
+
+    Attributes:
+        offsets: int64 [R + 1]; query r reads entries offsets[r] to offsets[r + 1] (excluded), the last item first.
+        positions: int64 [E], position of each item that is read.
+        lags: int64 [E], how many items of the query come after it.
+        lengths: int64 [R], how many items the user has at the moment of the query; more than are read where
+            histories are long or items were dropped.
+        target_rows: int64 [P], query of each (query, positive) pair.
+        target_positions: int64 [P], position of the positive.
+        target_weights: float32 [P], weight of the pair in the loss.
+    """
+
+    offsets: NDArray[np.int64]
+    positions: NDArray[np.int64]
+    lags: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+    target_rows: NDArray[np.int64]
+    target_positions: NDArray[np.int64]
+    target_weights: NDArray[np.float32]
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """[E], items that are read by the query to which the entry belongs."""
+        read = np.diff(self.offsets)
+        return np.repeat(read, read)
 
 
 class HistoryPooling(Protocol):
@@ -24,7 +55,7 @@ class HistoryPooling(Protocol):
     max_history: int
 
     def inputs(
-        self, examples: "Examples", items: NDArray[np.int32], timestamps: NDArray[np.int64], num_users: int
+        self, examples: Examples, items: NDArray[np.int32], timestamps: NDArray[np.int64], num_users: int
     ) -> dict[str, NDArray[np.generic]]:
         """The arrays of a batch that `of_batch` reads.
 
@@ -73,7 +104,7 @@ class RecencyPooling:
         return np.asarray(self._weights[lags] / self._totals[counts - 1])
 
     def inputs(
-        self, examples: "Examples", items: NDArray[np.int32], timestamps: NDArray[np.int64], num_users: int
+        self, examples: Examples, items: NDArray[np.int32], timestamps: NDArray[np.int64], num_users: int
     ) -> dict[str, NDArray[np.generic]]:
         """History int32 [E], history_offsets int64 [R + 1] and history_weights float32 [E, H]."""
         weights = self.weights(examples.lags, examples.counts)

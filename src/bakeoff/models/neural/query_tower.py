@@ -2,18 +2,15 @@
 
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bakeoff.models.base.tensorflow import tf
 from bakeoff.models.neural.attention import CausalAttention
-from bakeoff.models.neural.pooling import HistoryPooling, RecencyPooling
+from bakeoff.models.neural.pooling import Examples, HistoryPooling, RecencyPooling
 from bakeoff.models.neural.spec import SoftmaxParams
-
-if TYPE_CHECKING:  # batches use `activity_of_examples`
-    from bakeoff.models.neural.batches import Examples
 
 USER_ID = "user_id"
 """The categorical user feature that identifies the user."""
@@ -156,7 +153,7 @@ class QueryTower(tf.keras.layers.Layer):
         return tf.concat(inputs, axis=-1)
 
 
-def activity_of_examples(timestamps: NDArray[np.int64], examples: "Examples", max_history: int) -> NDArray[np.float32]:
+def activity_of_examples(timestamps: NDArray[np.int64], examples: Examples, max_history: int) -> NDArray[np.float32]:
     """Measures of the R queries of training examples.
 
     Args:

@@ -1,4 +1,4 @@
-"""The softmax DNN in training."""
+"""The softmax DNN in training, from its own initial weights or, after a warm start, from those of an earlier model."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -8,19 +8,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.core.histories import Queries
+from bakeoff.core.histories import Histories, Queries
 from bakeoff.data.features.encoding import EncodedFeatures
 from bakeoff.data.prepared.tables import Prepared
 from bakeoff.models.base.retriever import without_order
-from bakeoff.models.base.start import Start
+from bakeoff.models.base.start import FIT_IN_FULL, Start, StartError, from_neighbours, rows_of
 from bakeoff.models.base.tensorflow import graph, seed_everything, tf
 from bakeoff.models.neural.batches import Batches
 from bakeoff.models.neural.encoder import SoftmaxEncoder, SoftmaxRetriever
+from bakeoff.models.neural.item_tower import input_labels
 from bakeoff.models.neural.model import SoftmaxDNN
 from bakeoff.models.neural.new_items import named
 from bakeoff.models.neural.pooling import HistoryPooling, smooth
+from bakeoff.models.neural.query_tower import USER_ID
 from bakeoff.models.neural.spec import SoftmaxParams
-from bakeoff.models.neural.start import WARM_RATE, started_weights
 
 WARM_UP_SHARE = 0.05
 """Share of all steps in which the learning rate rises to its peak."""
@@ -30,6 +31,15 @@ SAMPLED_BATCHES = 8
 
 ITEMS_PER_BLOCK = 1 << 16
 """Items that the item tower embeds at once."""
+
+WARM_RATE = 0.02
+"""Peak learning rate after a warm start, as a share of that of a full fit. A few epochs at a high rate undo more than
+they can anneal: on the first night of benchmarks/warm_start.py NDCG@10 on validation was 0.2489 at a tenth and 0.2499
+at a fiftieth, with 0.2502 of a full fit; on the second, a chain at the full rate had fallen to 0.2472."""
+
+ITEM_IDS, INPUTS = "item_tower/id_embeddings:0", "item_tower/feature_embeddings:0"
+OWN_VECTORS, FEATURE = "query_tower/user_embeddings:0", "query_tower/feature_{}/embeddings:0"
+"""Names of tables among the weights."""
 
 MakeBatches = Callable[[Queries, HistoryPooling, SoftmaxParams, int, np.random.Generator], Batches]
 """Queries with the histories to train on, pooling, settings, size of the catalogue and source of draws → batches."""
@@ -237,3 +247,48 @@ def _any_length(name: str, array: NDArray[Any]) -> Any:
     """Same rank and type; lengths vary from batch to batch, but for the columns of what a tower reads."""
     columns = array.shape[1:] if name in ("history_weights", "activity", "dense", "categorical") else ()
     return tf.TensorSpec([None, *columns] if columns else [None] * array.ndim, array.dtype)
+
+
+def started_weights(
+    initial: Mapping[str, NDArray[np.float32]], start: Start, prepared: Prepared, histories: Histories
+) -> dict[str, NDArray[np.float32]]:
+    """Weights of a new training, by name.
+
+    Rows of items are found by id, rows of categorical values, tags and words by feature and value, and all else is
+    taken as it is, the scale of the activity measures with it. A new item starts at the mean of its neighbours
+    (`from_neighbours`), a new value where a full fit would have started. An item without an event to learn from has 0.
+
+    Args:
+        initial: as a full fit would start.
+        start: weights to start from.
+        prepared: of the new training.
+        histories: that it learns from.
+
+    Raises:
+        StartError: the user features or a shape are others.
+    """
+    theirs, ours = start.encoding.user, prepared.encoding.user
+    named = [(list(each.dense), list(each.categorical), list(each.vector.items())) for each in (theirs, ours)]
+    if named[0] != named[1]:
+        raise StartError(
+            f"The model to start from has the user features {', '.join(theirs.names) or 'none'}, and the data have "
+            f"{', '.join(ours.names) or 'none'}. {FIT_IN_FULL}"
+        )
+    rows = {ITEM_IDS: start.item_rows(prepared.item_ids)}
+    rows[INPUTS] = rows_of(input_labels(start.encoding.item), input_labels(prepared.encoding.item))
+    for place, name in enumerate(ours.categorical):
+        values = rows_of(theirs.categorical[name], ours.categorical[name])
+        # Row 0 is of the unknown value.
+        table = OWN_VECTORS if name == USER_ID else FEATURE.format(place)
+        rows[table] = np.concatenate([[0], np.where(values >= 0, values + 1, -1)])
+    found = {
+        name: start.take(name, rows[name], weight) if name in rows else start.same(name, weight)
+        for name, weight in initial.items()
+    }
+    if ITEM_IDS in found:
+        is_trained = histories.item_counts(prepared.num_items) > 0
+        is_known = (rows[ITEM_IDS] >= 0) & is_trained
+        is_known[is_known] = start.array(ITEM_IDS)[rows[ITEM_IDS][is_known]].any(axis=1)
+        from_neighbours(found[ITEM_IDS], is_known, histories)
+        found[ITEM_IDS][~is_trained] = 0
+    return found

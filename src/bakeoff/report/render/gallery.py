@@ -12,16 +12,15 @@ import pandas as pd
 from bakeoff.evaluation.stats.significance import Verdict
 from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import BaselineComparison, Estimate
-from bakeoff.report.exposure import WATCHED
 from bakeoff.report.models import MF, SOFTMAX, Style, model_label, model_noun, model_styles
-from bakeoff.report.new_users import NewUserFigure, known_interactions, step_label
 from bakeoff.report.render import tables
 from bakeoff.report.render.figure import Figure, Spec, fixed_colors, interval_chart
 from bakeoff.report.render.pareto import pareto_figure
 from bakeoff.report.situations import Segment, weakest
-from bakeoff.report.slices import share_within_an_hour
+from bakeoff.report.slices import NewUserFigure, known_interactions, share_within_an_hour, step_label
 from bakeoff.report.summary import Summary
 from bakeoff.report.topics.base.topic import topic_figures
+from bakeoff.report.topics.popularity import WATCHED
 from bakeoff.report.training import TrainingFigure, progress
 from bakeoff.report.verdict import Result, cost_sentence
 

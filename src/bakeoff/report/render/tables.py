@@ -11,12 +11,11 @@ from bakeoff.evaluation.metrics.table import METRICS
 from bakeoff.evaluation.stats.significance import Verdict
 from bakeoff.report import formats
 from bakeoff.report.accuracy import BaselineComparison, Difference, Estimate
-from bakeoff.report.exposure import PER_LIST
 from bakeoff.report.models import look, model_label
-from bakeoff.report.new_users import NewUserFigure, step_label
 from bakeoff.report.render.figure import Cell, Column, Row, Table, change_cell, estimate_cell, record_table, table_of
 from bakeoff.report.situations import Segment, Situation
-from bakeoff.report.slices import Slice
+from bakeoff.report.slices import NewUserFigure, Slice, step_label
+from bakeoff.report.topics.popularity import PER_LIST
 from bakeoff.report.training import SettingSearch, TrainingFigure
 
 P_HOLM = Column("p, Holm", "holm")

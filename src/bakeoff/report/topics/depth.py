@@ -1,6 +1,6 @@
 """Depth and width of the tower: the claim about them, their quality and their cost."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,14 +15,15 @@ from bakeoff.report.formats import decimal
 from bakeoff.report.models import MF, PALETTE, SOFTMAX, Styles, look, model_label, model_noun, model_styles
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Figure, record_table
-from bakeoff.report.topics.base.claims import Claim, Expected, Form, Question, Words
+from bakeoff.report.topics.base.claims import CLAIMS, Expected, Form, Question
 from bakeoff.report.topics.base.judge import of_variants, on_costs, on_variants, repeated_figure, unknown
 from bakeoff.report.topics.base.topic import Page, Topic, estimates
 
-EPOCH = "CPU time of an epoch (median)"
-RATE = "queries per CPU second, embedded and ranked (median)"
+CLAIM = CLAIMS["depth"]
+
 EPOCH_SECONDS, QUERY_RATE = "epoch_cpu_seconds", "queries_per_cpu_second"
 ENDS = ["mean", "low", "high"]
+NO_SIDES: Mapping[str, Any] = {"first": "", "second": ""}
 
 
 @dataclass(frozen=True)
@@ -68,28 +69,25 @@ def _ask(evidence: Evidence, params: ReportParams) -> list[Question]:
     """The deepest tower against the shallowest and the widest against the narrowest, by quality and by cost."""
     group = evidence.measured.group("depth")
     if isinstance(group, NotMeasured):
-        return [unknown(Words("deep", "Deeper towers rank better", "quality"), group.reason)]
-    metric = params.compare.primary_metric
-    label = formats.metric_label(metric)
-    found = _towers(group, params)
+        return [unknown(CLAIM.wording("deep", label="quality", **NO_SIDES), group.reason)]
+    metric, found = params.compare.primary_metric, _towers(group, params)
     by_depth, by_width = _deepest_and_shallowest(found), _widest_and_narrowest(found)
     parts = (
-        ("deep", "Deeper towers rank better", label, by_depth, metric),
-        ("wide", "Wider towers rank better", label, by_width, metric),
-        ("epoch", "Depth makes an epoch dearer", EPOCH, by_depth, EPOCH_SECONDS),
-        ("wide_epoch", "Width makes an epoch dearer", EPOCH, by_width, EPOCH_SECONDS),
-        ("queries", "Depth makes serving dearer", RATE, by_depth, QUERY_RATE),
+        ("deep", by_depth, metric),
+        ("wide", by_width, metric),
+        ("epoch", by_depth, EPOCH_SECONDS),
+        ("wide_epoch", by_width, EPOCH_SECONDS),
+        ("queries", by_depth, QUERY_RATE),
     )
     return of_variants([_question(group, *part) for part in parts], params)
 
 
-def _question(
-    group: VariantGroup, key: str, says: str, measured: str, pair: tuple[Tower, Tower] | None, figure_name: str
-) -> Question:
+def _question(group: VariantGroup, key: str, pair: tuple[Tower, Tower] | None, figure_name: str) -> Question:
+    label = formats.metric_label(figure_name)
     if pair is None:
-        return unknown(Words(key, says, measured), "No two towers differ in it alone.")
+        return unknown(CLAIM.wording(key, label=label, **NO_SIDES), "No two towers differ in it alone.")
     first, second = (tower.variant for tower in pair)
-    words = Words(key, says, measured, str(first["label"]), str(second["label"]))
+    words = CLAIM.wording(key, label=label, first=first["label"], second=second["label"])
     if figure_name not in (EPOCH_SECONDS, QUERY_RATE):
         return on_variants(group, words, (first["name"], second["name"]), figure_name)
     form, basis, expected = {
@@ -254,7 +252,4 @@ def _sentence(found: TowerFigures) -> str:
     )
 
 
-CLAIM = Claim(
-    8, "depth", "Depth and width", "Deeper and wider towers express more, are harder to train and dearer to serve."
-)
 TOPIC = Topic("depth", 430, Page.EVIDENCE, "depth", _measure, _draw, "Cost", "Depth and width", CLAIM, _ask, "depth")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.evidence import Evidence
+from bakeoff.report.examples import item_title
 from bakeoff.report.models import model_label
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Spec
@@ -105,12 +106,10 @@ def _measure(evidence: Evidence, params: ReportParams, _: Statistics) -> Explore
     known = [name for wanted in ("tags", "categorical") for name, kind in kinds.items() if kind == wanted]
     feature = next((name for name in known if name in items), "")
     tags, tag = _tags(items, feature)
+    titles = dict(zip(items.item_id, items.title, strict=True))
     return Explorer(
         models=list(models),
-        titles=[
-            row.title if isinstance(row.title, str) and row.title else f"item {row.item_id}"
-            for row in items[["item_id", "title"]].itertuples(index=False)
-        ],
+        titles=[item_title(titles, item) for item in items.item_id],
         tags=tags,
         tag=tag,
         feature=feature,

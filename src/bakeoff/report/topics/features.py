@@ -11,12 +11,14 @@ from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.evidence import Evidence, NotMeasured, Variant, VariantGroup, paired, resolved
 from bakeoff.report.models import MF, PALETTE, SOFTMAX, model_label
-from bakeoff.report.new_users import asked, known_interactions, step_label, steps
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Figure
-from bakeoff.report.topics.base.claims import Claim, Paired, Question, Words
+from bakeoff.report.slices import asked, known_interactions, step_label, steps
+from bakeoff.report.topics.base.claims import CLAIMS, Paired, Question
 from bakeoff.report.topics.base.judge import of_variants, unknown
 from bakeoff.report.topics.base.topic import NEW, Named, Page, Topic, estimate_table, estimates
+
+CLAIM = CLAIMS["new_users"]
 
 WARM = "warm users"
 
@@ -50,18 +52,12 @@ def _new_users(evidence: Evidence, metric: str) -> list[Question]:
     for first in steps(evidence):
         softmax, mf = (asked(evidence.models[name].new_users, first) for name in (SOFTMAX, MF))
         falls_back = bool(mf.fallback.any())
-        words = Words(
-            key=f"told_{first}",
-            says=f"Given {known_interactions(first)}, the DNN serves new users better",
-            measured=f"{label} on users held out whole",
-            first=model_label(SOFTMAX),
-            second=f"{model_label(MF)}, {'its fallback' if falls_back else 'fold-in'}",
-        )
+        known, answers = known_interactions(first), "its fallback" if falls_back else "fold-in"
+        words = CLAIM.wording("told_{first}", first=first, known=known, label=label, answers=answers)
         note = "MF can't be asked about a user without a history." if falls_back else ""
         values = paired(softmax.set_index("user_id")[metric], mf.set_index("user_id")[metric])
         questions.append(Paired(words, *values, note=note))
-    words = Words("told", "The DNN serves new users better", f"{label} on new users")
-    return questions or [unknown(words, "The split holds out no new users.")]
+    return questions or [unknown(CLAIM.wording("told", label=label), "The split holds out no new users.")]
 
 
 def _features(evidence: Evidence, params: ReportParams, metric: str) -> list[Question]:
@@ -71,18 +67,11 @@ def _features(evidence: Evidence, params: ReportParams, metric: str) -> list[Que
     """
     group = evidence.measured.group("features")
     if isinstance(group, NotMeasured):
-        return [unknown(Words("features", "Features help the DNN", ""), group.reason)]
-    new, warm = "new users, without any interaction", "warm users, whose history it knows"
-    questions: list[Question] = []
-    for kind, first, users in (("user", "0", new), ("user", "", warm), ("item", "", warm)):
-        words = Words(
-            key=f"{kind}_features_{'new' if first else 'warm'}",
-            says=f"Features of {kind}s help the DNN with {users}",
-            measured=f"{formats.metric_label(metric)} on {users}",
-            first=f"with {kind} features",
-            second="without",
-            decides=kind == "user",
-        )
+        return [unknown(CLAIM.wording("features"), group.reason)]
+    label, questions = formats.metric_label(metric), list[Question]()
+    for kind, first in (("user", "0"), ("user", ""), ("item", "")):
+        key = f"{kind}_features_{'new' if first else 'warm'}"
+        words = CLAIM.wording(key, decides=kind == "user", label=label)
         pair = _with_and_without(group, kind, params)
         if pair is None:
             questions.append(unknown(words, f"The data has no features of {kind}s to leave out."))
@@ -155,13 +144,6 @@ def _sentence(found: FeatureFigures) -> str:
     return f"{formats.sentence('; '.join(parts))}. Where marks lie on top of each other, features add nothing.{rest}"
 
 
-CLAIM = Claim(
-    1,
-    "new_users",
-    "Side features and new users",
-    "Features of the user have a natural place in the DNN and none in MF, so new users are easy for the DNN "
-    "and hard for MF.",
-)
 TOPIC = Topic(
     "features", 210, Page.EVIDENCE, "features", _measure, _draw, NEW, "Side features", CLAIM, _ask, source="features"
 )

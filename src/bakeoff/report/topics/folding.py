@@ -1,29 +1,21 @@
 """Folding: the claim about it, and recall compared with folding on planted groups and on the data itself."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 from bakeoff.report.evidence import Evidence, HasVariants, NotMeasured, Variant, notes_on
 from bakeoff.report.formats import metric_label
 from bakeoff.report.models import MF, SOFTMAX, model_label
 from bakeoff.report.params import ReportParams
-from bakeoff.report.topics.base.claims import Claim, Expected, Form, Question, Words
+from bakeoff.report.topics.base.claims import CLAIMS, RULES, Expected, Form, Question, Words
 from bakeoff.report.topics.base.judge import of_variants, on_variants, unknown
 from bakeoff.report.topics.base.topic import LEARN, Page, Topic
 from bakeoff.report.topics.folding_figures import draw_folding, measure_folding, own_weight, planted_weight
 
-CLAIM = Claim(
-    3,
-    "folding",
-    "Folding",
-    "Without negatives of other groups, items that never meet land on top of each other. MF folds less, "
-    "and the weight of unobserved pairs tunes it; sampled negatives repair the DNN.",
-)
+CLAIM = CLAIMS["folding"]
 
-LARGER, SMALLER, NOT_LOWER = Expected.LARGER, Expected.SMALLER, Expected.NOT_LOWER
-FOLDING, SPURIOUS = "folding", "spurious@10"
-FORMS = {FOLDING: Form.NUMBER, SPURIOUS: Form.SHARE}
-ZERO, OWN_GROUP = "MF with weight 0", "negatives of the own group"
-"""Variants of MF and of the softmax DNN, compared with the shipped ones.
+FORMS = {"folding": Form.NUMBER, "spurious@10": Form.SHARE}
+ZERO, OWN_GROUP = "MF with weight 0", "own group"
+"""Names in claims.toml of a variant of MF and of one of the softmax DNN, compared with the shipped ones.
 
 Without any negatives a DNN can only be broken, so that no part rests on that."""
 SHIPPED = {ZERO: ZERO, MF: "MF as shipped", SOFTMAX: f"{model_label(SOFTMAX)} as shipped"}
@@ -34,62 +26,26 @@ PLANTED_SHIPPED = {
 }
 """Planted groups share only these settings with the shipped models: dimensions, rates and epochs are their own."""
 
-ON_PLANTED, ON_OWN = "folding on planted groups", "folding on this data"
-FOREIGN = "foreign items among the first 10 (spurious@10) on this data"
-NO_ZERO = "MF was not trained with weight 0."
-UNTRIED = "The DNN was not trained with negatives of the user's own group alone."
-FoldingPart = tuple[str, str, str, str, str, str, Expected, str]
-"""Key, what it says, what was measured, first and second variant, metric, expectation, reason without a variant."""
-
-
-def _planted_parts() -> Sequence[FoldingPart]:
-    recall = f"{metric_label('recall@10')} on planted groups"
-    return (
-        ("planted_weight", "With weight 0 MF folds", ON_PLANTED, ZERO, MF, FOLDING, LARGER, NO_ZERO),
-        ("planted_recall", "while its recall hardly falls", recall, ZERO, MF, "recall@10", NOT_LOWER, ""),
-        (
-            "planted_negatives",
-            "Negatives of other groups repair the DNN",
-            ON_PLANTED,
-            SOFTMAX,
-            OWN_GROUP,
-            FOLDING,
-            SMALLER,
-            UNTRIED,
-        ),
-        ("planted_mf", "MF folds less than the DNN", ON_PLANTED, MF, SOFTMAX, FOLDING, SMALLER, ""),
-    )
-
-
-def _own_parts(params: ReportParams) -> Sequence[FoldingPart]:
-    metric = f"recall@{params.evaluate.cutoffs[0]}"
-    recall = f"{metric_label(metric)} on warm users"
-    return (
-        ("own_weight", "With weight 0 MF folds", ON_OWN, ZERO, MF, FOLDING, LARGER, NO_ZERO),
-        ("own_weight_shown", "and shows foreign items", FOREIGN, ZERO, MF, SPURIOUS, LARGER, ""),
-        ("own_recall", "while its recall hardly falls", recall, ZERO, MF, metric, NOT_LOWER, ""),
-        ("own_mf", "MF folds less than the DNN", ON_OWN, MF, SOFTMAX, FOLDING, SMALLER, ""),
-        ("own_mf_shown", "and shows fewer foreign items", FOREIGN, MF, SOFTMAX, SPURIOUS, SMALLER, ""),
-    )
-
 
 def _ask(evidence: Evidence, params: ReportParams) -> list[Question]:
     """On planted groups, where relatedness is known, then on the data itself, where it is estimated."""
     planted, own = evidence.measured.planted, evidence.measured.group("folding")
-    on_own = _questions(own, _own_parts(params), SHIPPED, lambda variant: own_weight(variant, params))
-    on_planted = _questions(planted, _planted_parts(), PLANTED_SHIPPED, planted_weight)
+    k = params.evaluate.cutoffs[0]
+    on_own = _questions(own, "own", k, SHIPPED, lambda variant: own_weight(variant, params))
+    on_planted = _questions(planted, "planted", 10, PLANTED_SHIPPED, planted_weight)
     return [*on_planted, *of_variants(on_own, params)]
 
 
 def _questions(
     measured: HasVariants | NotMeasured,
-    parts: Sequence[FoldingPart],
+    where: str,
+    k: int,
     labels: Mapping[str, str],
     weight: Callable[[Variant], float],
 ) -> list[Question]:
-    """The parts whose variants were trained; the others only where they have a reason."""
+    """The parts of claims.toml whose variants were trained; the others only where they have a reason."""
     if isinstance(measured, NotMeasured):
-        key, says, what, *_ = parts[0]
+        key, says, what, *_ = RULES["folding"][where][0]
         return [unknown(Words(key, says, what), measured.reason)]
     variants = {
         ZERO: next((variant for variant in measured.of(MF) if weight(variant) == 0), None),
@@ -98,13 +54,14 @@ def _questions(
     }
     named = {**labels, OWN_GROUP: str((variants[OWN_GROUP] or {}).get("label", ""))}
     questions: list[Question] = []
-    for key, says, what, first, second, metric, expected, reason in parts:
-        words = Words(key, says, what, named[first], named[second])
+    for key, says, what, first, second, name, expected, reason in RULES["folding"][where]:
+        metric, measures = name.format(k=k), what.format(recall=metric_label(f"recall@{k}"))
+        words = Words(key, says, measures, named[first], named[second])
         pair = [variants[first], variants[second]]
         names = [str(variant["name"]) for variant in pair if variant is not None]
         if len(names) == len(pair):
             form = FORMS.get(metric, Form.METRIC)
-            questions.append(on_variants(measured, words, (names[0], names[1]), metric, expected, form))
+            questions.append(on_variants(measured, words, (names[0], names[1]), metric, Expected(expected), form))
         elif reason:
             questions.append(unknown(words, reason))
     return questions

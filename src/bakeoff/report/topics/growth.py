@@ -15,9 +15,11 @@ from bakeoff.report.formats import count, decimal, duration
 from bakeoff.report.models import CONTENDERS, MF, PALETTE, SOFTMAX, Styles, model_label, model_noun, model_styles
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Cell, Figure, Table, record_table
-from bakeoff.report.topics.base.claims import Claim, Form, Question, Words
+from bakeoff.report.topics.base.claims import CLAIMS, Form, Question
 from bakeoff.report.topics.base.judge import on_costs, on_exponents, repeated_figure, unknown
 from bakeoff.report.topics.base.topic import Page, Topic
+
+CLAIM = CLAIMS["training_cost"]
 
 KINDS = {"full": "full softmax", "sampled": "sampled negatives"}
 """Kind of step → the name of its line."""
@@ -25,8 +27,9 @@ OTHER_COSTS = {"epoch": "an epoch's CPU time:", "memory": "peak memory:"}
 """Costs other than CPU time whose growth the sentence names. Wall time is none: other stages run at the same time."""
 ALONE = "Of a process that only trains; the peak of the training stage is that of validation and the refit too."
 """Why the memory of growth is less than that of the stages."""
-SIDES = (model_label(MF), model_label(SOFTMAX))
 MeasuredGrowth = Mapping[str, Any]
+MEMORY, EXPONENT = CLAIM.wording("memory"), CLAIM.wording("exponent")
+SAMPLED_STEP = CLAIM.wording("sampled_step", where="", first=model_label(MF), second=model_label(SOFTMAX))
 
 
 @dataclass(frozen=True)
@@ -47,63 +50,45 @@ class GrowthFigures:
 def _ask(evidence: Evidence, _: ReportParams) -> list[Question]:
     """Cost of training, its growth with the data, and the effect of the size of the catalogue on a step."""
     growth = evidence.measured.growth
-    parts = [(Words(key, says, what, *SIDES), ask) for key, says, what, ask in GROWTH_PARTS]
-    return [
-        _training(evidence, "wall", "MF is trained sooner", "wall time of training", "epoch_seconds"),
-        _training(evidence, "cpu", "It takes less of the processors", "CPU time of training", "epoch_cpu_seconds"),
-        *(
-            unknown(words, growth.reason, is_cost=True) if isinstance(growth, NotMeasured) else ask(words, growth)
-            for words, ask in parts
-        ),
-    ]
+    trained = [_training(evidence, *costs) for costs in (("wall", "epoch_seconds"), ("cpu", "epoch_cpu_seconds"))]
+    if isinstance(growth, NotMeasured):
+        return [*trained, *(unknown(words, growth.reason, is_cost=True) for words in (MEMORY, EXPONENT, SAMPLED_STEP))]
+    return [*trained, _memory(growth), _powers(growth), _catalogue_step(growth)]
 
 
-def _training(evidence: Evidence, key: str, says: str, measured: str, epochs: str) -> Question:
+def _training(evidence: Evidence, key: str, epochs: str) -> Question:
     """Cost of the shipped models, as they were trained for this report."""
     costs = [evidence.models[name].training_cost for name in (MF, SOFTMAX)]
     steps = [cost.get(epochs, ()) for cost in costs]
     totals = [total(each, figure(cost, f"{key}_seconds")) for each, cost in zip(steps, costs, strict=True)]
     timed = f"{count(len(steps[0]))} and {count(len(steps[1]))} epochs timed"
     basis = timed if min(map(len, steps)) > 1 else "measured once"
-    return on_costs(Words(key, says, measured, *SIDES), totals, Form.SECONDS, basis)
+    return on_costs(CLAIM.wording(key), totals, Form.SECONDS, basis)
 
 
-def _memory(words: Words, growth: MeasuredGrowth) -> Question:
+def _memory(growth: MeasuredGrowth) -> Question:
     ascending = sorted(growth["sizes"], key=lambda row: int(row["events"]))
     largest = {row["model"]: figure(row, "peak_memory_bytes") for row in ascending}
     sides = [Repeated(largest.get(name, float("nan"))) for name in (MF, SOFTMAX)]
-    return on_costs(words, sides, Form.BYTES, "measured once", note=ALONE)
+    return on_costs(MEMORY, sides, Form.BYTES, "measured once", note=ALONE)
 
 
-def _powers(words: Words, growth: MeasuredGrowth) -> Question:
+def _powers(growth: MeasuredGrowth) -> Question:
     fitted = [growth.get("exponents", {}).get(name, {}).get("cpu") for name in (MF, SOFTMAX)]
     if not all(fitted):
-        return unknown(words, "An exponent needs at least three sizes of the data.", is_cost=True)
-    return on_exponents(words, [Repeated(each["exponent"], each["low"], each["high"]) for each in fitted])
+        return unknown(EXPONENT, "An exponent needs at least three sizes of the data.", is_cost=True)
+    return on_exponents(EXPONENT, [Repeated(each["exponent"], each["low"], each["high"]) for each in fitted])
 
 
-def _catalogue_step(words: Words, growth: MeasuredGrowth) -> Question:
+def _catalogue_step(growth: MeasuredGrowth) -> Question:
     sizes = [row for row in growth.get("catalogues", []) if row.get("full_step_seconds")]
     if not sizes:
-        return unknown(words, "No step was timed.", is_cost=True)
+        return unknown(SAMPLED_STEP, "No step was timed.", is_cost=True)
     largest = max(sizes, key=lambda row: int(row["items"]))
     sides = [repeated_figure(largest, f"{kind}_step_seconds") for kind in ("sampled", "full")]
-    measured = f"{words.measured} with {count(largest['items'])} items"
-    named = Words(words.key, words.says, measured, "sampled", "full")
-    return on_costs(named, sides, Form.SECONDS, f"{count(largest['repeats'])} turns of steps each")
-
-
-GROWTH_PARTS = (
-    ("memory", "It needs less memory", "peak memory of a process that trains on all users", _memory),
-    ("exponent", "Its cost grows more slowly with the data", "exponent of CPU time over the number of events", _powers),
-    (
-        "sampled_step",
-        "Sampled negatives make a step cheaper than the full softmax in a large catalogue",
-        "wall time of a training step",
-        _catalogue_step,
-    ),
-)
-"""Parts of the claim that need measured growth, and how each is asked."""
+    where = f" with {count(largest['items'])} items"
+    words = CLAIM.wording("sampled_step", where=where, first="sampled", second="full")
+    return on_costs(words, sides, Form.SECONDS, f"{count(largest['repeats'])} turns of steps each")
 
 
 def _measure(measured: MeasuredGrowth, _: ReportParams, __: Statistics) -> GrowthFigures:
@@ -225,12 +210,7 @@ def _catalogues(found: GrowthFigures) -> Figure:
         title="Time of a step by size of the catalogue",
         alt="Line chart, both axes logarithmic: seconds per step by number of items, a line per kind of softmax.",
         sentence=sentence,
-        spec=_lines(
-            frame,
-            styles,
-            "items of a made catalogue",
-            "seconds per step",
-        ),
+        spec=_lines(frame, styles, "items of a made catalogue", "seconds per step"),
         table=record_table(
             "Median wall time of a training step, the two kinds in turns",
             sizes.itertuples(),
@@ -243,13 +223,6 @@ def _catalogues(found: GrowthFigures) -> Figure:
     )
 
 
-CLAIM = Claim(
-    5,
-    "training_cost",
-    "Cost of training",
-    "MF trains at larger scale than the DNN; and the full softmax costs O(n) per example, which sampled "
-    "negatives avoid.",
-)
 TOPIC = Topic(
     "growth", 420, Page.EVIDENCE, "growth", _measure, _draw, "Cost", "Growth and serving", CLAIM, _ask, source="growth"
 )

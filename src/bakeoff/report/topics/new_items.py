@@ -12,9 +12,11 @@ from bakeoff.report.evidence import Evidence, NotMeasured, Variant, VariantGroup
 from bakeoff.report.models import MF, SOFTMAX, model_label, model_noun, model_styles
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Figure
-from bakeoff.report.topics.base.claims import Claim, Paired, Question, Words
+from bakeoff.report.topics.base.claims import CLAIMS, Paired, Question
 from bakeoff.report.topics.base.judge import of_variants, unknown
 from bakeoff.report.topics.base.topic import NEW, Named, Page, Topic, estimate_table, estimates
+
+CLAIM = CLAIMS["new_items"]
 
 TWO_TOWER = "two_tower"
 AMONG_NEW = "recall@10"
@@ -48,13 +50,7 @@ def _ask(evidence: Evidence, params: ReportParams) -> list[Question]:
     """
     group = evidence.measured.group("new-items")
     cutoffs = params.evaluate.cutoffs
-    chance = Words(
-        key="chance",
-        says="The two-tower model finds more new items than chance",
-        measured=_of_new_items(f"recall@{cutoffs[-1]}"),
-        first=model_label(TWO_TOWER),
-        second="items drawn at random, expected",
-    )
+    chance = CLAIM.wording("chance", label=formats.metric_label(f"recall@{cutoffs[-1]}"))
     if isinstance(group, NotMeasured):
         return [unknown(chance, group.reason)]
     tower = group.base(TWO_TOWER)
@@ -66,10 +62,6 @@ def _ask(evidence: Evidence, params: ReportParams) -> list[Question]:
     if dnn is not None and resolved(dnn, "softmax.use_item_features", params):
         questions += [_against_features(group, tower, dnn, f"recall@{k}") for k in cutoffs]
     return of_variants(questions, params)
-
-
-def _of_new_items(metric: str) -> str:
-    return f"{formats.metric_label(metric)} of new items, in lists over the whole catalogue"
 
 
 def _by_chance(evidence: Evidence, group: VariantGroup, k: int) -> pd.Series:
@@ -85,14 +77,8 @@ def _by_chance(evidence: Evidence, group: VariantGroup, k: int) -> pd.Series:
 
 def _against_features(group: VariantGroup, tower: Variant, dnn: Variant, metric: str) -> Paired:
     """Shown for information: the claim is about a DNN without features of items."""
-    words = Words(
-        key=f"{metric.replace('@', '_')}_softmax_with_features",
-        says=f"The two-tower model finds more new items than {model_noun(SOFTMAX)}",
-        measured=_of_new_items(metric),
-        first=model_label(TWO_TOWER),
-        second=model_label(SOFTMAX),
-        decides=False,
-    )
+    name, label = metric.replace("@", "_"), formats.metric_label(metric)
+    words = CLAIM.wording("{name}_softmax_with_features", decides=False, name=name, label=label)
     values = paired(group.values(tower["name"], metric), group.values(dnn["name"], metric))
     return Paired(words, *values, note="This DNN reads features of items in addition to its table.")
 
@@ -102,13 +88,7 @@ def _among_new(group: VariantGroup) -> Question:
     values = {v["model"]: figure(v.get("among_new"), AMONG_NEW) for v in group.variants if v["base"]}
     others = {name: value for name, value in values.items() if name != TWO_TOWER and not np.isnan(value)}
     rival = max(others, key=lambda name: others[name]) if others else MF
-    words = Words(
-        key="among_new",
-        says="Among new items alone it knows which ones fit",
-        measured=f"{formats.metric_label(AMONG_NEW)} where new items are ranked and no others",
-        first=model_label(TWO_TOWER),
-        second=f"{model_label(rival)}, the best of the others",
-    )
+    words = CLAIM.wording("among_new", label=formats.metric_label(AMONG_NEW), rival=model_label(rival))
     both = [group.base(name) for name in (TWO_TOWER, rival)]
     first, second = (group.values(each["name"], f"among_new_{AMONG_NEW}") if each else pd.Series() for each in both)
     return Paired(words, *paired(first, second))
@@ -169,13 +149,6 @@ def _sentence(found: NewItems) -> str:
     return f"{text} {formats.sentence(others)}." if others else text
 
 
-CLAIM = Claim(
-    2,
-    "new_items",
-    "New items",
-    "A second network over the features of items can be asked about items that nobody has had yet; MF and "
-    "a DNN with a mere table of items can't.",
-)
 TOPIC = Topic(
     "new_items", 220, Page.EVIDENCE, "new-items", _measure, _draw, NEW, "New items", CLAIM, _ask, source="new-items"
 )

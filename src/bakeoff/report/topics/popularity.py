@@ -1,6 +1,6 @@
-"""Popularity: the claim that the DNN is less drawn to popular items, and recall by the popularity of the item."""
+"""Popularity: the claim that the DNN is less drawn to popular items, recall by the popularity of the item, exposure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import altair as alt
 import numpy as np
@@ -10,48 +10,38 @@ from bakeoff.evaluation.metrics.formulas import coverage, gini
 from bakeoff.evaluation.stats.intervals import jackknife_half_width
 from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import Statistics
-from bakeoff.report.evidence import Evidence
-from bakeoff.report.exposure import NUM_GROUPS, popularity_group
+from bakeoff.report.evidence import Evidence, figure
 from bakeoff.report.models import EASE, MF, SOFTMAX, model_label, model_styles
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Figure
 from bakeoff.report.slices import top_lists, values_on
-from bakeoff.report.topics.base.claims import Claim, Expected, Form, Question, Words
+from bakeoff.report.topics.base.claims import CLAIMS, Expected, Form, Question
 from bakeoff.report.topics.base.judge import on_all_lists, on_models, unknown
 from bakeoff.report.topics.base.topic import MeansByGroup, Named, Page, Topic, estimate_table, estimates
 
-ALL_LISTS = (
-    ("coverage", coverage, "Its lists reach more of the catalogue", Expected.LARGER, Form.SHARE),
-    ("gini", gini, "Its places are shared more evenly among items", Expected.SMALLER, Form.NUMBER),
-)
-"""Figures of all lists together: key, function of the counts of items, what the claim says, how it is judged."""
+CLAIM = CLAIMS["popularity"]
+
+ALL_LISTS = (("coverage", coverage, Expected.LARGER, Form.SHARE), ("gini", gini, Expected.SMALLER, Form.NUMBER))
+"""Figures of all lists together: key, function of the counts of items, how it is judged."""
 
 
 def _ask(evidence: Evidence, params: ReportParams) -> list[Question]:
     """How popular the items in the lists are, how much of the catalogue they reach, and whether MF's product is why."""
     k = int(params.compare.primary_metric.partition("@")[2])
-    arp = f"interactions in training of the items in lists of {k} (the numerator of popularity lift)"
-    arp_words = _words("arp", "The DNN recommends less popular items", arp)
-    tail_words = _words("long_tail", "It recommends more of the long tail", f"share of lists of {k} in the long tail")
     return [
-        on_models(evidence, arp_words, f"arp@{k}", Expected.SMALLER, Form.COUNT),
-        on_models(evidence, tail_words, f"long_tail_share@{k}", form=Form.SHARE),
+        on_models(evidence, CLAIM.wording("arp", k=k), f"arp@{k}", Expected.SMALLER, Form.COUNT),
+        on_models(evidence, CLAIM.wording("long_tail", k=k), f"long_tail_share@{k}", form=Form.SHARE),
         *_all_lists(evidence, k, params),
-        _dot_product(evidence, arp, f"arp@{k}"),
+        _dot_product(evidence, k),
     ]
 
 
-def _dot_product(evidence: Evidence, measured: str, column: str) -> Question:
+def _dot_product(evidence: Evidence, k: int) -> Question:
     """MF against EASE, which learns from the same events and whose scores are no product of two vectors."""
-    says = "MF recommends more popular items than EASE, which has no dot product"
-    words = Words("dot_product", says, measured, model_label(MF), model_label(EASE))
+    words = CLAIM.wording("dot_product", k=k)
     if EASE not in evidence.models:
         return unknown(words, evidence.skipped.get(EASE, "EASE was not evaluated."))
-    return on_models(evidence, words, column, Expected.LARGER, Form.COUNT, (MF, EASE))
-
-
-def _words(key: str, says: str, measured: str) -> Words:
-    return Words(key, says, measured, model_label(SOFTMAX), model_label(MF))
+    return on_models(evidence, words, f"arp@{k}", Expected.LARGER, Form.COUNT, (MF, EASE))
 
 
 def _all_lists(evidence: Evidence, k: int, params: ReportParams) -> list[Question]:
@@ -61,13 +51,12 @@ def _all_lists(evidence: Evidence, k: int, params: ReportParams) -> list[Questio
     shown = [model.lists[model.lists["rank"] <= k] for model in models]
     places = [(users.get_indexer(each.user_id), items.get_indexer(each.item_id)) for each in shown]
     questions: list[Question] = []
-    for key, of, says, expected, form in ALL_LISTS:
+    for key, of, expected, form in ALL_LISTS:
         first, second = (of(np.bincount(item, minlength=len(items))) for _, item in places)
         half = jackknife_half_width(
             places[0], places[1], len(users), len(items), of, params.seed, params.compare.confidence
         )
-        words = _words(key, says, f"{key.capitalize()}@{k} of all lists")
-        questions.append(on_all_lists(words, (first, second), half, len(users), expected, form))
+        questions.append(on_all_lists(CLAIM.wording(key, k=k), (first, second), half, len(users), expected, form))
     return questions
 
 
@@ -120,7 +109,71 @@ def _sentence(found: MeansByGroup) -> str:
     )
 
 
-CLAIM = Claim(
-    4, "popularity", "Popularity", "Popular items tend to win the dot product of MF; the DNN is less drawn to them."
-)
 TOPIC = Topic("popularity", 130, Page.REPORT, "popularity", _measure, _draw, "Quality", "Popularity", CLAIM, _ask)
+
+
+WATCHED = "what came next"
+"""Name of the line that shows the test items themselves."""
+NUM_GROUPS = 10
+PER_LIST = ("novelty", "diversity", "debiased_ndcg")
+"""Metrics of a user's list that the cards show, under their names in the table of metrics."""
+
+
+def exposures(evidence: Evidence, cutoffs: Sequence[int]) -> pd.DataFrame:
+    """Popularity and coverage of the lists: one row per cutoff and model.
+
+    Returns:
+        model;
+        k: length of the lists;
+        arp: mean number of training interactions of the recommended items;
+        lift: ARP divided by that of the users' own histories, minus 1;
+        coverage: share of the catalogue in at least one list;
+        gini: inequality of the shares of list places, in [0, 1];
+        long_tail: mean share of a list outside the head of the catalogue;
+        novelty: mean self-information of the recommended items, in bits;
+        diversity: mean distance of the items of a list by their features, in [0, 1];
+        debiased_ndcg: NDCG with a smaller gain for popular items.
+    """
+    rows = [
+        (
+            name,
+            k,
+            _mean(model.users, f"arp@{k}"),
+            *(figure(model.metrics["test"], f"{metric}@{k}") for metric in ("popularity_lift", "coverage", "gini")),
+            _mean(model.users, f"long_tail_share@{k}"),
+            *(_mean(model.users, f"{metric}@{k}") for metric in PER_LIST),
+        )
+        for k in cutoffs
+        for name, model in evidence.models.items()
+    ]
+    return pd.DataFrame(rows, columns=["model", "k", "arp", "lift", "coverage", "gini", "long_tail", *PER_LIST])
+
+
+def exposure_profile(evidence: Evidence, k: int) -> pd.DataFrame:
+    """Where the places in the first k go, from the most popular tenth of the catalogue to the least.
+
+    Returns:
+        source (a model's name or WATCHED), group (1 = most popular tenth), share in [0, 1]; a source's shares
+        sum to 1.
+    """
+    group = popularity_group(evidence.items)
+    sources: dict[str, pd.Series] = {
+        name: model.lists.loc[model.lists["rank"] <= k, "item_id"] for name, model in evidence.models.items()
+    }
+    sources[WATCHED] = evidence.events.loc[evidence.events.part == "test", "item_id"]
+    frames = []
+    for source, items in sources.items():
+        counts = np.bincount(items.map(group).to_numpy(np.int64), minlength=NUM_GROUPS + 1)[1:]
+        share = counts / max(counts.sum(), 1)
+        frames.append(pd.DataFrame({"source": source, "group": np.arange(1, NUM_GROUPS + 1), "share": share}))
+    return pd.concat(frames, ignore_index=True)
+
+
+def popularity_group(items: pd.DataFrame) -> pd.Series:
+    """Item id → 1 (most popular tenth) … NUM_GROUPS, by interactions in train and validation."""
+    place = items.fit_count.rank(method="first", ascending=False).to_numpy(np.int64) - 1
+    return pd.Series(place * NUM_GROUPS // len(items) + 1, index=items.item_id)
+
+
+def _mean(users: pd.DataFrame, column: str) -> float:
+    return float(users[column].mean()) if column in users else float("nan")

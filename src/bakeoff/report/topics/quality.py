@@ -15,9 +15,11 @@ from bakeoff.report.formats import metric_label, within_sentence
 from bakeoff.report.models import MF, SOFTMAX, baselines, model_label, model_noun, model_styles
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Figure, table_of
-from bakeoff.report.topics.base.claims import Claim, Question, Words
+from bakeoff.report.topics.base.claims import CLAIMS, Question
 from bakeoff.report.topics.base.judge import on_models
 from bakeoff.report.topics.base.topic import MeansByGroup, Named, Page, Topic, estimate_table, estimates
+
+CLAIM = CLAIMS["quality"]
 
 ACTIVITY = {"1–5": 5, "6–20": 20, "21–50": 50, "51–100": 100, "> 100": None}
 """Known interactions of a user → the last number of the bucket."""
@@ -30,15 +32,14 @@ def _ask(evidence: Evidence, params: ReportParams) -> list[Question]:
     baseline = best(baselines(values), values)
     others = (f"{name}@{primary.partition('@')[2]}" for name in ACCURACY_LABELS)
     shown = dict.fromkeys((primary, *others))
-    against_mf = [_question(evidence, metric, MF, "MF", f"vs_mf_{metric}", primary) for metric in shown]
-    than = f"the best baseline, {model_label(baseline)}"
-    return [*against_mf, _question(evidence, primary, baseline, than, "vs_best_baseline", primary)]
+    against_mf = [_question(evidence, metric, MF, "vs_mf_{metric}", metric == primary) for metric in shown]
+    return [*against_mf, _question(evidence, primary, baseline, "vs_best_baseline", True)]
 
 
-def _question(evidence: Evidence, metric: str, rival: str, than: str, key: str, primary: str) -> Question:
+def _question(evidence: Evidence, metric: str, rival: str, key: str, decides: bool) -> Question:
     label = metric_label(metric)
-    says, measured = f"It has a better {within_sentence(label)} than {than}", f"{label} on warm users"
-    words = Words(key, says, measured, model_label(SOFTMAX), model_label(rival), metric == primary)
+    values = {"metric": metric, "label": label, "name": within_sentence(label), "rival": model_label(rival)}
+    words = CLAIM.wording(key, decides=decides, **values)
     return on_models(evidence, words, metric, models=(SOFTMAX, rival))
 
 
@@ -86,9 +87,6 @@ def _sentence(found: MeansByGroup) -> str:
     )
 
 
-CLAIM = Claim(
-    10, "quality", "Quality over all", "The DNN captures the relation of users and items better, and so ranks better."
-)
 TOPIC = Topic("quality", 110, Page.REPORT, "accuracy", _measure, _draw, "Quality", "Accuracy", CLAIM, _ask)
 
 

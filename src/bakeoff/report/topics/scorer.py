@@ -17,9 +17,11 @@ from bakeoff.report.evidence import Evidence, NotMeasured, PlantedGroups, Rerank
 from bakeoff.report.models import MF, PALETTE, SOFTMAX, Style, Styles, look, model_label
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Column, Figure, Row, Table, table_of
-from bakeoff.report.topics.base.claims import Claim, Expected, Form, Paired, Question, Words
+from bakeoff.report.topics.base.claims import CLAIMS, Expected, Form, Paired, Question
 from bakeoff.report.topics.base.judge import on_variants, unknown
 from bakeoff.report.topics.base.topic import Named, Page, Topic, estimates, interval_cell
+
+CLAIM = CLAIMS["scorer"]
 
 SPURIOUS = "spurious@10"
 
@@ -45,21 +47,20 @@ def _ask(evidence: Evidence, params: ReportParams) -> list[Question]:
 
 
 def _questions(rerank: Rerank | NotMeasured, metric: str) -> list[Question]:
-    words = Words("over_mf", "The DNN orders candidates better than MF does", "re-ranked candidates")
+    words = CLAIM.wording("over_mf")
     if isinstance(rerank, NotMeasured):
         return [unknown(words, rerank.reason)]
-    found = [system for system in rerank.systems if system.get("candidates")]
-    if not found or not {MF, SOFTMAX} <= {system["system"] for system in rerank.systems}:
+    found = [system for system in rerank.variants if system.get("candidates")]
+    if not found or not {MF, SOFTMAX} <= {system["system"] for system in rerank.variants}:
         return [unknown(words, "No candidates were ranked again.")]
     label = formats.metric_label(metric)
     questions: list[Question] = []
     for system in found:
         name, size = system["system"], system["candidates"]
-        number, reranked = formats.count(size), _system_label(system)
-        own = f"The DNN orders {number} candidates of MF better than MF does"
-        alone = f"Little is lost by ranking {number} candidates instead of everything"
-        own_words = Words(f"over_mf_{size}", own, label, reranked, model_label(MF))
-        alone_words = Words(f"beside_alone_{size}", alone, label, reranked, f"{model_label(SOFTMAX)} alone")
+        own_words, alone_words = (
+            CLAIM.wording(key, size=size, number=formats.count(size), label=label, reranked=_system_label(system))
+            for key in ("over_mf_{size}", "beside_alone_{size}")
+        )
         questions += [
             on_variants(rerank, own_words, (name, MF), metric),
             on_variants(rerank, alone_words, (name, SOFTMAX), metric, Expected.NOT_LOWER),
@@ -69,20 +70,17 @@ def _questions(rerank: Rerank | NotMeasured, metric: str) -> list[Question]:
 
 def _harm(rerank: Rerank, smallest: Variant) -> list[Question]:
     """Foreign items in the re-ranked lists, compared with those of the DNN alone and of MF's own order."""
-    number = formats.count(smallest["candidates"])
-    measured = "share of the first 10 that are foreign to the user (spurious@10)"
-    alone = f"Within {number} candidates it shows fewer foreign items than alone"
-    own = "and hardly more of them than MF's own order: folding does no harm"
+    number, reranked = formats.count(smallest["candidates"]), _system_label(smallest)
     return [
         on_variants(
             rerank,
-            Words(f"spurious_{rival}", says, measured, _system_label(smallest), f"{model_label(rival)} alone"),
+            CLAIM.wording(f"spurious_{rival}", number=number, reranked=reranked),
             (smallest["system"], rival),
             SPURIOUS,
             expected,
             Form.SHARE,
         )
-        for rival, says, expected in ((SOFTMAX, alone, Expected.SMALLER), (MF, own, Expected.NOT_HIGHER))
+        for rival, expected in ((SOFTMAX, Expected.SMALLER), (MF, Expected.NOT_HIGHER))
     ]
 
 
@@ -96,15 +94,13 @@ def _planted(planted: PlantedGroups | NotMeasured) -> list[Question]:
     mf, folded = planted.base(MF), planted.own_group_only()
     if mf is None or folded is None:
         return []
-    reranked = f"MF's first {formats.count(planted.candidates)}, re-ranked by the DNN that folds"
-    measured = "foreign items among the first 10 on planted groups (off-group@10)"
     within = planted.values(folded["name"], "off_group_filtered@10")
-    alone = Words("planted_alone", "A DNN that folds shows fewer foreign items so", measured, reranked, "it alone")
-    own = "and hardly more than MF's own order"
-    own_words = Words("planted_own", own, measured, reranked, f"{model_label(MF)} alone")
+    alone, own = (
+        CLAIM.wording(key, number=formats.count(planted.candidates)) for key in ("planted_alone", "planted_own")
+    )
     return [
         Paired(words, *paired(within, planted.values(rival["name"], "off_group@10")), expected, Form.SHARE)
-        for words, rival, expected in ((alone, folded, Expected.SMALLER), (own_words, mf, Expected.NOT_HIGHER))
+        for words, rival, expected in ((alone, folded, Expected.SMALLER), (own, mf, Expected.NOT_HIGHER))
     ]
 
 
@@ -114,7 +110,7 @@ def _measure(rerank: Rerank, params: ReportParams, statistics: Statistics) -> Sc
     columns: list[Named] = [
         (formats.metric_label(metric), _system_label(system), rerank.values(system["system"], metric).to_numpy(float))
         for metric in (f"{name}@{cutoff}" for name in ACCURACY_LABELS)
-        for system in rerank.systems
+        for system in rerank.variants
     ]
     return ScorerFigures(
         frame=estimates(columns, statistics),
@@ -124,7 +120,7 @@ def _measure(rerank: Rerank, params: ReportParams, statistics: Statistics) -> Sc
                 figure(system, "candidate_recall"),
                 figure(system, SPURIOUS),
             )
-            for system in rerank.systems
+            for system in rerank.variants
         },
     )
 
@@ -180,12 +176,6 @@ def _table(found: ScorerFigures) -> Table:
     return table_of("Who orders the candidates", columns, rows)
 
 
-CLAIM = Claim(
-    7,
-    "scorer",
-    "The DNN as a scorer",
-    "As a scorer of candidates that were filtered before, the DNN is preferred, and its folding does no harm.",
-)
 TOPIC = Topic("scorer", 140, Page.EVIDENCE, "scorer", _measure, _draw, "Quality", "As a scorer", CLAIM, _ask, "rerank")
 
 

@@ -14,9 +14,11 @@ from bakeoff.report.formats import count, duration
 from bakeoff.report.models import MF, SOFTMAX, model_label, model_noun, model_styles
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Column, Figure, record_table
-from bakeoff.report.topics.base.claims import Claim, Form, Question, Words
+from bakeoff.report.topics.base.claims import CLAIMS, Form, Question, Words
 from bakeoff.report.topics.base.judge import on_costs, repeated_figure, unknown
 from bakeoff.report.topics.base.topic import Page, Topic
+
+CLAIM = CLAIMS["serving_cost"]
 
 QUERIES = {
     "batches": ("known user", "known users"),
@@ -24,8 +26,6 @@ QUERIES = {
     "history": ("history", "histories"),
 }
 """Kind of query → its name for one and for several."""
-SIDES = (model_label(MF), model_label(SOFTMAX))
-WITH_VECTORS = (f"{model_label(MF)}, vectors of known users stored", model_label(SOFTMAX))
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Latencies:
 def _ask(evidence: Evidence, _: ReportParams) -> list[Question]:
     """One query, batches of queries, users without a stored vector, and the size of the exported model."""
     serving = evidence.measured.serving
-    one = Words("one", "MF answers one known user sooner", "latency (p95) of one query", *WITH_VECTORS)
+    one = CLAIM.wording("one")
     if isinstance(serving, NotMeasured):
         return [unknown(one, serving.reason, is_cost=True)]
     mf, softmax = (serving.get("models", {}).get(name, {}) for name in (MF, SOFTMAX))
@@ -53,16 +53,12 @@ def _ask(evidence: Evidence, _: ReportParams) -> list[Question]:
     note = f"As exported MF folds in known users too, and takes {duration(figure(folded, 'p95_seconds'))}."
     questions: list[Question] = [_latency(one, stored.get("1"), network.get("1"), note=note if folded else "")]
     for size in sorted((set(stored) & set(network)) - {"1"}, key=int):
-        batch = f"latency (median) of a batch of {count(int(size))} known users"
-        words = Words(f"batch_{size}", "It answers batches sooner", batch, *WITH_VECTORS)
+        words = CLAIM.wording("batch_{size}", size=size, number=count(int(size)))
         # There are too few calls of large batches to estimate their p95.
         questions.append(_latency(words, stored[size], network[size], "p50_seconds"))
-    by_history = "latency (p95) of one query by history"
-    words = Words("history", "It answers sooner where only a history is known", by_history, *SIDES)
-    questions.append(_latency(words, *(each.get("history", {}).get("1") for each in (mf, softmax))))
-    size_words = Words("size", "Its exported model is smaller", "size of the exported model", *SIDES)
+    questions.append(_latency(CLAIM.wording("history"), *(each.get("history", {}).get("1") for each in (mf, softmax))))
     sizes = [Repeated(figure(each, "model_bytes")) for each in (mf, softmax)]
-    return [*questions, on_costs(size_words, sizes, Form.BYTES, "one export each")]
+    return [*questions, on_costs(CLAIM.wording("size"), sizes, Form.BYTES, "one export each")]
 
 
 def _latency(
@@ -142,11 +138,4 @@ def _sentence(frame: pd.DataFrame) -> str:
     )
 
 
-CLAIM = Claim(
-    6,
-    "serving_cost",
-    "Cost of serving",
-    "MF is cheaper to serve: the vectors of its users can be computed beforehand, where the DNN runs a "
-    "network for each query.",
-)
 TOPIC = Topic("serving", 425, Page.EVIDENCE, "growth", _measure, _draw, claim=CLAIM, ask=_ask, source="serving")

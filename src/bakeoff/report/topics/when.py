@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -15,9 +16,11 @@ from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Column, Figure, Row, Table, change_cell, table_of
 from bakeoff.report.render.tables import P_HOLM
 from bakeoff.report.slices import LATER, events_by_gap, top_lists, values_on
-from bakeoff.report.topics.base.claims import Claim, Paired, Question, Words
-from bakeoff.report.topics.base.judge import unknown
+from bakeoff.report.topics.base.claims import CLAIMS, Paired, Question, Words
+from bakeoff.report.topics.base.judge import named, unknown
 from bakeoff.report.topics.base.topic import Page, Topic
+
+CLAIM = CLAIMS["taste"]
 
 ALL = "all test events"
 WAYS = (False, True)
@@ -47,33 +50,28 @@ def _ask(evidence: Evidence, params: ReportParams) -> list[Question]:
     Models that were tuned on ordered histories read noise in shuffled ones, so that those parts decide nothing.
     """
     metric = params.compare.primary_metric
-    label = metric_label(metric)
-    later_label = f"{label} on events more than a day after the last known one"
-    says = "It is better when a user comes back a day later"
+    wording = partial(CLAIM.wording, label=metric_label(metric))
     shuffled = _against(
         {name: model.shuffled_users[metric].to_numpy(np.float64) for name, model in evidence.models.items()},
-        Words("shuffled", "It is better with shuffled histories", f"{label} with shuffled histories", decides=False),
+        wording("shuffled", decides=False),
     )
     later = events_by_gap(evidence).get(LATER)
     if later is None:
-        words = Words("later", says, later_label, model_label(SOFTMAX), model_label(MF))
-        return [unknown(words, "No test event is known to come more than a day after the last known one."), shuffled]
+        reason = "No test event is known to come more than a day after the last known one."
+        return [unknown(named(wording("later")), reason), shuffled]
     ordered, both = (values_on(evidence, top_lists(evidence, shuffled=way), later, metric) for way in WAYS)
     baseline = best(baselines(ordered), ordered)
-    than = f"A day later it is better than the best baseline there, {model_label(baseline)}"
-    says_both = "It is better a day later with shuffled histories"
     return [
-        _against(ordered, Words("later", says, later_label)),
-        _against(ordered, Words("later_baseline", than, later_label), baseline),
+        _against(ordered, wording("later")),
+        _against(ordered, wording("later_baseline", rival=model_label(baseline)), baseline),
         shuffled,
-        _against(both, Words("later_shuffled", says_both, f"{later_label}, shuffled histories", decides=False)),
+        _against(both, wording("later_shuffled", decides=False)),
     ]
 
 
 def _against(values: OfModels, words: Words, rival: str = MF) -> Paired:
     """The softmax DNN against a rival on the same users."""
-    named = Words(words.key, words.says, words.measured, model_label(SOFTMAX), model_label(rival), words.decides)
-    return Paired(named, values[SOFTMAX], values[rival])
+    return Paired(named(words, second=rival), values[SOFTMAX], values[rival])
 
 
 def _measure(evidence: Evidence, params: ReportParams, statistics: Statistics) -> Order:
@@ -150,5 +148,4 @@ def _table(found: Order, caption: str) -> Table:
     return table_of(caption, ["Model", events, "Ordered", "Shuffled", "Difference", P_HOLM], rows)
 
 
-CLAIM = Claim(9, "taste", "Taste, not the session", "The DNN captures personal taste better.")
 TOPIC = Topic("when", 120, Page.REPORT, "when", _measure, _draw, "Quality", "Within the session and later", CLAIM, _ask)

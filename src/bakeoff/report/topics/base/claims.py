@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bakeoff.models.base import specs
 from bakeoff.report import formats
+from bakeoff.report.models import model_label
 
 NAN = float("nan")
 RULES: Mapping[str, Any] = tomllib.loads(files("bakeoff.report").joinpath("claims.toml").read_text(encoding="utf-8"))
-"""Version, margins and families of tests."""
+"""Version, margins, families of tests, and what the textbook says."""
 FAMILIES: Sequence[Sequence[str]] = RULES["tests"]["families"]
 MARGINS: Mapping[str, float] = RULES["margins"]
 RATIO = MARGINS["cost"]
@@ -200,6 +202,16 @@ class Claim:
     def num(self, outcome: ClaimOutcome) -> int:
         """Number of deciding parts with an outcome."""
         return sum(part.outcome is outcome for part in self.deciding)
+
+    def wording(self, key: str, *, decides: bool = True, **values: object) -> Words:
+        """The words of a part in claims.toml, with these values in the place of names in braces."""
+        filled = {name: model_label(name) for name in specs.names()} | values
+        texts = [text.format(**filled) for text in (key, *RULES["claims"][self.key]["parts"][key])]
+        return replace(Words(*texts), decides=decides)
+
+
+CLAIMS = {key: Claim(each["number"], key, each["title"], each["words"]) for key, each in RULES["claims"].items()}
+"""Claims of the textbook by their keys, not judged yet."""
 
 
 CSS_CLASSES = dict(
