@@ -64,6 +64,19 @@ def test_it_shows_how_each_column_is_read(files: list[str]) -> None:
     assert Path("shop/data.dvc").exists()
 
 
+def test_the_components_of_a_vector_are_one_feature(files: list[str]) -> None:
+    names = [f"look_{place}" for place in range(5)]
+    rows = [[f"P-{i}", *(f"{(i + 1) / (place + 2):.3f}" for place in range(5)), "0.5", "1.5"] for i in range(7)]
+    lines = [["code", *names, "size_0", "size_1"], *rows]
+    Path("products.tsv").write_text("".join("\t".join(line) + "\n" for line in lines))
+    printed = init("shop", *files, "--column", "user_id=who", "--yes").splitlines()
+    assert any(all(word in line for word in ("look", "vector feature", "0.500|0.333|0.250")) for line in printed)
+    assert not any("look_" in line for line in printed)
+    assert load_params(Path("shop/params.yaml")).data.item_features == {"look": "vector"}
+    header, first, *_ = Path("shop/data/items.csv").read_text().splitlines()
+    assert dict(zip(header.split(","), first.split(","), strict=True))["look"] == "0.500|0.333|0.250|0.200|0.167"
+
+
 def test_what_is_not_clear_needs_an_answer(files: list[str]) -> None:
     with pytest.raises(BakeoffError, match=r"holds the user is not clear \(who\): --column user_id=NAME says it"):
         init("shop", *files, "--yes")

@@ -65,14 +65,15 @@ def init(
     """
     from bakeoff.data.fetch import command as fetch
     from bakeoff.ops import new_workspace
-    from bakeoff.ops.detection import detect
+    from bakeoff.ops.detection import detect, with_vectors
     from bakeoff.params import parse_params
 
     given = _given(column or [])
     new_workspace.check_free(directory)
     named = {"interactions": interactions, "users": users, "items": items}
     files = {table: path for table, path in named.items() if path is not None}
-    tables, encoding = _read(files, query)
+    read, encoding = _read(files, query)
+    tables = with_vectors(read)
     while (found := detect(tables, given)).open:
         role, candidates = next(iter(found.open.items()))
         given[role] = _chosen(role, candidates, found.columns.get(role), ask=not yes)

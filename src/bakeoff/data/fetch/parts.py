@@ -96,10 +96,11 @@ def named_by_id(referenced: Any, id_column: str) -> pa.Table:
 
 def with_vectors(found: Parts, data: DataParams) -> Parts:
     """The tables with one column for each vector feature `v`: columns `v_0`, `v_1`, … are joined by `|`."""
-    return {name: _with_vectors(table, data.features.get(name, {})) for name, table in found.items()}
+    return {name: joined_vectors(table, data.features.get(name, {})) for name, table in found.items()}
 
 
-def _with_vectors(table: pa.Table, features: Mapping[str, str]) -> pa.Table:
+def joined_vectors(table: pa.Table, features: Mapping[str, str]) -> pa.Table:
+    """The table with one column for each feature that is a vector."""
     for name in [each for each, kind in features.items() if kind == "vector" and each not in table.column_names]:
         columns = list(takewhile(table.column_names.__contains__, (f"{name}_{place}" for place in count())))
         if columns:
