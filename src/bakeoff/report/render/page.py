@@ -4,7 +4,6 @@ Both, and the model cards, in Markdown, too, for Git: without measured seconds, 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from bakeoff.evaluation.stats.significance import Verdict
@@ -43,16 +42,6 @@ def contents(page: Page) -> dict[str, dict[str, str]]:
     for _, group, key, title in sorted((*of_topics, *OTHER_SECTIONS[page])):
         groups.setdefault(group, {})[key] = title
     return groups
-
-
-@dataclass(frozen=True)
-class Tile:
-    """A key figure: what it is, its value, and a detail below it."""
-
-    label: str
-    value: str
-    detail: str
-    kind: str = ""
 
 
 def report_html(summary: Summary, evidence: Evidence) -> str:
@@ -132,19 +121,21 @@ def leader(summary: Summary) -> str:
     return "none" if summary.reasons else ahead[summary.result.verdict]
 
 
-def tiles(summary: Summary) -> list[Tile]:
-    """Key figures: the means of the contenders and of the best baseline, users ahead."""
+def tiles(summary: Summary) -> list[tuple[str, str, str, str]]:
+    """Key figures: the means of the contenders and of the best baseline, users ahead.
+
+    What it is, its value, a detail below it, and the contender that it is about or nothing.
+    """
     result, baseline = summary.result, summary.standings[0].baseline
     metric, level = formats.metric_label(result.metric), formats.level(result.confidence)
     cells = {e.model: estimate_cell(e) for e in summary.estimates if e.metric == result.metric}
     shown = [
-        Tile(f"{model_label(name)}{role}, {metric}", cells[name].text, f"{level}: {cells[name].detail}", kind)
+        (f"{model_label(name)}{role}, {metric}", cells[name].text, f"{level}: {cells[name].detail}", kind)
         for name, role, kind in ((SOFTMAX, "", SOFTMAX), (MF, "", MF), (baseline, " (best baseline)", ""))
     ]
     row = next(d for d in summary.differences if d.metric == result.metric)
     ahead = tables.win_tie_loss(row).replace(" ", "\N{NARROW NO-BREAK SPACE}")
-    shown.append(Tile("Users ahead: softmax / level / MF", ahead, f"effect size d {formats.signed(row.effect, 2)}"))
-    return shown
+    return [*shown, ("Users ahead: softmax / level / MF", ahead, f"effect size d {formats.signed(row.effect, 2)}", "")]
 
 
 def interval_band(result: Result) -> Mapping[str, str]:
