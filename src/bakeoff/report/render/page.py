@@ -20,7 +20,7 @@ from bakeoff.report.topics.base import claims as words
 from bakeoff.report.topics.base.claims import Claim, ClaimOutcome
 from bakeoff.report.topics.base.topic import Page, topic_figures, topics_of
 from bakeoff.report.training import SELECTION_METRIC
-from bakeoff.report.verdict import Result, verdict_statement
+from bakeoff.report.verdict import Result, cost_sentence, verdict_statement
 
 OTHER_SECTIONS = {
     Page.REPORT: (
@@ -55,7 +55,7 @@ def report_html(summary: Summary, evidence: Evidence) -> str:
         headline=summary.headline,
         recommendation=summary.recommendation,
         statement=verdict_statement(result),
-        cost=gallery.training_cost(summary),
+        cost=cost_sentence({each.model: each.cpu_seconds for each in summary.training}),
         outcome=leader(summary),
         weakest=gallery.weakest_segment(summary.segments, result),
         band=interval_band(result),
