@@ -13,7 +13,7 @@ from bakeoff.core.parameters import Frozen
 from bakeoff.core.yaml_reader import MAX_BYTES, read_yaml
 from bakeoff.data.params import DataParams, SplitParams, ValidationParams
 from bakeoff.evaluation.metrics.params import EvaluateParams
-from bakeoff.experiments.params import Comparison, EvidenceParams, ExperimentSettings
+from bakeoff.experiments.params import CompareParams, EvidenceParams, ExperimentSettings
 from bakeoff.experiments.training.params import WarmStartParams
 from bakeoff.models.base.specs import spec, specs
 from bakeoff.models.ease.spec import EASEParams
@@ -21,7 +21,7 @@ from bakeoff.models.mf.spec import MFParams
 from bakeoff.models.neural.spec import SoftmaxParams, TwoTowerParams
 from bakeoff.models.popularity.spec import RecentPopularityParams
 from bakeoff.ops.params import DriftParams, PromotionParams
-from bakeoff.report.params import CompareParams, DisplayParams
+from bakeoff.report.params import DisplayParams
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -75,9 +75,8 @@ class Params(Frozen):
     @property
     def experiments(self) -> ExperimentSettings:
         """The sections that experiments read."""
-        comparison = Comparison(self.compare.primary_metric, self.compare.confidence, self.compare.resamples)
         models = {name: self.section(name) for name in specs()}
-        return ExperimentSettings(self.seed, models, self.evaluate, self.evidence, comparison)
+        return ExperimentSettings(self.seed, models, self.evaluate, self.evidence, self.compare)
 
 
 def params_class() -> type[Params]:

@@ -282,7 +282,7 @@ def test_a_checkpoint_that_is_being_written_does_not_harm_the_last_one(workspace
     kept.save(TrainingProgress(selection=[{"epoch": 1}]), trainer)
 
     def disk_full(file, **arrays):
-        file.write_bytes(b"half")
+        file.write(b"half")
         raise OSError("disk full")
 
     monkeypatch.setattr(np, "savez", disk_full)

@@ -8,8 +8,8 @@ import pandas as pd
 from hand_made_split import complete
 
 from bakeoff.evaluation.metrics.params import EvaluateParams
+from bakeoff.experiments.params import CompareParams
 from bakeoff.params import Params
-from bakeoff.report.params import CompareParams
 from bakeoff.stages import evaluate
 
 # The oracle. The model scores items 10 … 60 with 6 … 1, so someone of whom it knows nothing gets 10 first;

@@ -15,6 +15,25 @@ from bakeoff.models.neural.spec import SoftmaxParams
 Section = TypeVar("Section", bound=Frozen)
 
 
+class CompareParams(Frozen):
+    """How the verdict is reached."""
+
+    primary_metric: str = "ndcg@10"
+    """The metric that the verdict is about."""
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+    """Level of the intervals."""
+    relevant_difference: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    """Smallest difference between the contenders that matters, as a share of MF's score. There is no verdict if the
+    test users are too few to show it (check BK004)."""
+    resamples: PositiveInt = 10_000
+    """Bootstrap resamples of users, and sign flips of the permutation test."""
+    max_users: PositiveInt = 100_000
+    """Test users, and as many new ones, whose lists and events the report's sections look at: a seeded sample where
+    there are more, which it says. The verdict and the table of all metrics rest on all users, block by block."""
+    example_users: Annotated[int, Field(ge=1, le=6)] = 6
+    """Users whose history and lists the report shows, at most 6."""
+
+
 class PlantedParams(Frozen):
     """A data set with known groups: users interact with items of their own group, but for some noise."""
 
@@ -67,21 +86,6 @@ class EvidenceParams(Frozen):
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """How variants are compared with each other.
-
-    Attributes:
-        metric: the primary metric, such as `ndcg@10`.
-        confidence: level of the intervals, in (0.5, 1).
-        resamples: bootstrap resamples of users.
-    """
-
-    metric: str = "ndcg@10"
-    confidence: float = 0.95
-    resamples: int = 10_000
-
-
-@dataclass(frozen=True)
 class ExperimentSettings:
     """What experiments read of `params.yaml`.
 
@@ -90,14 +94,14 @@ class ExperimentSettings:
         models: section of each model, by its name.
         evaluate: how models are evaluated.
         evidence: what is measured for the claims.
-        comparison: how variants are compared.
+        compare: how variants are compared.
     """
 
     seed: int
     models: Mapping[str, Frozen]
     evaluate: EvaluateParams
     evidence: EvidenceParams
-    comparison: Comparison = Comparison()
+    compare: CompareParams
 
     @property
     def mf(self) -> MFParams:

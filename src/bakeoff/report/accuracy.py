@@ -84,7 +84,7 @@ class Statistics:
 
     def estimates_of(self, values: Values, columns: Sequence[Column]) -> list[Estimate]:
         """The same of [num_users, c] values at once, or of finite ones in blocks, with the names of their columns."""
-        found = intervals(values, self._rng(), self.confidence, self.resamples)
+        found = intervals(values, np.random.default_rng(self.seed), self.confidence, self.resamples)
         rows = zip(columns, found.mean.tolist(), found.low.tolist(), found.high.tolist(), strict=True)
         return [Estimate(*column, mean, low, high) for column, mean, low, high in rows]
 
@@ -96,7 +96,7 @@ class Statistics:
 
     def differences_of(self, values: Values, metrics: Sequence[str]) -> list[Difference]:
         """The same of [num_users, c] differences at once, or of finite ones in blocks."""
-        found = compare_paired(values, self._rng(), self.confidence, self.resamples)
+        found = compare_paired(values, np.random.default_rng(self.seed), self.confidence, self.resamples)
         figures = {field.name: getattr(found, field.name).tolist() for field in fields(found)}
         figures["effect"], figures["p_holm"] = figures.pop("effect_size"), holm(found.p).tolist()
         rows = [dict(zip(figures, row, strict=True)) for row in zip(*figures.values(), strict=True)]
@@ -104,9 +104,6 @@ class Statistics:
             Difference(metric, verdict=verdict(row["low"], row["high"], row["p_holm"], self.confidence), **row)
             for metric, row in zip(metrics, rows, strict=True)
         ]
-
-    def _rng(self) -> np.random.Generator:
-        return np.random.default_rng(self.seed)
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,12 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from typing import Annotated, Any, Protocol
-
-from pydantic import Field, PositiveInt
+from typing import Any, Protocol
 
 from bakeoff.core.parameters import Frozen
 from bakeoff.data.params import DataParams, SplitParams
 from bakeoff.evaluation.metrics.params import EvaluateParams
-from bakeoff.experiments.params import EvidenceParams
+from bakeoff.experiments.params import CompareParams, EvidenceParams
 
 PACKAGES = (
     "bakeoff",
@@ -30,25 +28,6 @@ PACKAGES = (
     "prefect",
 )
 """Packages that can change a figure, or that ran the pipeline."""
-
-
-class CompareParams(Frozen):
-    """How the verdict is reached."""
-
-    primary_metric: str = "ndcg@10"
-    """The metric that the verdict is about."""
-    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
-    """Level of the intervals."""
-    relevant_difference: Annotated[float, Field(gt=0, lt=1)] = 0.05
-    """Smallest difference between the contenders that matters, as a share of MF's score. There is no verdict if the
-    test users are too few to show it (check BK004)."""
-    resamples: PositiveInt = 10_000
-    """Bootstrap resamples of users, and sign flips of the permutation test."""
-    max_users: PositiveInt = 100_000
-    """Test users, and as many new ones, whose lists and events the report's sections look at: a seeded sample where
-    there are more, which it says. The verdict and the table of all metrics rest on all users, block by block."""
-    example_users: Annotated[int, Field(ge=1, le=6)] = 6
-    """Users whose history and lists the report shows, at most 6."""
 
 
 class DisplayParams(Frozen):

@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import altair as alt
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from bakeoff.report.models import Styles
 from bakeoff.report.render.figure import FEW_TICKS, NARROW, Spec, finish, layered, present, tooltip
@@ -229,14 +231,16 @@ def cloud(table: pd.DataFrame, styles: Mapping[str, tuple[str, str]]) -> Spec:
     return finish(encoded, height=190)
 
 
-def matrix(table: pd.DataFrame, order: list[str], title: str) -> Spec:
+def matrix(shares: NDArray[np.float64], order: list[str], title: str) -> Spec:
     """Shares by row and column, as tinted cells with their figure.
 
     Args:
-        table: row, column, share in [0, 1].
-        order: rows and columns from the first on.
+        shares: [n, n] in [0, 1]; NaN: no cell.
+        order: names of the n rows and columns.
         title: what the shares are.
     """
+    cells = ((order[i], order[j], float(shares[i, j])) for i, j in np.ndindex(shares.shape))
+    table = pd.DataFrame(cells, columns=["row", "column", "share"]).dropna()
     top = alt.Axis(orient="top", labelAngle=-30, ticks=False, domain=False)
     base = alt.Chart().encode(
         x=alt.X("column:N", sort=order, title=None, axis=top),

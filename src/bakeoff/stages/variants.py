@@ -50,7 +50,7 @@ def _write(workspace: Workspace, protocol: VariantProtocol, results: Sequence[me
     """Write all files of a group at once; those of the study go to Git, so without tables per user."""
     group, content = protocol.group, measuring.group_json(protocol)
     if group.name == STUDY:
-        entries = measuring.with_intervals(results, group.shipped.comparison, group.shipped.seed)
+        entries = measuring.with_intervals(results, group.shipped.compare, group.shipped.seed)
         write_json(workspace.study / f"{group.name}.json", content | {"variants": entries})
         return
     with replaced(workspace.variants(group.name)) as folder:

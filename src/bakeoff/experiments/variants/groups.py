@@ -1,7 +1,8 @@
 """The groups of variants: what is changed in each, and how it is evaluated."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from bakeoff.core.errors import BakeoffError
@@ -30,6 +31,9 @@ POSITIVES_ONLY = Variant(
 
 TABLE_ALONE = Variant("softmax-table", "softmax", "a table of items alone", {"softmax.use_item_features": False})
 """The textbook's DNN, which can't rank new items."""
+
+MakeGroup = Callable[..., Group]
+"""Sentence, variants, the models that they are compared with if not REFERENCES, and options of the group → it."""
 
 RANKINGS = 7
 """Times that the same queries are ranked where the cost of ranking is compared; the first one does not count."""
@@ -74,7 +78,8 @@ def make_group(name: str, shipped: ExperimentSettings, data: SplitFacts) -> Grou
         BakeoffError: there is no such group, or a value of `evidence` is not valid for the model.
     """
     check_group(name)
-    return _GROUPS[name](shipped if name == STUDY else _shorter(shipped), data)
+    settings = shipped if name == STUDY else _shorter(shipped)
+    return _GROUPS[name](settings, data, partial(_group, name, settings, data))
 
 
 def _shorter(shipped: ExperimentSettings) -> ExperimentSettings:
@@ -96,7 +101,7 @@ def _training_sentence(shipped: ExperimentSettings) -> str:
 ON_TEST = "The truth is in test; the history is train and validation, without training on validation."
 
 
-def _features(shipped: ExperimentSettings, data: SplitFacts) -> Group | SkippedGroup:
+def _features(shipped: ExperimentSettings, data: SplitFacts, group: MakeGroup) -> Group | SkippedGroup:
     variants = [Variant("shipped", "softmax", "as shipped")]
     for there, what in ((data.user_features, "user"), (data.item_features, "item")):
         if there:
@@ -109,18 +114,15 @@ def _features(shipped: ExperimentSettings, data: SplitFacts) -> Group | SkippedG
             "Neither users nor items have features, so there is nothing to leave out: name some under "
             "data.user_features or data.item_features in params.yaml."
         )
-    return _with_references(
-        FEATURES,
+    return group(
         "The softmax DNN with and without the features that the data has, all else as shipped. "
         f"{_training_sentence(shipped)} {ON_TEST} New users are evaluated with the first of their events.",
-        shipped,
-        data,
         with_bases(variants, shipped),
         evaluates_new_users=True,
     )
 
 
-def _depth(shipped: ExperimentSettings, data: SplitFacts) -> Group | SkippedGroup:
+def _depth(shipped: ExperimentSettings, _: SplitFacts, group: MakeGroup) -> Group | SkippedGroup:
     variants = []
     for depth in dict.fromkeys(shipped.evidence.depths):
         for width in dict.fromkeys(shipped.evidence.widths):
@@ -128,50 +130,42 @@ def _depth(shipped: ExperimentSettings, data: SplitFacts) -> Group | SkippedGrou
             settings = {"softmax.hidden": [width] * depth}
             variants.append(Variant(name, "softmax", label, settings))
     different = {each.name: each for each in variants}  # without hidden layers there is no width
-    group = with_bases(different.values(), shipped)
-    if len(group) == 1:
+    towers = with_bases(different.values(), shipped)
+    if len(towers) == 1:
         return SkippedGroup("evidence.depths and evidence.widths name nothing but the network as shipped.")
-    return _with_references(
-        DEPTH,
+    return group(
         "The softmax DNN with other numbers and widths of hidden layers, all else as shipped. "
         f"{_training_sentence(shipped)} {ON_TEST}",
-        shipped,
-        data,
-        group,
+        towers,
         rankings=RANKINGS,
     )
 
 
-def _folding(shipped: ExperimentSettings, data: SplitFacts) -> Group:
+def _folding(shipped: ExperimentSettings, data: SplitFacts, group: MakeGroup) -> Group:
     weights = [
         Variant(f"mf-{weight:g}", "mf", f"α₀ = {weight:g}", _weighted(shipped.mf, weight, data))
         for weight in sorted({*shipped.evidence.unobserved_weights, shipped.mf.unobserved_weight})
     ]
     negatives = [
         POSITIVES_ONLY,
-        _negatives("uniform", "uniform", sampler="uniform"),
-        _negatives("popularity", "popularity", sampler="popularity"),
-        _negatives("in-batch", "in-batch", sampler="in-batch"),
+        *(_negatives(name, name, sampler=name) for name in ("uniform", "popularity", "in-batch")),
         _negatives("mixed", "in-batch + uniform", sampler="mixed", mixture=["in-batch", "uniform"]),
         _negatives("hard", "hard among uniform", sampler="uniform", selection="hard"),
     ]
-    return _with_references(
-        FOLDING,
+    return group(
         "MF over weights of the pairs that were not observed, with the ridge λ_u of the mean user held; the softmax "
         "DNN over ways to draw its negatives; all else as shipped. "
         f"{_training_sentence(shipped)} {ON_TEST}",
-        shipped,
-        data,
         with_bases([*weights, *negatives], shipped),
         measures_folding=True,
     )
 
 
-def _with_references(
+def _group(
     name: str,
-    sentence: str,
     shipped: ExperimentSettings,
     data: SplitFacts,
+    sentence: str,
     variants: Sequence[Variant],
     models: Sequence[str] = REFERENCES,
     **options: Any,
@@ -201,7 +195,7 @@ def _weighted(mf: MFParams, weight: float, data: SplitFacts) -> dict[str, Any]:
     return {"mf.unobserved_weight": weight, "mf.regularization": mf.regularization * held}
 
 
-def _new_items(shipped: ExperimentSettings, data: SplitFacts) -> Group | SkippedGroup:
+def _new_items(shipped: ExperimentSettings, data: SplitFacts, _: MakeGroup) -> Group | SkippedGroup:
     if shipped.evidence.new_item_share == 0:
         return SkippedGroup("evidence.new_item_share is 0, so that no item counts as new: raise it in params.yaml.")
     models = (*REFERENCES, *(name for name, each in specs().items() if each.role in ("contender", "other")))
@@ -218,17 +212,14 @@ def _new_items(shipped: ExperimentSettings, data: SplitFacts) -> Group | Skipped
     )
 
 
-def _sampling(shipped: ExperimentSettings, data: SplitFacts) -> Group:
+def _sampling(shipped: ExperimentSettings, _: SplitFacts, group: MakeGroup) -> Group:
     negatives = shipped.softmax.negatives
     named = {name: getattr(negatives, name) for name in ("sampler", "selection", "logq_correction")}
     variants = with_bases(_samplers(), shipped)
-    return _with_references(
-        SAMPLING,
+    return group(
         "The softmax DNN over samplers, their correction and the selection of hard negatives, all else as shipped; "
         f"other models for comparison. {_training_sentence(shipped)} The truth is in validation as well; the history "
         "is the train part.",
-        shipped,
-        data,
         [each if each.settings else replace(each, settings=_changed(named)) for each in variants],
         ("mf", "ease", "popularity"),
         judged_on="valid",

@@ -14,7 +14,7 @@ from bakeoff.evaluation.metrics.formulas import num_relevant
 from bakeoff.evaluation.ranking.protocol import Evaluated
 from bakeoff.evaluation.stats.intervals import intervals
 from bakeoff.evaluation.stats.timing_intervals import interval_json, middle
-from bakeoff.experiments.params import Comparison
+from bakeoff.experiments.params import CompareParams
 from bakeoff.experiments.training.runner import Experiment, TrainedModel, progress_bar, train_keeping_best
 from bakeoff.experiments.training.validation import validation_scores
 from bakeoff.experiments.variants.protocol import VariantMetrics, VariantProtocol
@@ -131,18 +131,18 @@ def _title(variant: Variant) -> str:
     return f"{variant.model}: {variant.label}{base}"
 
 
-def with_intervals(results: Sequence[VariantResult], comparison: Comparison, seed: int) -> list[dict[str, Any]]:
+def with_intervals(results: Sequence[VariantResult], compare: CompareParams, seed: int) -> list[dict[str, Any]]:
     """Entries with the interval of their primary metric and of its difference from the first base."""
-    values = [each.metrics.warm.accuracy[comparison.metric] for each in results]
+    values = [each.metrics.warm.accuracy[compare.primary_metric] for each in results]
     base = next(each for each, result in zip(values, results, strict=True) if result.variant.base)
     columns = np.stack([*values, *(each - base for each in values)], axis=1)
-    found = intervals(columns, np.random.default_rng(seed), comparison.confidence, comparison.resamples)
+    found = intervals(columns, np.random.default_rng(seed), compare.confidence, compare.resamples)
     ends = [
         {"mean": float(mean), "low": float(low), "high": float(high)}
         for mean, low, high in zip(found.mean, found.low, found.high, strict=True)
     ]
     return [
-        each.entry | {"metric": comparison.metric, "interval": interval, "difference_to_base": difference}
+        each.entry | {"metric": compare.primary_metric, "interval": interval, "difference_to_base": difference}
         for each, interval, difference in zip(results, ends[: len(results)], ends[len(results) :], strict=True)
     ]
 

@@ -17,13 +17,13 @@ from bakeoff.core.files import write_text
 from bakeoff.core.workspace import Workspace
 from bakeoff.core.yaml_reader import read_yaml
 from bakeoff.data.fetch.versioning import read_data_hash
+from bakeoff.experiments.params import CompareParams
 from bakeoff.ops.git import check_repository, commit_of
 from bakeoff.ops.registry.files import dvc_files, text_at
 from bakeoff.ops.registry.history import production, read_events
 from bakeoff.ops.revisions import revision_page, revisions
 from bakeoff.ops.revisions.revisions import ProjectVersion
 from bakeoff.report.accuracy import Statistics
-from bakeoff.report.params import CompareParams
 
 METRICS = "reports/metrics.json"
 

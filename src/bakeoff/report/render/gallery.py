@@ -22,7 +22,7 @@ from bakeoff.report.summary import Summary
 from bakeoff.report.topics.base.topic import topic_figures
 from bakeoff.report.topics.popularity import WATCHED
 from bakeoff.report.training import TrainingFigure, progress
-from bakeoff.report.verdict import Result, cost_sentence
+from bakeoff.report.verdict import Result
 
 SIDES = {Verdict.BETTER: "softmax DNN ahead", Verdict.WORSE: "MF ahead", Verdict.NO_EVIDENCE: "no difference"}
 SIDE_AXIS = "← MF ahead · softmax DNN ahead →"
@@ -38,11 +38,6 @@ def all_figures(summary: Summary) -> dict[str, Figure]:
     drawn += [_new_users(summary)] if summary.new_users else []
     drawn += [_searches(summary)] if summary.searches else []
     return {figure.key: figure for figure in [*drawn, *topic_figures(summary.findings)]}
-
-
-def training_cost(summary: Summary) -> str | None:
-    """The sentence on CPU seconds of training."""
-    return cost_sentence({figure.model: figure.cpu_seconds for figure in summary.training})
 
 
 def accuracy_figure(summary: Summary) -> Figure:

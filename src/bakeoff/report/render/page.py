@@ -4,7 +4,6 @@ Both, and the model cards, in Markdown, too, for Git: without measured seconds, 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from bakeoff.evaluation.stats.significance import Verdict
@@ -21,7 +20,7 @@ from bakeoff.report.topics.base import claims as words
 from bakeoff.report.topics.base.claims import Claim, ClaimOutcome
 from bakeoff.report.topics.base.topic import Page, topic_figures, topics_of
 from bakeoff.report.training import SELECTION_METRIC
-from bakeoff.report.verdict import Result, verdict_statement
+from bakeoff.report.verdict import Result, cost_sentence, verdict_statement
 
 OTHER_SECTIONS = {
     Page.REPORT: (
@@ -45,16 +44,6 @@ def contents(page: Page) -> dict[str, dict[str, str]]:
     return groups
 
 
-@dataclass(frozen=True)
-class Tile:
-    """A key figure: what it is, its value, and a detail below it."""
-
-    label: str
-    value: str
-    detail: str
-    kind: str = ""
-
-
 def report_html(summary: Summary, evidence: Evidence) -> str:
     """The comparison."""
     result = summary.result
@@ -66,7 +55,7 @@ def report_html(summary: Summary, evidence: Evidence) -> str:
         headline=summary.headline,
         recommendation=summary.recommendation,
         statement=verdict_statement(result),
-        cost=gallery.training_cost(summary),
+        cost=cost_sentence({each.model: each.cpu_seconds for each in summary.training}),
         outcome=leader(summary),
         weakest=gallery.weakest_segment(summary.segments, result),
         band=interval_band(result),
@@ -132,19 +121,21 @@ def leader(summary: Summary) -> str:
     return "none" if summary.reasons else ahead[summary.result.verdict]
 
 
-def tiles(summary: Summary) -> list[Tile]:
-    """Key figures: the means of the contenders and of the best baseline, users ahead."""
+def tiles(summary: Summary) -> list[tuple[str, str, str, str]]:
+    """Key figures: the means of the contenders and of the best baseline, users ahead.
+
+    What it is, its value, a detail below it, and the contender that it is about or nothing.
+    """
     result, baseline = summary.result, summary.standings[0].baseline
     metric, level = formats.metric_label(result.metric), formats.level(result.confidence)
     cells = {e.model: estimate_cell(e) for e in summary.estimates if e.metric == result.metric}
     shown = [
-        Tile(f"{model_label(name)}{role}, {metric}", cells[name].text, f"{level}: {cells[name].detail}", kind)
+        (f"{model_label(name)}{role}, {metric}", cells[name].text, f"{level}: {cells[name].detail}", kind)
         for name, role, kind in ((SOFTMAX, "", SOFTMAX), (MF, "", MF), (baseline, " (best baseline)", ""))
     ]
     row = next(d for d in summary.differences if d.metric == result.metric)
     ahead = tables.win_tie_loss(row).replace(" ", "\N{NARROW NO-BREAK SPACE}")
-    shown.append(Tile("Users ahead: softmax / level / MF", ahead, f"effect size d {formats.signed(row.effect, 2)}"))
-    return shown
+    return [*shown, ("Users ahead: softmax / level / MF", ahead, f"effect size d {formats.signed(row.effect, 2)}", "")]
 
 
 def interval_band(result: Result) -> Mapping[str, str]:

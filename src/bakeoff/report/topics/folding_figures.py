@@ -59,8 +59,8 @@ def measure_folding(evidence: Evidence, params: ReportParams, _: Statistics) -> 
     items, blocks = (pd.DataFrame(), {}) if isinstance(planted, NotMeasured) else _items_and_blocks(planted)
     own_rows = [row for row in _by_weight(own, lambda variant: own_weight(variant, params)) if row["folding"]]
     return FoldingFigures(
-        planted=pd.DataFrame(map(_planted_row, _by_weight(planted, planted_weight)), columns=COLUMNS),
-        own=pd.DataFrame(map(_own_row, own_rows), columns=COLUMNS),
+        planted=pd.DataFrame(map(_row, _by_weight(planted, planted_weight)), columns=COLUMNS),
+        own=pd.DataFrame(map(_row, own_rows), columns=COLUMNS),
         items=items,
         blocks=blocks,
     )
@@ -73,15 +73,13 @@ def _by_weight(measured: HasVariants | NotMeasured, weight: Callable[[Variant], 
     return [*sorted(measured.of(MF), key=weight), *(each for each in measured.variants if each["model"] != MF)]
 
 
-def _planted_row(variant: Variant) -> tuple[Any, ...]:
-    metrics = ("folding", "off_group@10", "recall@10", "off_group_filtered@10")
-    return variant["model"], variant["label"], variant["base"], *(figure(variant, name) for name in metrics)
-
-
-def _own_row(variant: Variant) -> tuple[Any, ...]:
-    folding, foreign = (figure(variant["folding"], name) for name in ("folding", "spurious@10"))
-    recall = figure(variant["metrics"], "recall@10")
-    return variant["model"], variant["label"], variant["base"], folding, foreign, recall, float("nan")
+def _row(variant: Variant) -> tuple[Any, ...]:
+    """Of a variant on planted groups, whose figures are its own, or on the data itself."""
+    names = ("folding", "off_group@10", "recall@10", "off_group_filtered@10")
+    figures = variant
+    if isinstance(variant["folding"], Mapping):
+        names, figures = ("folding", "spurious@10", "recall@10", ""), variant["metrics"] | variant["folding"]
+    return variant["model"], variant["label"], variant["base"], *(figure(figures, name) for name in names)
 
 
 def _items_and_blocks(planted: PlantedGroups) -> tuple[pd.DataFrame, dict[str, NDArray[np.float64]]]:
@@ -192,17 +190,7 @@ def _scores_by_group(blocks: Mapping[str, NDArray[np.float64]]) -> Figure:
     """A small matrix per variant: users of each group down, items of each group across."""
     size = len(next(iter(blocks.values())))
     names = [str(place + 1) for place in range(size)]
-    cells = [(row, column) for row in range(size) for column in range(size)]
-    panels = {
-        label: series_charts.matrix(
-            pd.DataFrame(
-                [(names[i], names[j], float(block[i, j])) for i, j in cells], columns=["row", "column", "share"]
-            ),
-            names,
-            "mean score",
-        )
-        for label, block in blocks.items()
-    }
+    panels = {label: series_charts.matrix(block, names, "mean score") for label, block in blocks.items()}
     diagonal = np.eye(size, dtype=bool)
     means = pd.DataFrame(
         [(label, float(block[diagonal].mean()), float(block[~diagonal].mean())) for label, block in blocks.items()],

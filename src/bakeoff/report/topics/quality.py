@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import permutations
 
 import numpy as np
 import pandas as pd
@@ -121,14 +120,13 @@ def _measure_overlap(evidence: Evidence, params: ReportParams, _: Statistics) ->
 
 def _draw_overlap(found: Overlap) -> Iterator[Figure]:
     names = [model_label(name) for name in found.models]
-    rows = [(names[i], names[j], float(found.shares[i, j])) for i, j in permutations(range(len(names)), 2)]
     others = np.where(np.eye(len(names), dtype=bool), np.nan, found.shares)
     yield Figure(
         key="overlap",
         title=f"What the first {found.k} of two models share",
         alt="Matrix: the share of a list that is also in the list of another model, row by column.",
         sentence=_overlap_sentence(found),
-        spec=series_charts.matrix(pd.DataFrame(rows, columns=["row", "column", "share"]), names, "shared"),
+        spec=series_charts.matrix(others, names, "shared"),
         table=table_of(
             f"Share of the first {found.k} that another model has among its first {found.k}, mean over users",
             ["Model", *names],

@@ -17,7 +17,7 @@ from bakeoff.report.render.figure import Column, Figure, Row, Table, change_cell
 from bakeoff.report.render.tables import P_HOLM
 from bakeoff.report.slices import LATER, events_by_gap, top_lists, values_on
 from bakeoff.report.topics.base.claims import CLAIMS, Paired, Question, Words
-from bakeoff.report.topics.base.judge import named, unknown
+from bakeoff.report.topics.base.judge import unknown
 from bakeoff.report.topics.base.topic import Page, Topic
 
 CLAIM = CLAIMS["taste"]
@@ -58,7 +58,7 @@ def _ask(evidence: Evidence, params: ReportParams) -> list[Question]:
     later = events_by_gap(evidence).get(LATER)
     if later is None:
         reason = "No test event is known to come more than a day after the last known one."
-        return [unknown(named(wording("later")), reason), shuffled]
+        return [unknown(wording("later"), reason), shuffled]
     ordered, both = (values_on(evidence, top_lists(evidence, shuffled=way), later, metric) for way in WAYS)
     baseline = best(baselines(ordered), ordered)
     return [
@@ -71,7 +71,7 @@ def _ask(evidence: Evidence, params: ReportParams) -> list[Question]:
 
 def _against(values: OfModels, words: Words, rival: str = MF) -> Paired:
     """The softmax DNN against a rival on the same users."""
-    return Paired(named(words, second=rival), values[SOFTMAX], values[rival])
+    return Paired(words, values[SOFTMAX], values[rival])
 
 
 def _measure(evidence: Evidence, params: ReportParams, statistics: Statistics) -> Order:

@@ -13,7 +13,7 @@ from bakeoff.evaluation.stats.timing_intervals import Repeated, minus, ratio
 from bakeoff.report import formats
 from bakeoff.report.accuracy import Difference, Statistics
 from bakeoff.report.evidence import Evidence, HasVariants, figure, paired
-from bakeoff.report.models import MF, SOFTMAX, model_label
+from bakeoff.report.models import MF, SOFTMAX
 from bakeoff.report.params import ReportParams
 from bakeoff.report.topics.base import claims
 from bakeoff.report.topics.base.claims import Claim, ClaimOutcome, ClaimPart, Expected, Form, Paired, Question, Words
@@ -133,14 +133,9 @@ def on_models(
     form: Form = Form.METRIC,
     models: tuple[str, str] = (SOFTMAX, MF),
 ) -> Paired:
-    """Two models, which name the sides, by a column of their metrics per warm user."""
+    """Two models by a column of their metrics per warm user."""
     first, second = (evidence.models[name].users.set_index("user_id")[column] for name in models)
-    return Paired(named(words, *models), *paired(first, second), expected, form)
-
-
-def named(words: Words, first: str = SOFTMAX, second: str = MF) -> Words:
-    """The words with the labels of two models for the sides."""
-    return replace(words, first=model_label(first), second=model_label(second))
+    return Paired(words, *paired(first, second), expected, form)
 
 
 def on_variants(
