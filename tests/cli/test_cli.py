@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from bakeoff.cli.app import app
 from bakeoff.core.errors import BakeoffError
+from bakeoff.data.fetch.own_sources import Request
 from bakeoff.models.base import specs
 
 ROOT = Path(__file__).parents[2]
@@ -63,11 +64,10 @@ def test_minutes_are_shared_equally_by_the_contenders(monkeypatch: pytest.Monkey
 
 @pytest.mark.usefixtures("folder")
 def test_fetch_takes_a_file_for_each_table(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = {}
-    monkeypatch.setattr("bakeoff.data.fetch.command.run", lambda *_, **given: found.update(given))
+    asked = []
+    monkeypatch.setattr("bakeoff.data.fetch.command.run", lambda *given: asked.append(given[2]))
     CliRunner().invoke(app, ["fetch", "--interactions", "a.tsv", "--items", "b.pq", "--append"], catch_exceptions=False)
-    assert found["files"] == {"interactions": Path("a.tsv"), "items": Path("b.pq")}
-    assert (found["source"], found["append"]) == (None, True)
+    assert asked == [Request(append=True, files={"interactions": Path("a.tsv"), "items": Path("b.pq")})]
 
 
 @pytest.mark.parametrize("options", [[], ["mf", "--minutes", "3"], ["--minutes", "3", "--trials", "9"]])

@@ -45,6 +45,12 @@ def test_a_name_alone_makes_no_time() -> None:
     assert (found.columns["timestamp"], found.open) == (None, {})
 
 
+def test_a_column_without_a_number_cannot_be_the_rating_that_a_person_says_it_is() -> None:
+    events = table(user_id=USERS, item_id=ITEMS, timestamp=TIMES, mood=["good", "bad", ""])
+    with pytest.raises(BakeoffError, match=r"column 'mood' holds no number.*name another one, or none"):
+        detect({"interactions": events}, {"rating": "mood"})
+
+
 def test_names_that_say_nothing_leave_the_question_open_with_the_candidates() -> None:
     found = detect({"interactions": table(a=USERS, b=ITEMS, c=TIMES)}, {})
     assert found.open == {"user_id": ["a", "b"], "item_id": ["a", "b"], "timestamp": ["c"]}

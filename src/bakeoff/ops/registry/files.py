@@ -163,16 +163,13 @@ def copy_parents(workspace: Workspace) -> None:
         with replaced(workspace.parents) as folder:
             for name in names:
                 if _copy(workspace.root, standing.version, name, folder / f"{name}.npz"):
-                    found[name] = {
-                        "version": standing.version.name,
-                        "commit": standing.version.commit,
-                        "md5": file_hash(folder / f"{name}.npz", "md5"),
-                    }
+                    version, md5 = standing.version, file_hash(folder / f"{name}.npz", "md5")
+                    found[name] = {"version": version.name, "commit": version.commit, "md5": md5}
         if found:
             read_output(["dvc", "--wait-for-lock", "add", "--quiet", workspace.parents.name], workspace.root)
     write_json(workspace.parents_record, found)
-    version = "nothing in production" if standing is None else standing.version.name
-    print(f"Training starts from {version}: {', '.join(found) or 'no model, all are fitted in full'}.")
+    origin = "nothing in production" if standing is None else standing.version.name
+    print(f"Training starts from {origin}: {', '.join(found) or 'no model, all are fitted in full'}.")
 
 
 def _copy(root: Path, version: Version, model: str, path: Path) -> bool:
