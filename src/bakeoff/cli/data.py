@@ -72,15 +72,20 @@ def fetch(
 
 
 @app.command()
-def forget(user: Annotated[str, typer.Argument(help="Id of the user, as your data has it.")]) -> None:
-    """Remove a person from data/, and list the versions that still hold them.
+def forget(
+    user: Annotated[str, typer.Argument(help="Id of the user, as your data has it.")],
+    log: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Log of `serve`; none: $BAKEOFF_ONLINE_LOG or .bakeoff/online.")
+    ] = None,
+) -> None:
+    """Remove a person from data/ and the log of `serve`, and list the versions that still hold them.
 
     data.dvc records the version without them. Models and reports hold them until the next `bakeoff run` has ended;
     nothing is deleted from DVC's cache or its remote, and nothing is committed.
     """
     from bakeoff.ops import forget as command
 
-    command.run(user, Workspace())
+    command.run(user, Workspace(), log)
 
 
 add_stage(app, "validate", "Check the raw tables; bad rows go to quarantine, structural faults stop the pipeline.")

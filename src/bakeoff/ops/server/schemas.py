@@ -7,6 +7,7 @@ from starlette.exceptions import HTTPException
 
 from bakeoff.models.base.list_options import LONGEST_DIVERSE
 from bakeoff.ops.list_options import LARGEST_DEBIAS, MOST_FILTERS, Filter
+from bakeoff.ops.online.evaluate import CLICK
 from bakeoff.ops.reasons import Part
 
 LONGEST_LIST = 10_000
@@ -109,6 +110,32 @@ class ExplainedAnswer(Answer):
     explanation: str = Field(description="How the scores were divided, and whether the parts are exact.")
 
 
+class LoggedAnswer(Answer):
+    """The answer of a server that keeps a log."""
+
+    impression: str = Field(description="Id of this list, for POST /feedback.")
+
+
+class LoggedExplainedAnswer(ExplainedAnswer, LoggedAnswer):
+    """The same with reasons."""
+
+
+class Feedback(BaseModel):
+    """What somebody did with an item of a list."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
+
+    impression: str = Field(max_length=64, description="As the answer has it.")
+    item_id: str = Field(max_length=1_000, description="An item of that list.")
+    event: str = Field(CLICK, pattern=r"^[\w.-]{1,32}$", description="Its kind, such as click or buy.")
+
+
+class FeedbackState(BaseModel):
+    """What became of feedback."""
+
+    status: str = Field(description="`logged`, or `already logged`: the same event on the same item counts once.")
+
+
 class Refusal(BaseModel):
     """Why there is no answer."""
 
@@ -166,6 +193,12 @@ class Origin(BaseModel):
     version: str = Field(description="Of the registry; `workspace` where a model of the workspace was named.")
     commit: str | None = Field(None, description="Git revision that holds it.")
     promoted: str | None = Field(None, description="When it went into production, UTC.")
+    md5: str | None = Field(None, description="What its files hash to, as dvc.lock records it.")
+
+    @property
+    def label(self) -> str:
+        """`softmax@v2.0.0+1a2b3c4d`; the hash tells models of the workspace apart."""
+        return f"{self.model}@{self.version}+{(self.md5 or '')[:8]}"
 
 
 class ModelInfo(Origin):
