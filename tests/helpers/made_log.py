@@ -8,11 +8,9 @@ CHAMPION, CHALLENGER = "softmax@v1.0.0+aaaaaaaa", "mf@workspace+bbbbbbbb"
 START = datetime(2026, 3, 1, tzinfo=UTC)
 
 
-def writer(folder, **options):
+def writer(folder, days=10_000):
     """One that writes when it is closed, or when it is told to."""
-    return LogWriter(
-        folder, options.pop("days", 10_000), options.pop("on_dropped", lambda: None), **options | {"seconds": 600}
-    )
+    return LogWriter(folder, days, seconds=600)
 
 
 def impression(log, user=None, items=("a", "b"), **columns):

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from bakeoff.cli.arguments import add_stage, load
+from bakeoff.cli.arguments import LogFolder, add_stage, load
 from bakeoff.core.workspace import Workspace
 
 app = typer.Typer()
@@ -74,9 +74,7 @@ def fetch(
 @app.command()
 def forget(
     user: Annotated[str, typer.Argument(help="Id of the user, as your data has it.")],
-    log: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Log of `serve`; none: $BAKEOFF_ONLINE_LOG or .bakeoff/online.")
-    ] = None,
+    log: LogFolder = None,
 ) -> None:
     """Remove a person from data/ and the log of `serve`, and list the versions that still hold them.
 

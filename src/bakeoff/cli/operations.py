@@ -1,12 +1,11 @@
 """Commands of production: drift, decide, promote, rollback, status, serve, online, catalogue."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from bakeoff.cli.arguments import load
+from bakeoff.cli.arguments import LogFolder, load
 from bakeoff.core.workspace import Workspace
 
 app = typer.Typer()
@@ -117,14 +116,10 @@ def serve(
     ] = 0.0,
     log: Annotated[
         Path | None,
-        typer.Option(
-            metavar="DIR", envvar="BAKEOFF_ONLINE_LOG", help="Log lists and feedback there. See docs/online.md."
-        ),
+        typer.Option(metavar="DIR", envvar="BAKEOFF_ONLINE_LOG", help="Log lists and feedback: docs/online.md."),
     ] = None,
     log_days: Annotated[float, typer.Option(min=0.01, help="Age in days at which files of the log are removed.")] = 90,
-    plain_ids: Annotated[
-        bool, typer.Option("--log-plain-ids", help="Log ids of users as they are, not their keyed hashes.")
-    ] = False,
+    plain_ids: Annotated[bool, typer.Option("--log-plain-ids", help="Log ids of users, not keyed hashes.")] = False,
     interleave: Annotated[
         tuple[str, str] | None,
         typer.Option(
@@ -134,9 +129,7 @@ def serve(
             "Neither is followed.",
         ),
     ] = None,
-    explore: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of lists that are drawn at random from the best items.")
-    ] = 0.0,
+    explore: Annotated[float, typer.Option(min=0, max=1, help="Share of lists that are drawn at random.")] = 0.0,
 ) -> None:
     """Answer HTTP with the model in production: lists by user, history or features. See docs/serving.md.
 
@@ -144,20 +137,15 @@ def serve(
     """
     from bakeoff.ops.server import serve as stage
 
-    options = stage.Options(model, host, port, approximate, max_batch, interval, fetch, drain)
-    options = replace(options, log=log, log_days=log_days, plain_ids=plain_ids, interleave=interleave, explore=explore)
-    stage.run(Workspace(), options)
+    online = (log, log_days, plain_ids, interleave, explore)
+    stage.run(Workspace(), stage.Options(model, host, port, approximate, max_batch, interval, fetch, drain, *online))
 
 
 @app.command()
 def online(
-    log: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Log of `serve`; none: $BAKEOFF_ONLINE_LOG or .bakeoff/online.")
-    ] = None,
+    log: LogFolder = None,
     event: Annotated[str, typer.Option(help="Kind of feedback that counts.")] = "click",
-    clip: Annotated[
-        float, typer.Option(min=0, max=1, help="Propensities below it count as it: less variance, some bias.")
-    ] = 0.0,
+    clip: Annotated[float, typer.Option(min=0, max=1, help="Least propensity: less variance, some bias.")] = 0.0,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Show what the log of `serve` says: who wins interleaved lists, and what sampled lists say of each model.

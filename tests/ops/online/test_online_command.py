@@ -1,7 +1,6 @@
 """`bakeoff online` on made logs: what counts, what is left out, and how the offline comparison did."""
 
 import json
-import shutil
 
 import made_log
 import numpy as np
@@ -33,7 +32,7 @@ def figures(tmp_path, capsys, **options):
 
 def offline(tmp_path, first, second, mean):
     paired = {"ndcg@10": {"mean": mean, "low": mean - 0.01, "high": mean + 0.01}}
-    content = {"difference": {f"{first}_vs_{second}": paired}, "mf": {"ndcg@10": 0.2}, "softmax": {"ndcg@10": 0.3}}
+    content = {"difference": {f"{first}_vs_{second}": paired}}
     (tmp_path / "reports").mkdir()
     (tmp_path / "reports/metrics.json").write_text(json.dumps(content))
 
@@ -48,7 +47,7 @@ def test_a_list_is_decided_by_its_first_feedback_on_an_item_of_a_team(folder):
     pair = evaluate(folder, "click").pairs[PAIR]
     assert (pair.lists, pair.with_feedback) == (4, 3)
     rate = pair.win_rate(0.95)
-    assert (rate.wins, rate.decided, rate.people) == (1, 2, 1)
+    assert (rate["wins"], rate["decided"], rate["people"]) == (1, 2, 1)
 
 
 def test_feedback_that_can_not_count_is_left_out_and_counted(folder):
@@ -66,8 +65,8 @@ def test_feedback_that_can_not_count_is_left_out_and_counted(folder):
         "on items that were not in the list": 1,
         "of lists that are not kept": 1,
     }
-    assert found.pairs[PAIR].win_rate(0.95).wins == 1
-    assert evaluate(folder, "buy").pairs[PAIR].win_rate(0.95).wins == 0
+    assert found.pairs[PAIR].win_rate(0.95)["wins"] == 1
+    assert evaluate(folder, "buy").pairs[PAIR].win_rate(0.95)["wins"] == 0
 
 
 @pytest.mark.parametrize(("wins", "finding"), [(70, "better"), (30, "worse"), (50, "not decided")])
@@ -81,36 +80,28 @@ def test_the_whole_interval_decides(tmp_path, folder, capsys, wins, finding):
 @pytest.mark.parametrize(
     ("wins", "offline_was", "words"),
     [
-        (30, "right", "it predicted the direction"),
-        (70, "wrong", "the opposite"),
-        (50, "not decided", "can't be judged"),
+        (30, "right", "It predicted the online direction."),
+        (70, "wrong", "It predicted the opposite."),
+        (50, "not decided", "is open: one of the two"),
     ],
 )
 def test_the_offline_comparison_is_judged_by_the_online_one(tmp_path, folder, capsys, wins, offline_was, words):
     made_log.interleaved(folder, wins, 100 - wins)
     offline(tmp_path, "softmax", "mf", 0.03)  # the challenger is MF, which was worse
     pair = figures(tmp_path, capsys)["pairs"][0]
-    assert pair["offline_was"] == offline_was
+    assert pair["offline"]["was"] == offline_was
     assert pair["offline"]["difference"] == -0.03
-    assert pair["offline"]["interval"] == pytest.approx([-0.04, -0.02])
+    assert [pair["offline"][end] for end in ("low", "high")] == pytest.approx([-0.04, -0.02])
     report(tmp_path)
     said = capsys.readouterr().out
     assert f"the challenger wins {wins} of 100 decided lists, {wins}.0 %" in said
-    assert "NDCG@10 −0.0300 (−0.0400 to −0.0200), reports/metrics.json: worse" in said
+    assert "NDCG@10 −0.0300 (−0.0400 to −0.0200) for the challenger, reports/metrics.json: worse" in said
     assert words in said
 
 
-def test_without_a_paired_comparison_means_are_compared_and_without_any_it_says_so(tmp_path, folder, capsys):
+def test_without_a_paired_comparison_it_says_so(tmp_path, folder, capsys):
     made_log.interleaved(folder, 50, 50)
     offline(tmp_path, "ease", "mf", 0.03)
-    assert figures(tmp_path, capsys)["pairs"][0]["offline"] == {
-        "metric": "ndcg@10",
-        "difference": pytest.approx(-0.1),
-        "source": "reports/metrics.json",
-        "finding": "worse",
-        "interval": None,
-    }
-    shutil.rmtree(tmp_path / "reports")
     report(tmp_path)
     assert "no comparison of these two models: `bakeoff decide` makes one" in capsys.readouterr().out
 
@@ -120,7 +111,7 @@ def test_the_decision_about_the_same_files_counts_more_in_either_order(tmp_path,
     made_log.interleaved(folder, 50, 50)
     offline(tmp_path, "softmax", "mf", 0.03)
     champion, challenger = SIDES[::-1] if is_reversed else SIDES
-    primary = {"metric": "ndcg@10", "difference": 0.05, "low": 0.01, "high": None}
+    primary = {"metric": "ndcg@10", "difference": 0.05, "low": 0.01, "high": 0.09}
     content = {"outcome": "hold", "champion": champion, "challenger": challenger, "primary": primary}
     (tmp_path / "reports/decision").mkdir()
     (tmp_path / "reports/decision/decision.json").write_text(json.dumps(content))
@@ -138,17 +129,31 @@ def test_sampled_lists_give_counterfactual_estimates_by_hand(tmp_path, folder, c
             feedback(log, identity)
     log.close()
     found = figures(tmp_path, capsys)["pairs"][0]["counterfactual"]
-    assert found["champion"]["ips"] == pytest.approx(2 / 3)
-    assert found["champion"]["snips"] == pytest.approx(2 / 6)
+    assert found["champion"]["ips"]["value"] == pytest.approx(2 / 3)
+    assert found["champion"]["snips"]["value"] == pytest.approx(2 / 6)
     assert found["champion"]["effective"] == pytest.approx(36 / 20)
-    assert found["challenger"]["ips"] == pytest.approx(5 / 3)
-    assert found["difference"]["ips"] == pytest.approx(1)
+    assert found["challenger"]["ips"]["value"] == pytest.approx(5 / 3)
+    assert found["difference"]["ips"]["value"] == pytest.approx(1)
     error = np.sqrt(((np.array([-2, 5, 0]) - 1) ** 2).sum()) / 3
-    assert found["difference"]["ips_high"] == pytest.approx(1 + 1.959964 * error, rel=1e-5)
+    assert found["difference"]["ips"]["high"] == pytest.approx(1 + 1.959964 * error, rel=1e-5)
     clipped = figures(tmp_path, capsys, clip=0.5)["pairs"][0]["counterfactual"]
-    assert clipped["challenger"]["ips"] == pytest.approx(2 / 3)
+    assert clipped["challenger"]["ips"]["value"] == pytest.approx(2 / 3)
     report(tmp_path)
     assert "IPS" in capsys.readouterr().out
+
+
+def test_one_model_alone_that_is_explored_has_one_estimate(tmp_path, folder, capsys):
+    log = writer(folder)
+    for _ in range(3):
+        columns = {"propensities": [0.8, 0.8], "explore": 0.4, "challenger": None, "as_challenger": [True, True]}
+        feedback(log, impression(log, teams=[0, 0], **columns))
+    impression(log, None, (), propensities=[], teams=[], as_champion=[], as_challenger=[], explore=0.4, challenger=None)
+    log.close()
+    found = figures(tmp_path, capsys)["pairs"][0]["counterfactual"]
+    assert found.keys() == {"champion"}
+    assert found["champion"]["ips"]["value"] == pytest.approx(1.25)
+    report(tmp_path)
+    assert "without sampling" in capsys.readouterr().out
 
 
 def test_without_sampled_lists_no_estimate_is_printed(tmp_path, folder, capsys):
@@ -160,14 +165,15 @@ def test_without_sampled_lists_no_estimate_is_printed(tmp_path, folder, capsys):
 
 def test_one_model_alone_has_lists_and_no_win_rate(tmp_path, folder, capsys):
     log = writer(folder)
-    feedback(log, impression(log, challenger=None, teams=[0, 0], as_challenger=None), event="buy")
+    feedback(log, impression(log, challenger=None, teams=[0, 0], as_challenger=[True, True]), event="buy")
     log.close()
     [pair] = figures(tmp_path, capsys)["pairs"]
-    assert (pair["challenger"], pair["lists"], "win_rate" in pair) == (None, 1, False)
+    assert (pair["challenger"], pair["lists"], "offline" in pair) == (None, 1, False)
     report(tmp_path)
     said = capsys.readouterr().out
     assert f"{CHAMPION} alone" in said
-    assert "No feedback of the kind click: --event names another one." in said
+    assert "Interleaving" not in said
+    assert "Feedback: buy 1. None is a click: --event names another kind." in said
 
 
 def test_without_a_log_it_says_how_to_keep_one(tmp_path):
@@ -185,7 +191,7 @@ def test_what_the_champion_may_win_is_1_without_a_log_of_these_two_models(folder
     assert command.champion_share(folder, *SIDES, 0.95) == 1
     made_log.interleaved(folder, 70, 30)
     share = command.champion_share(folder, *SIDES, 0.95)
-    assert share == pytest.approx(1 - evaluate(folder, "click").pairs[PAIR].win_rate(0.95).low)
+    assert share == pytest.approx(1 - evaluate(folder, "click").pairs[PAIR].win_rate(0.95)["low"])
     assert share < 0.5
     for champion, challenger in (SIDES[::-1], (SIDES[0], SIDES[1] | {"md5": None}), (SIDES[0], SIDES[0])):
         assert command.champion_share(folder, champion, challenger, 0.95) == 1

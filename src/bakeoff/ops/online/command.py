@@ -1,39 +1,31 @@
 """`bakeoff online`: what the log of `bakeoff serve` shows, beside what the offline comparison had said."""
 
 import json
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+from rich.padding import Padding
+from rich.table import Column, Table
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
-from bakeoff.ops.online.evaluate import CLICK, SIDES, Evaluation, Pair, evaluate
+from bakeoff.ops.online.evaluate import CLICK, SIDES, UNDECIDED, evaluate, finding
 from bakeoff.ops.online.log import log_folder, parts
 from bakeoff.ops.promotion.promote import read_decision
 from bakeoff.report import formats
 
-ESTIMATES = {"ips": "IPS", "snips": "SNIPS"}
-UNDECIDED = "not decided"
-
-
-class Offline(NamedTuple):
-    """Challenger − champion on test; the interval is NaN where there is only the difference."""
-
-    metric: str
-    difference: float
-    low: float
-    high: float
-    source: str
-
-    @property
-    def finding(self) -> str:
-        """What it said of the challenger; by its sign where there is no interval."""
-        low, high = (self.difference if math.isnan(end) else end for end in (self.low, self.high))
-        return "better" if low > 0 else "worse" if high < 0 else UNDECIDED
+FINDINGS = {
+    "better": "The challenger is better.",
+    "worse": "The challenger is worse: stop showing its lists.",
+    UNDECIDED: "Not decided: the interval holds 50 %. Looking again later costs nothing.",
+}
+PREDICTED = {
+    "right": "It predicted the online direction.",
+    "wrong": "It predicted the opposite.",
+    UNDECIDED: "Whether it was right is open: one of the two is not decided.",
+}
 
 
 def run(
@@ -56,51 +48,63 @@ def run(
     folder = log_folder(workspace, named)
     if not parts(folder, "impressions"):
         raise BakeoffError(f"{folder} holds no log: `bakeoff serve --log {folder}` keeps one, with its first list.")
-    found = evaluate(folder, event, clip)
-    pairs = [_figures(workspace, names, pair, metric, confidence) for names, pair in found.pairs.items()]
+    log = evaluate(folder, event, clip)
+    pairs = []
+    for (champion, challenger), pair in log.pairs.items():
+        found = {"champion": champion, "challenger": challenger} | pair.figures(confidence)
+        if challenger is None:
+            del found["win_rate"]
+        elif before := offline(workspace, champion, challenger, metric):
+            both = found["win_rate"]["finding"], before["finding"]
+            was = UNDECIDED if UNDECIDED in both else "right" if both[0] == both[1] else "wrong"
+            found["offline"] = before | {"was": was}
+        pairs.append(found)
+    times = [f"{time:%Y-%m-%d %H:%M}" for time in (min(log.times), max(log.times))]
+    counts = {"users": len(log.users), "times": times, "events": log.events, "left_out": log.left_out}
     if as_json:
-        times = {"first": found.first.isoformat(), "last": found.last.isoformat()}
-        counts = {"events": found.events, "left_out": found.left_out}
-        content = {"event": event, "confidence": confidence, "clip": clip, **times, **counts, "pairs": pairs}
-        print(json.dumps(content, indent=2, ensure_ascii=False))
+        settings = {"event": event, "confidence": confidence, "clip": clip}
+        print(json.dumps(settings | counts | {"pairs": pairs}, indent=2, ensure_ascii=False))
         return
-    console = Console(highlight=False, soft_wrap=True)
-    for line in _overview(folder, found, pairs, event):
-        console.print(line, markup=False)
+    console, total = Console(highlight=False, soft_wrap=True), sum(pair.lists for pair in log.pairs.values())
+    kinds = ", ".join(f"{kind} {number:,}" for kind, number in log.events.most_common()) or "none"
+    lines = [f"{folder}: {total:,} lists, {len(log.users):,} users known by id; {' to '.join(times)} UTC."]
+    lines += [f"Feedback: {kinds}." + ("" if log.events[event] else f" None is a {event}: --event names another kind.")]
+    if log.left_out:
+        lines += [f"Left out: {', '.join(f'{number:,} {why}' for why, number in log.left_out.items())}."]
+    console.print("\n".join(lines), markup=False)
     for each in pairs:
-        _show(console, each, event, confidence)
-    compared = [each["offline_was"] for each in pairs if each.get("offline_was") in ("right", "wrong")]
-    if len(compared) > 1:
-        console.print(f"\nThe offline comparison was right about {compared.count('right')} of {len(compared)} pairs.")
+        _show(console, each, event, formats.level(confidence))
+    judged = [each["offline"]["was"] for each in pairs if each.get("offline", {}).get("was", UNDECIDED) != UNDECIDED]
+    if len(judged) > 1:
+        console.print(f"\nThe offline comparison was right about {judged.count('right')} of {len(judged)} pairs.")
 
 
-def offline(workspace: Workspace, champion: str, challenger: str, metric: str) -> Offline | None:
-    """What had been found offline of two models with these labels.
+def offline(workspace: Workspace, champion: str, challenger: str, metric: str) -> dict[str, Any] | None:
+    """What had been found of two models with these labels, challenger − champion on test; None: nothing.
 
     The last decision, if it compared the same files, in either order; else reports/metrics.json, by the models' names,
     whatever their version.
     """
-    decision = read_decision(workspace) or {}
+    decision, path = read_decision(workspace) or {}, workspace.reports / "metrics.json"
     primary, sides = decision.get("primary"), [decision.get(side) or {} for side in SIDES]
+    paired = (json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}).get("difference", {})
     for labels, sign in (((champion, challenger), 1), ((challenger, champion), -1)):
-        if primary and all(is_label(label, side) for label, side in zip(labels, sides, strict=True)):
-            ends = [primary[name] for name in ("difference", "low", "high")]
-            return _signed(primary["metric"], ends, sign, "reports/decision")
-    path = workspace.reports / "metrics.json"
-    figures: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    names = [label.partition("@")[0] for label in (challenger, champion)]
-    for (first, second), sign in ((names, 1), (names[::-1], -1)):
-        if paired := figures.get("difference", {}).get(f"{first}_vs_{second}", {}).get(metric):
-            return _signed(metric, [paired[name] for name in ("mean", "low", "high")], sign, "reports/metrics.json")
-    values = [figures.get(name, {}).get(metric) for name in names]
-    if None in values or names[0] == names[1]:
-        return None
-    return Offline(metric, values[0] - values[1], math.nan, math.nan, "reports/metrics.json")
+        first, second = (label.partition("@")[0] for label in labels)
+        found = {"metric": metric, "source": "reports/metrics.json"} | paired.get(f"{second}_vs_{first}", {}).get(
+            metric, {}
+        )
+        if primary and all(map(is_label, labels, sides)):
+            found = primary | {"source": "reports/decision", "mean": primary["difference"]}
+        if "mean" in found:
+            low, high = sorted(sign * found[end] for end in ("low", "high"))
+            interval = {"difference": sign * found["mean"], "low": low, "high": high, "finding": finding(low, high, 0)}
+            return {"metric": found["metric"], "source": found["source"]} | interval
+    return None
 
 
 def is_label(label: str, side: Mapping[str, Any]) -> bool:
     """Whether a label of the log means this model: its name and the first digits of its hash."""
-    model, _, digits = label.partition("@")[0], *label.rpartition("+")[1:]
+    model, digits = label.partition("@")[0], label.rpartition("+")[2]
     return bool(digits) and side.get("model") == model and str(side.get("md5")).startswith(digits)
 
 
@@ -119,93 +123,42 @@ def champion_share(
         for (first, second), pair in evaluate(folder, CLICK).pairs.items()
         if second is not None and is_label(first, champion) and is_label(second, challenger)
     ]
-    return 1 - max(rates, key=lambda rate: rate.decided).low if rates else 1.0
+    return 1 - float(max(rates, key=lambda rate: int(rate["decided"]))["low"]) if rates else 1.0
 
 
-def _signed(metric: str, ends: Sequence[float | None], sign: int, source: str) -> Offline:
-    """With the sides changed where the sign is −1."""
-    difference, *interval = (sign * (math.nan if end is None else end) for end in ends)
-    return Offline(metric, difference, min(interval), max(interval), source)
-
-
-def _figures(
-    workspace: Workspace, names: tuple[str, str | None], pair: Pair, metric: str, confidence: float
-) -> dict[str, Any]:
-    champion, challenger = names
-    found: dict[str, Any] = {"champion": champion, "challenger": challenger}
-    found |= {"lists": pair.lists, "with_feedback": pair.with_feedback}
-    if challenger is not None:
-        rate, before = pair.win_rate(confidence), offline(workspace, champion, challenger, metric)
-        found["win_rate"] = {**rate._asdict(), "finding": rate.finding}
-        if before is not None:
-            interval = None if math.isnan(before.low) else [before.low, before.high]
-            found["offline"] = {**before._asdict(), "finding": before.finding, "interval": interval}
-            del found["offline"]["low"], found["offline"]["high"]
-            is_open = UNDECIDED in (rate.finding, before.finding)
-            found["offline_was"] = UNDECIDED if is_open else "right" if rate.finding == before.finding else "wrong"
-    return found | {"counterfactual": pair.counterfactual(confidence)}
-
-
-def _overview(folder: Path, found: Evaluation, pairs: Sequence[Mapping[str, Any]], event: str) -> list[str]:
-    lists, users = sum(each["lists"] for each in pairs), sum(not name.startswith("\0") for name in found.people)
-    when = " to ".join(f"{time:%Y-%m-%d %H:%M}" for time in (found.first, found.last))
-    kinds = ", ".join(f"{number:,} {kind}" for kind, number in found.events.most_common()) or "none"
-    lines = [f"{folder}: {lists:,} lists of {users:,} known users, {when} UTC. Feedback: {kinds}."]
-    if found.left_out:
-        lines.append(f"Left out: {', '.join(f'{number:,} {why}' for why, number in found.left_out.items())}.")
-    if not found.events[event]:
-        lines.append(f"No feedback of the kind {event}: --event names another one.")
-    return lines
-
-
-def _show(console: Console, pair: Mapping[str, Any], event: str, confidence: float) -> None:
-    """What is known of one model or two."""
-    challenger = pair["challenger"]
-    title = f"\n{pair['champion']}" + (" alone" if challenger is None else f" (champion) and {challenger} (challenger)")
-    console.print(title, style="bold", markup=False)
+def _show(console: Console, pair: Mapping[str, Any], event: str, level: str) -> None:
+    champion, challenger, rate, before = (pair.get(name) for name in (*SIDES, "win_rate", "offline"))
+    title = f"{champion} alone" if challenger is None else f"{champion} (champion) and {challenger} (challenger)"
     lines = [("Lists", f"{pair['lists']:,}, {pair['with_feedback']:,} of them with a {event}")]
-    if (rate := pair.get("win_rate")) is not None:
-        lines += _win_rate_lines(rate, pair.get("offline"), pair.get("offline_was"), confidence)
+    if rate is not None and not rate["decided"]:
+        lines += [("Interleaving", "no list is decided: none has feedback on an item that one model alone placed")]
+    elif rate is not None:
+        share, low, high = map(formats.percent, (rate["wins"] / rate["decided"], rate["low"], rate["high"]))
+        lines += [
+            ("Interleaving", f"the challenger wins {rate['wins']:,} of {rate['decided']:,} decided lists, {share}")
+        ]
+        lines += [("", f"{level} interval, valid at every look: {low} to {high}; {rate['people']:,} people")]
+        lines += [("", FINDINGS[rate["finding"]])]
+    if before is not None:
+        label, (value, *ends) = (
+            formats.metric_label(before["metric"]),
+            [before[name] for name in ("difference", "low", "high")],
+        )
+        text = f"{label} {formats.signed(value)} ({' to '.join(map(formats.signed, ends))}) for the challenger"
+        lines += [("Offline", f"{text}, {before['source']}: {before['finding']}"), ("", PREDICTED[before["was"]])]
+    elif rate is not None:
+        lines += [("Offline", "no comparison of these two models: `bakeoff decide` makes one")]
+    console.print(f"\n{title}", style="bold", markup=False)
     for name, text in lines:
-        console.print(f"  {name:13}{text}", markup=False)
-    if not pair["counterfactual"]:
-        return
-    table = Table(
-        "Lists of", "estimate", f"{event}s per list", formats.level(confidence), "lists", "effective", box=None
-    )
-    labels = {"champion": "the champion" if challenger else "the model", "challenger": "the challenger"}
+        console.print(f"  {name:14}{text}", markup=False)
+    if pair["counterfactual"]:
+        console.print(f"  {event}s per list, by lists drawn at random; {level} intervals, for one look:", markup=False)
+    table = Table(*(Column(head, no_wrap=True) for head in ("", "IPS", "SNIPS", "effective")), box=None, pad_edge=False)
     for side, figures in pair["counterfactual"].items():
         write = formats.signed if side == "difference" else formats.decimal
-        for key, label in ESTIMATES.items():
-            interval = " to ".join(write(figures[f"{key}_{end}"]) for end in ("low", "high"))
-            size = formats.decimal(figures["effective"], 0) if "effective" in figures else ""
-            table.add_row(labels.get(side, side), label, write(figures[key]), interval, f"{figures['lists']:,}", size)
-    console.print(table)
-
-
-def _win_rate_lines(
-    rate: Mapping[str, Any], before: Mapping[str, Any] | None, was: str | None, confidence: float
-) -> list[tuple[str, str]]:
-    """Interleaving, and the offline comparison beside it."""
-    if not rate["decided"]:
-        return [("Interleaving", "no list is decided yet: none has feedback on an item that one model alone placed")]
-    share, low, high = (formats.percent(value) for value in (rate["wins"] / rate["decided"], rate["low"], rate["high"]))
-    findings = {
-        "better": "The challenger is better.",
-        "worse": "The challenger is worse: stop showing its lists.",
-        UNDECIDED: "Not decided: the interval holds 50 %. Looking again later costs nothing.",
-    }
-    lines = [
-        ("Interleaving", f"the challenger wins {rate['wins']:,} of {rate['decided']:,} decided lists, {share}"),
-        ("", f"{formats.level(confidence)} interval, valid at every look: {low} to {high}; {rate['people']:,} people"),
-        ("", findings[rate["finding"]]),
-    ]
-    if before is None:
-        return [*lines, ("Offline", "no comparison of these two models: `bakeoff decide` makes one")]
-    ends = [formats.signed(end) for end in before["interval"] or ()]
-    interval = f" ({' to '.join(ends)})" if ends else ", no interval"
-    label, difference = formats.metric_label(before["metric"]), formats.signed(before["difference"])
-    words = {"right": "it predicted the direction", "wrong": "it predicted the opposite"}.get(
-        str(was), "one of the two is not decided, so that it can't be judged"
-    )
-    return [*lines, ("Offline", f"{label} {difference}{interval}, {before['source']}: {before['finding']}; {words}")]
+        texts = [[write(figures[key][name], 3) for name in ("value", "low", "high")] for key in ("ips", "snips")]
+        size = formats.count(figures["effective"]) if "effective" in figures else ""
+        name = side if challenger else "without sampling"
+        table.add_row(name, *(f"{value} ({low} to {high})" for value, low, high in texts), size)
+    if table.rows:
+        console.print(Padding(table, (0, 2)))

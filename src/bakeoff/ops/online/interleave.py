@@ -1,46 +1,42 @@
-"""Lists of two models in one (team draft), lists sampled at random, and the probability of each item at its place.
+"""Lists of two models in one (team draft), lists drawn at random, and the probability of each item at its place.
 
 Where both models would place the same item next, it belongs to no team: whoever picks it, the list is the same. So the
 items of each round are fixed, only their order is drawn, and the probabilities are exact.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from random import Random
+from typing import NamedTuple
 
 NO_TEAM, CHAMPION, CHALLENGER = 0, 1, 2
 
 
-@dataclass(frozen=True)
-class Draft:
+class Draft(NamedTuple):
     """A list of k items.
 
     Attributes:
         items: k ids.
         teams: k numbers: whose pick each item is; NO_TEAM: of both or of none.
-        slots: for each place the probability of each item there.
+        propensities: k probabilities that the item is shown at its place.
     """
 
-    items: Sequence[str]
-    teams: Sequence[int]
-    slots: Sequence[Mapping[str, float]]
+    items: list[str]
+    teams: list[int]
+    propensities: list[float]
 
 
-def plain(items: Sequence[str]) -> Draft:
-    """The list of one model."""
-    return Draft(items, [NO_TEAM] * len(items), [{item: 1.0} for item in items])
-
-
-def team_draft(champion: Sequence[str], challenger: Sequence[str], k: int, rng: Random) -> Draft:
+def team_draft(champion: Sequence[str], challenger: Sequence[str], k: int, rng: Random, explore: float = 0.0) -> Draft:
     """Interleave two rankings: in each round a coin says who picks first, and both pick their best item that is left.
 
-    Radlinski, Kurup & Joachims, How does clickthrough data reflect retrieval quality? (CIKM 2008), section 5.2.
+    Radlinski, Kurup & Joachims, How does clickthrough data reflect retrieval quality? (CIKM 2008), section 5.2. With
+    probability `explore` the list is drawn at random from the items of both rankings instead, without teams.
 
     Args:
         champion: ids, best first.
-        challenger: likewise.
+        challenger: likewise; the same ranking for the list of one model.
         k: length of the list, which is shorter where both rankings have fewer items together.
         rng: tosses the coins.
+        explore: share of the lists that are drawn at random.
     """
     items, teams, slots, used = list[str](), list[int](), list[Mapping[str, float]](), set[str]()
     rankings = iter(champion), iter(challenger)
@@ -59,23 +55,8 @@ def team_draft(champion: Sequence[str], challenger: Sequence[str], k: int, rng: 
             teams.append(team)
             slots.append(chances)
         used |= chances.keys()
-    return Draft(items, teams, slots)
-
-
-def explored(draft: Draft, pool: Sequence[str], share: float, rng: Random) -> tuple[Draft, list[float]]:
-    """With probability `share`, items of the pool in random order instead; and the propensities of what is shown.
-
-    The propensity of an item at its place is (1 − share) times its probability in the draft, plus share / |pool|.
-
-    Args:
-        draft: what is shown else.
-        pool: at least as many ids as the list has, all of the list among them.
-        share: in [0, 1].
-        rng: draws.
-    """
-    shown = draft
-    if share and rng.random() < share:
-        shown = Draft(rng.sample(pool, len(draft.items)), [NO_TEAM] * len(draft.items), draft.slots)
-    rest = share / len(pool) if pool else 0.0
-    pairs = zip(shown.items, shown.slots, strict=True)
-    return shown, [(1 - share) * slot.get(item, 0.0) + rest for item, slot in pairs]
+    pool = [*dict.fromkeys([*champion, *challenger])]
+    if explore and rng.random() < explore:
+        items, teams = rng.sample(pool, len(items)), [NO_TEAM] * len(items)
+    of_slots = (slot.get(item, 0.0) for item, slot in zip(items, slots, strict=True))
+    return Draft(items, teams, [(1 - explore) * chance + explore / len(pool) for chance in of_slots])

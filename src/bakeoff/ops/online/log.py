@@ -13,7 +13,7 @@ import secrets
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -39,27 +39,13 @@ MOST_WAITING = 100_000
 
 _SECRET, _TIME = "secret", "%Y%m%dT%H%M%S"
 
-SCHEMAS = {
-    "impressions": pa.schema(
-        {
-            "id": pa.string(),
-            "time": pa.timestamp("us", "UTC"),
-            "user": pa.string(),
-            "champion": pa.string(),
-            "challenger": pa.string(),
-            "items": pa.list_(pa.string()),
-            "scores": pa.list_(pa.float32()),
-            "propensities": pa.list_(pa.float64()),
-            "teams": pa.list_(pa.int8()),
-            "as_champion": pa.list_(pa.bool_()),
-            "as_challenger": pa.list_(pa.bool_()),
-            "explore": pa.float64(),
-        }
-    ),
-    "feedback": pa.schema(
-        {"impression": pa.string(), "time": pa.timestamp("us", "UTC"), "item_id": pa.string(), "event": pa.string()}
-    ),
-}
+_TEXT, _FLAGS = pa.string(), pa.list_(pa.bool_())
+_LIST = {"id": _TEXT, "user": _TEXT, "champion": _TEXT, "challenger": _TEXT, "explore": pa.float64()}
+_PLACES = {"items": pa.list_(_TEXT), "scores": pa.list_(pa.float32()), "propensities": pa.list_(pa.float64())}
+_TEAMS = {"teams": pa.list_(pa.int8()), "as_champion": _FLAGS, "as_challenger": _FLAGS}
+_FEEDBACK = {"impression": _TEXT, "item_id": _TEXT, "event": _TEXT}
+_AT = {"time": pa.timestamp("us", "UTC")}
+SCHEMAS = {"impressions": pa.schema(_AT | _LIST | _PLACES | _TEAMS), "feedback": pa.schema(_AT | _FEEDBACK)}
 """Table → its columns (docs/online.md)."""
 
 log = logging.getLogger("bakeoff.serve")
@@ -149,22 +135,21 @@ class LogWriter:
         pseudonyms: of its users, and ids of its impressions.
     """
 
-    def __init__(self, folder: Path, days: float, on_dropped: Callable[[], None], seconds: float = 2.0) -> None:
+    def __init__(self, folder: Path, days: float, seconds: float = 2.0) -> None:
         """Open a directory, which is made if it is not there.
 
         Args:
             folder: of the log.
             days: age at which rows are removed.
-            on_dropped: called for each row that is dropped.
             seconds: that a row waits in memory.
 
         Raises:
             BakeoffError: the secret can't be read.
         """
-        self.folder, self._days, self._on_dropped, self._seconds = folder, days, on_dropped, seconds
+        self.folder, self._days, self._seconds = folder, days, seconds
         self._waiting: dict[str, deque[Mapping[str, Any]]] = {table: deque() for table in SCHEMAS}
         self._current: dict[str, _Current] = {}
-        self._expired_at = self._checked_at = time.monotonic()
+        self._expired_at = time.monotonic()
         for table in SCHEMAS:
             (folder / table).mkdir(parents=True, exist_ok=True)
         with locked(folder):
@@ -177,12 +162,12 @@ class LogWriter:
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
         self._thread.start()
 
-    def add(self, table: str, row: Mapping[str, Any]) -> None:
-        """Take a row, without waiting for anything."""
+    def add(self, table: str, row: Mapping[str, Any]) -> bool:
+        """Take a row, without waiting for anything; False where it is dropped."""
         if len(self._waiting[table]) >= MOST_WAITING:
-            self._on_dropped()
-        else:
-            self._waiting[table].append(row)
+            return False
+        self._waiting[table].append(row)
+        return True
 
     def close(self) -> None:
         """Write what waits, and end."""

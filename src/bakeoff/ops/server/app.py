@@ -91,9 +91,7 @@ def create_app(service: Service, version: str, follow: Follow | None = None, onl
     app = FastAPIOffline(title="Bakeoff", version=version, description=description, lifespan=lifespan, redoc_url=None)
     app.add_middleware(RequestMetrics)
     answer_errors(app)
-    _add_recommendations(app, service, service.submit if online is None else online.submit)
-    if online is not None:
-        _add_feedback(app, online)
+    _add_recommendations(app, service, online)
     _add_items(app, service)
     _add_operations(app, service)
     return app
@@ -118,9 +116,10 @@ def answer_errors(app: FastAPI) -> None:
         return _refusal(500, "The server failed; its log says why.")
 
 
-def _add_recommendations(
-    app: FastAPI, service: Service, submit: Callable[[ServedModel, schemas.Query], Awaitable[schemas.Answer]]
-) -> None:
+def _add_recommendations(app: FastAPI, service: Service, online: Online | None) -> None:
+    submit: Callable[[ServedModel, schemas.Query], Awaitable[schemas.Answer]]
+    submit = service.submit if online is None else online.submit
+
     async def recommend(query: schemas.Query) -> Response:
         """Top k for a known user, or for someone new by history and features; with `why`, the reasons too."""
         return _json(await submit(service.model, query))
@@ -144,28 +143,18 @@ def _add_recommendations(
         return Response(f'{{"answers":[{",".join(answers)}]}}', media_type="application/json")
 
     post = partial(app.router.add_api_route, methods=["POST"], route_class_override=BodyRoute)
-    is_logged = submit != service.submit
-    answer: Any = schemas.LoggedAnswer if is_logged else schemas.Answer
-    explained: Any = schemas.LoggedExplainedAnswer if is_logged else schemas.ExplainedAnswer
+    answer: Any = schemas.ExplainedAnswer | schemas.Answer
     answers, of_one = schemas.BatchAnswer, _refusals(404, 422, 503)
-    post("/recommend", recommend, response_model=explained | answer, responses=of_one, summary="A list for one query")
+    post("/recommend", recommend, response_model=answer, responses=of_one, summary="A list for one query")
     post("/recommend/batch", recommend_batch, response_model=answers, responses=_refusals(422), summary="Several lists")
+    if online is not None:
 
+        async def feedback(sent: schemas.Feedback) -> Response:
+            """Log a click, a buy or the like on an item of a list."""
+            return _json(online.feedback(sent))
 
-def _add_feedback(app: FastAPI, online: Online) -> None:
-    async def feedback(sent: schemas.Feedback) -> Response:
-        """Log a click, a buy or the like on an item of a list."""
-        return _json(online.feedback(sent))
-
-    app.router.add_api_route(
-        "/feedback",
-        feedback,
-        methods=["POST"],
-        route_class_override=BodyRoute,
-        response_model=schemas.FeedbackState,
-        responses=_refusals(404, 422),
-        summary="What somebody did with a list",
-    )
+        state, refusals = schemas.State, _refusals(404, 422)
+        post("/feedback", feedback, response_model=state, responses=refusals, summary="What somebody did with a list")
 
 
 def _add_items(app: FastAPI, service: Service) -> None:

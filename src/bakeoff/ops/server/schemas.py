@@ -95,6 +95,11 @@ class Answer(BaseModel):
     version: str
     fallback: bool = Field(description="Whether the model had no answer of its own, and its fallback answered.")
     ignored: list[str] = Field(description="Items of the history that were passed over: see ignore_unknown.")
+    impression: str | None = Field(
+        None,
+        exclude_if=lambda value: value is None,
+        description="Id of this list for POST /feedback, with a log alone.",
+    )
 
 
 class ExplainedItem(Item):
@@ -110,16 +115,6 @@ class ExplainedAnswer(Answer):
     explanation: str = Field(description="How the scores were divided, and whether the parts are exact.")
 
 
-class LoggedAnswer(Answer):
-    """The answer of a server that keeps a log."""
-
-    impression: str = Field(description="Id of this list, for POST /feedback.")
-
-
-class LoggedExplainedAnswer(ExplainedAnswer, LoggedAnswer):
-    """The same with reasons."""
-
-
 class Feedback(BaseModel):
     """What somebody did with an item of a list."""
 
@@ -128,12 +123,6 @@ class Feedback(BaseModel):
     impression: str = Field(max_length=64, description="As the answer has it.")
     item_id: str = Field(max_length=1_000, description="An item of that list.")
     event: str = Field(CLICK, pattern=r"^[\w.-]{1,32}$", description="Its kind, such as click or buy.")
-
-
-class FeedbackState(BaseModel):
-    """What became of feedback."""
-
-    status: str = Field(description="`logged`, or `already logged`: the same event on the same item counts once.")
 
 
 class Refusal(BaseModel):
@@ -219,6 +208,6 @@ class ModelInfo(Origin):
 
 
 class State(BaseModel):
-    """Whether it lives, or takes requests."""
+    """Whether it lives, or takes requests or feedback."""
 
     status: str

@@ -150,17 +150,14 @@ def with_log(workspace: Workspace, service: "Service", options: Options, folder:
         BakeoffError: the challenger can't be loaded or is the champion, or the log can't be written.
     """
     from bakeoff.ops.online.log import LogWriter
-    from bakeoff.ops.online.serving import DROPPED, Online
+    from bakeoff.ops.online.serving import Online
 
     challenger = None
     if options.interleave is not None:
         challenger = load_side(workspace, options.interleave[1], options.approximate)
         if challenger.origin.md5 == service.model.origin.md5:
-            raise BakeoffError(
-                f"{service.model.name} and {challenger.name} are the same model, byte for byte: there is nothing to "
-                "find out. Give --interleave another challenger."
-            )
-    writer = LogWriter(folder, options.log_days, DROPPED.inc)
+            raise BakeoffError(f"{challenger.name} is the champion, byte for byte: --interleave needs another model.")
+    writer = LogWriter(folder, options.log_days)
     return Online(service, writer, challenger, options.explore, plain_ids=options.plain_ids)
 
 
@@ -170,9 +167,7 @@ def _check(options: Options) -> None:
     if options.log is None and (named := [name for name, value in needing.items() if value]):
         raise BakeoffError(f"{named[0]} is of no use without a log: add --log DIR, such as --log .bakeoff/online.")
     if options.interleave is not None and options.model is not None:
-        raise BakeoffError(
-            f"--interleave names both models, and --model {options.model} a third one: leave --model out."
-        )
+        raise BakeoffError(f"--interleave names both models: leave --model {options.model} out.")
 
 
 def load_side(workspace: Workspace, name: str, approximate: Approximate) -> "ServedModel":
