@@ -109,7 +109,7 @@ def test_without_a_paired_comparison_it_says_so(tmp_path, folder, capsys):
 @pytest.mark.parametrize("is_reversed", [False, True])
 def test_the_decision_about_the_same_files_counts_more_in_either_order(tmp_path, folder, capsys, is_reversed):
     made_log.interleaved(folder, 50, 50)
-    offline(tmp_path, "softmax", "mf", 0.03)
+    offline(tmp_path, "mf", "softmax", 0.03)
     champion, challenger = SIDES[::-1] if is_reversed else SIDES
     primary = {"metric": "ndcg@10", "difference": 0.05, "low": 0.01, "high": 0.09}
     content = {"outcome": "hold", "champion": champion, "challenger": challenger, "primary": primary}

@@ -86,19 +86,19 @@ def offline(workspace: Workspace, champion: str, challenger: str, metric: str) -
     whatever their version.
     """
     decision, path = read_decision(workspace) or {}, workspace.reports / "metrics.json"
-    primary, sides = decision.get("primary"), [decision.get(side) or {} for side in SIDES]
+    sides, primary = [decision.get(side) or {} for side in SIDES], decision.get("primary") or {"low": None}
     paired = (json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}).get("difference", {})
+    decided, measured = [], []
     for labels, sign in (((champion, challenger), 1), ((challenger, champion), -1)):
+        if primary["low"] is not None and all(map(is_label, labels, sides)):
+            decided.append((primary | {"mean": primary["difference"], "source": "reports/decision"}, sign))
         first, second = (label.partition("@")[0] for label in labels)
-        found = {"metric": metric, "source": "reports/metrics.json"} | paired.get(f"{second}_vs_{first}", {}).get(
-            metric, {}
-        )
-        if primary and all(map(is_label, labels, sides)):
-            found = primary | {"source": "reports/decision", "mean": primary["difference"]}
-        if "mean" in found:
-            low, high = sorted(sign * found[end] for end in ("low", "high"))
-            interval = {"difference": sign * found["mean"], "low": low, "high": high, "finding": finding(low, high, 0)}
-            return {"metric": found["metric"], "source": found["source"]} | interval
+        if figures := paired.get(f"{second}_vs_{first}", {}).get(metric):
+            measured.append((figures | {"metric": metric, "source": "reports/metrics.json"}, sign))
+    for found, sign in [*decided, *measured][:1]:
+        low, high = sorted(sign * found[end] for end in ("low", "high"))
+        interval = {"difference": sign * found["mean"], "low": low, "high": high, "finding": finding(low, high, 0)}
+        return {"metric": found["metric"], "source": found["source"]} | interval
     return None
 
 

@@ -124,7 +124,9 @@ def evaluate(folder: Path, event: str, clip: float = 0.0) -> Evaluation:
         events = events[events["event"] == event].sort_values("time", kind="stable")
         doubled = events.duplicated(["impression", "item_id"])
         found.left_out["sent twice"] += int(doubled.sum())
-        given = {name: rows["item_id"].tolist() for name, rows in events[~doubled].groupby("impression")}
+        given = dict[str, list[str]]()
+        for name, item in events.loc[~doubled, ["impression", "item_id"]].itertuples(index=False):
+            given.setdefault(name, []).append(item)
         for path in parts(folder, "impressions"):
             _add(found, read_part(path).to_pandas(), given, clip)
     found.left_out["of lists that are not kept"] += sum(map(len, given.values()))
