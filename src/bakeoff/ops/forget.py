@@ -57,6 +57,8 @@ def run(user: str, workspace: Workspace, log: Path | None = None) -> None:
         say(f"data/ has no user {user}.")
     if lists:
         say(f"Removed from the log {folder}: {lists:,} lists of user {user} and {feedback:,} events on them.")
+    else:
+        say(f"The log {folder} has no lists of user {user}; --log names another one.")
     for text, found in ((f"Versions that hold user {user}:", holding), ("Versions that can't be read here:", unread)):
         if found:
             say("\n  ".join([text, *found]))

@@ -189,7 +189,7 @@ class LogWriter:
                 if time.monotonic() - self._expired_at >= HOUR:
                     self._expired_at = time.monotonic()
                     self._expire()
-        except (BakeoffError, OSError, pa.ArrowException) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the thread goes on
             if str(error) != failed:
                 log.error("the log can't be written, its rows wait in memory: %s", error)
             return str(error)

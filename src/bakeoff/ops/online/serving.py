@@ -13,7 +13,7 @@ from typing import Any
 
 from prometheus_client import Counter
 
-from bakeoff.core.errors import BakeoffError, shortened
+from bakeoff.core.errors import shortened
 from bakeoff.ops.online.evaluate import CLICK, evaluate
 from bakeoff.ops.online.interleave import team_draft
 from bakeoff.ops.online.log import LogWriter
@@ -135,7 +135,7 @@ class Online:
         names = self._service.model.origin.label, challenger.origin.label
         try:
             found = evaluate(self._writer.folder, CLICK).pairs.get(names)
-        except BakeoffError as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the server goes on
             log.error("whether %s is worse can't be looked up: %s", names[1], error)
             return
         if found is not None and (rate := found.win_rate(0.95))["finding"] == "worse":
