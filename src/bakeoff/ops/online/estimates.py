@@ -24,16 +24,15 @@ def win_rate_interval(wins: FloatArray, decided: FloatArray, confidence: float) 
 
     Args:
         wins: [...], lists that the challenger won.
-        decided: [...], n, lists that either won; where it is 0, the interval is [0, 1].
+        decided: [...], n, lists that either won.
         confidence: 1 − α.
     """
     wins, decided = np.asarray(wins, np.float64), np.asarray(decided, np.float64)
     alpha, v = 1 - confidence, decided / 4
     rho = TIGHTEST_AT / 4 / (2 * math.log(1 / alpha) + math.log1p(2 * math.log(1 / alpha)))
     radius = np.sqrt((v + rho) * np.log((v + rho) / (alpha**2 * rho))) / np.maximum(decided, 1)
-    rate = np.where(decided > 0, wins / np.maximum(decided, 1), 0.5)
-    low, high = np.clip(rate - radius, 0, 1), np.clip(rate + radius, 0, 1)
-    return np.where(decided > 0, low, 0.0), np.where(decided > 0, high, 1.0)
+    rate = wins / np.maximum(decided, 1)
+    return np.clip(rate - radius, 0, 1), np.clip(rate + radius, 0, 1)
 
 
 class Value(NamedTuple):
