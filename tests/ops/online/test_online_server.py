@@ -28,16 +28,14 @@ from bakeoff.stages import export, train
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory):
-    """Popularity in production, the softmax DNN decided upon."""
-    workspace = new_repo(tmp_path_factory.mktemp("online") / "repo", ("popularity", "softmax"))
+    """Popularity in production, MF decided upon."""
+    workspace = new_repo(tmp_path_factory.mktemp("online") / "repo", ("popularity", "mf"))
     small_split.write_split(workspace, with_valid=False)
-    params = small_split.PARAMS
-    params = params.model_copy(update={"softmax": params.softmax.model_copy(update={"max_epochs": 1})})
-    for name in ("popularity", "softmax"):
-        train.run(params, workspace, name)
+    for name in ("popularity", "mf"):
+        train.run(small_split.PARAMS, workspace, name)
         export.run(workspace, name)
     promote(workspace, "popularity", commit(workspace))
-    decided(workspace, "softmax")
+    decided(workspace, "mf")
     return workspace
 
 
@@ -86,7 +84,7 @@ def test_lists_of_two_models_reach_people_the_log_and_the_report(server, client,
         assert row["items"] == [item["item_id"] for item in answer["items"]]
         assert row["scores"] == pytest.approx([item["score"] for item in answer["items"]], abs=1e-6)
         assert row["user"] == names.user(f"u{1 + number % 14}")
-        assert (row["champion"][:18], row["challenger"][:18]) == ("popularity@v1.0.0+", "softmax@workspace+")
+        assert (row["champion"][:18], row["challenger"][:13]) == ("popularity@v1.0.0+", "mf@workspace+")
         assert min(row["propensities"]) > 0
         assert row["explore"] == 0.5
     assert {team for row in logged.values() for team in row["teams"]} == {0, 1, 2}
@@ -134,7 +132,7 @@ def test_feedback_that_makes_no_sense_is_refused(client):
 def test_another_server_takes_feedback_on_lists_that_it_has_not_shown(workspace, folder, client, tmp_path):
     answer = ask(client)
     item = answer["items"][0]["item_id"]
-    with running(workspace, tmp_path / "log", "--model", "softmax", "--log", str(folder)) as (second, other):
+    with running(workspace, tmp_path / "log", "--model", "mf", "--log", str(folder)) as (second, other):
         assert send(other, impression=answer["impression"], item_id=item).json() == {"status": "logged"}
         assert send(client, impression=answer["impression"], item_id=item).json() == {"status": "logged"}
         alone = ask(other)
@@ -154,7 +152,7 @@ def models(workspace):
 def test_models_are_named_by_role_version_or_workspace(workspace, models):
     origins = {name: each.origin for name, each in models.items()}
     assert origins["champion"].label == origins["popularity@v1.0.0"].label
-    assert (origins["challenger"].model, origins["challenger"].version) == ("softmax", "workspace")
+    assert (origins["challenger"].model, origins["challenger"].version) == ("mf", "workspace")
     assert origins["challenger"].md5 == decision_md5(workspace)
     for name, message in (("popularity@v9.9.9", "no version of the registry"), ("als", "is not a model")):
         with pytest.raises(BakeoffError, match=message):
@@ -242,7 +240,7 @@ def test_a_model_alone_is_explored_among_twice_as_many_of_its_best_items(models,
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (Options(interleave=("mf", "softmax")), "--interleave is of no use without a log: add --log DIR"),
+        (Options(interleave=("ease", "mf")), "--interleave is of no use without a log: add --log DIR"),
         (Options(explore=0.1), "--explore is of no use without a log"),
         (Options(plain_ids=True), "--log-plain-ids is of no use without a log"),
     ],
@@ -258,5 +256,5 @@ def test_options_that_contradict_each_other_say_so(workspace, tmp_path):
     assert follow is None
     with pytest.raises(BakeoffError, match="is the champion, byte for byte"):
         serve.with_log(workspace, service, options, tmp_path)
-    with pytest.raises(BakeoffError, match="leave --model softmax out"):
-        serve.prepare(workspace, Options(log=tmp_path, model="softmax", interleave=("mf", "softmax")))
+    with pytest.raises(BakeoffError, match="leave --model mf out"):
+        serve.prepare(workspace, Options(log=tmp_path, model="mf", interleave=("ease", "mf")))
