@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import made_log
 import pyarrow as pa
 import pytest
 from promotion_repo import git, new_repo
@@ -91,10 +92,28 @@ def test_a_version_whose_files_are_gone_is_named_as_one_that_can_not_be_read(
     assert "tag: before" in unread
 
 
+def test_the_log_of_serve_forgets_the_person_too_even_one_that_is_only_there(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = root / ".bakeoff/online"
+    log = made_log.writer(folder)
+    for user in ("2", "3", "9", "9"):
+        made_log.feedback(log, made_log.impression(log, user))
+    log.close()
+    forget.run("2", Workspace(root))
+    assert f"Removed from the log {folder}: 1 lists of user 2 and 1 events on them." in capsys.readouterr().out
+    forget.run("9", Workspace(root))
+    said = capsys.readouterr().out
+    assert "data/ has no user 9." in said
+    assert f"Removed from the log {folder}: 2 lists of user 9 and 2 events on them." in said
+    with pytest.raises(BakeoffError, match=r"nor .*online has a user '9'"):
+        forget.run("9", Workspace(root))
+
+
 @pytest.mark.parametrize(
     ("user", "damage", "message"),
     [
-        ("4", lambda data: None, "Neither data/ nor a version that can be read has a user '4'"),
+        ("4", lambda data: None, "Neither data/ nor a version that can be read nor .*online has a user '4'"),
         ("2", lambda data: (data / "users.csv").write_text("user_id\n7\n"), "data/ is not what data.dvc records"),
     ],
 )

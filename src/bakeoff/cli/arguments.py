@@ -1,6 +1,7 @@
 """What the commands share: arguments that name a model, the parameters, and commands that run one stage."""
 
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -24,6 +25,9 @@ def known_model(name: str) -> str:
     return name
 
 
+LogFolder = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Log of `serve`; none: $BAKEOFF_ONLINE_LOG or .bakeoff/online.")
+]
 ModelName = Annotated[str, typer.Argument(parser=known_model, help=MODEL_HELP)]
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from bakeoff.cli.arguments import add_stage, load
+from bakeoff.cli.arguments import LogFolder, add_stage, load
 from bakeoff.core.workspace import Workspace
 
 app = typer.Typer()
@@ -70,15 +70,18 @@ def fetch(
 
 
 @app.command()
-def forget(user: Annotated[str, typer.Argument(help="Id of the user, as your data has it.")]) -> None:
-    """Remove a person from data/, and list the versions that still hold them.
+def forget(
+    user: Annotated[str, typer.Argument(help="Id of the user, as your data has it.")],
+    log: LogFolder = None,
+) -> None:
+    """Remove a person from data/ and the log of `serve`, and list the versions that still hold them.
 
     data.dvc records the version without them. Models and reports hold them until the next `bakeoff run` has ended;
     nothing is deleted from DVC's cache or its remote, and nothing is committed.
     """
     from bakeoff.ops import forget as command
 
-    command.run(user, Workspace())
+    command.run(user, Workspace(), log)
 
 
 add_stage(app, "validate", "Check the raw tables; bad rows go to quarantine, structural faults stop the pipeline.")

@@ -1,11 +1,11 @@
-"""Commands of production: drift, decide, promote, rollback, status, serve, catalogue."""
+"""Commands of production: drift, decide, promote, rollback, status, serve, online, catalogue."""
 
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from bakeoff.cli.arguments import load
+from bakeoff.cli.arguments import LogFolder, load
 from bakeoff.core.workspace import Workspace
 
 app = typer.Typer()
@@ -114,6 +114,22 @@ def serve(
     drain: Annotated[
         float, typer.Option(min=0, help="Seconds for which requests are still taken after SIGTERM; /ready is 503.")
     ] = 0.0,
+    log: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", envvar="BAKEOFF_ONLINE_LOG", help="Log lists and feedback: docs/online.md."),
+    ] = None,
+    log_days: Annotated[float, typer.Option(min=0.01, help="Age in days at which files of the log are removed.")] = 90,
+    plain_ids: Annotated[bool, typer.Option("--log-plain-ids", help="Log ids of users, not keyed hashes.")] = False,
+    interleave: Annotated[
+        tuple[str, str] | None,
+        typer.Option(
+            metavar="A B",
+            help="Show lists of two models in one, by team draft, and log whose items are clicked: `champion` (in "
+            "production), `challenger` (of the last decision), a version such as mf@v1.0.0, or one of models/. "
+            "Neither is followed.",
+        ),
+    ] = None,
+    explore: Annotated[float, typer.Option(min=0, max=1, help="Share of lists that are drawn at random.")] = 0.0,
 ) -> None:
     """Answer HTTP with the model in production: lists by user, history or features. See docs/serving.md.
 
@@ -121,8 +137,26 @@ def serve(
     """
     from bakeoff.ops.server import serve as stage
 
-    options = stage.Options(model, host, port, approximate, max_batch, interval, fetch, drain)
-    stage.run(Workspace(), options)
+    online = (log, log_days, plain_ids, interleave, explore)
+    stage.run(Workspace(), stage.Options(model, host, port, approximate, max_batch, interval, fetch, drain, *online))
+
+
+@app.command()
+def online(
+    log: LogFolder = None,
+    event: Annotated[str, typer.Option(help="Kind of feedback that counts.")] = "click",
+    clip: Annotated[float, typer.Option(min=0, max=1, help="Least propensity: less variance, some bias.")] = 0.0,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Show what the log of `serve` says: who wins interleaved lists, and what sampled lists say of each model.
+
+    Beside it, what the offline comparison had said of the same models. See docs/online.md.
+    """
+    from bakeoff.ops.online import command as stage
+
+    workspace = Workspace()
+    compare = load(workspace).compare
+    stage.run(workspace, log, event, clip, compare.primary_metric, compare.confidence, as_json=as_json)
 
 
 @catalogue.command()

@@ -1,4 +1,4 @@
-"""`bakeoff forget USER`: take a person out of data/, and name the versions that still hold them."""
+"""`bakeoff forget USER`: take a person out of data/ and the log, and name the versions that still hold them."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,23 +14,26 @@ from bakeoff.data.fetch import data_directory
 from bakeoff.data.fetch.canonical_tables import Tables
 from bakeoff.data.fetch.versioning import data_state, read_data_hash
 from bakeoff.ops.git import ask
+from bakeoff.ops.online.log import forget_user, log_folder
 from bakeoff.ops.registry.files import dvc_files, text_at
 
 TABLES = ("interactions", "users")
 """That have rows of users."""
 
 
-def run(user: str, workspace: Workspace) -> None:
-    """Remove a user's interactions and features from data/, let data.dvc record it, and list what still holds them.
+def run(user: str, workspace: Workspace, log: Path | None = None) -> None:
+    """Remove a user from data/ and the log of `bakeoff serve`, let data.dvc record it, and list what still holds them.
 
     Nothing is deleted from DVC's cache or its remote, and nothing is committed.
 
     Args:
         user: the id, as data/ has it.
         workspace: where data/ and data.dvc lie.
+        log: directory of the log; None: see `log_folder`.
 
     Raises:
-        BakeoffError: data/ is not there or not what data.dvc records, or neither it nor any version has such a user.
+        BakeoffError: data/ is not there or not what data.dvc records, the log can't be read, or neither they nor any
+            version have such a user.
     """
     console = Console(highlight=False, soft_wrap=True)
 
@@ -41,13 +44,21 @@ def run(user: str, workspace: Workspace) -> None:
         removed = _remove(user, workspace)
     with console.status("Looking through the versions of data/"):
         holding, unread = versions_with(user, workspace.root)
-    if not removed and not holding:
-        raise BakeoffError(f"Neither data/ nor a version that can be read has a user {user!r}. Ids are case-sensitive.")
+    folder = log_folder(workspace, log)
+    lists, feedback = forget_user(folder, user)
+    if not removed and not holding and not lists:
+        raise BakeoffError(
+            f"Neither data/ nor a version that can be read nor {folder} has a user {user!r}. Ids are case-sensitive."
+        )
     if removed:
         say(f"Removed user {user} from data/: {removed}. Commit data.dvc, and run `bakeoff run`: until that has ended,")
         say("models, reports and other outputs in this workspace hold the person.")
     else:
         say(f"data/ has no user {user}.")
+    if lists:
+        say(f"Removed from the log {folder}: {lists:,} lists of user {user} and {feedback:,} events on them.")
+    else:
+        say(f"The log {folder} has no lists of user {user}; --log names another one.")
     for text, found in ((f"Versions that hold user {user}:", holding), ("Versions that can't be read here:", unread)):
         if found:
             say("\n  ".join([text, *found]))

@@ -38,6 +38,9 @@ class GuardrailParams(Frozen):
     """Largest p95 of the time that the exported model takes for one query, in seconds."""
     model_bytes: PositiveInt | None = 2_000_000_000
     """Largest size of the exported model, in bytes."""
+    champion_online_share: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Largest share of interleaved lists that the champion may win, by the upper end of its interval; 0.5 asks for an
+    online win of the challenger. Null: none is asked for."""
 
 
 class PromotionParams(Frozen):

@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import made_log
 import pandas as pd
 import promotion_repo as repo
 import pytest
@@ -117,6 +118,20 @@ def test_a_broken_guardrail_holds_what_the_margin_lets_pass(workspace):
     assert found["outcome"] == "hold"
     assert [name for name, rail in rails(found).items() if not rail["success"]] == ["model_bytes"]
     assert 0 < rails(found)["p95_seconds"]["champion"] < 60
+
+
+@pytest.mark.parametrize(("wins", "success"), [(None, False), (50, False), (90, True)])
+def test_an_online_win_is_asked_for_if_params_say_so(workspace, monkeypatch, wins, success):
+    if wins is not None:
+        monkeypatch.setattr(made_log, "CHAMPION", f"ease@v1.0.0+{repo.md5(workspace, 'ease')[:8]}")
+        monkeypatch.setattr(made_log, "CHALLENGER", f"mf@workspace+{repo.md5(workspace, 'mf')[:8]}")
+        made_log.interleaved(workspace.root / ".bakeoff/online", wins, 100 - wins)
+    limits = {"new_user_loss": 1, "popularity_lift_rise": 9, "spurious_rise": None, "p95_seconds": None}
+    found = decided(workspace, changed("promotion", margin=0.99, guardrails=limits | {"champion_online_share": 0.5}))
+    rail = rails(found)["champion_online_share"]
+    assert rail["success"] is success
+    assert (rail["challenger"] == 1) == (wins is None)
+    assert found["outcome"] == ("promote" if success else "hold")
 
 
 def test_the_best_contender_on_validation_challenges_by_default(served):

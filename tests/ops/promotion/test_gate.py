@@ -40,6 +40,17 @@ def test_what_is_at_its_limit_holds_and_what_is_beyond_does_not(field, at_limit,
         assert decision(guards=found).outcome is (DecisionOutcome.PROMOTE if success else DecisionOutcome.HOLD)
 
 
+def test_an_online_win_is_asked_for_where_it_has_a_limit():
+    limits = GuardrailParams(champion_online_share=0.5)
+    for share, success in ((1.0, False), (0.51, False), (0.5, True), (0.4, True), (math.nan, True)):
+        rail = rails(replace(AFTER, champion_share=share), limits=limits)[-1]
+        assert (rail.name, rail.success) == ("champion_online_share", success)
+    assert rails(replace(AFTER, champion_share=0.6), limits=limits)[-1].sentence == (
+        "The most that the champion wins of interleaved lists: 60.0 %; more than the 50.0 % that are allowed."
+    )
+    assert "champion_online_share" not in {rail.name for rail in rails(replace(AFTER, champion_share=1.0))}
+
+
 def test_0_28_beside_0_30_is_at_a_limit_of_0_02():
     # 0.30 − 0.28 is 0.020000000000000018 in binary
     found = rails(replace(AFTER, new_users=0.28), replace(BEFORE, new_users=0.30))

@@ -69,6 +69,13 @@ def test_what_is_in_production_answers(client, workspace):
     assert (found["search"], found["recall"]) == ("exact", None)
 
 
+def test_without_a_log_there_is_no_impression_and_no_feedback(client):
+    answer = client.post("/recommend", json={"user_id": "u3"}).json()
+    assert answer.keys() == {"items", "model", "version", "fallback", "ignored"}
+    assert client.post("/feedback", json={"impression": "0" * 32, "item_id": "i1"}).status_code == 404
+    assert model(client)["md5"].endswith(".dir")
+
+
 def test_a_known_user_gets_the_list_of_the_exported_model(client, exported):
     for user in ("u3", "u9"):
         expected = exported.recommend_for_users(np.array([user]), 5)

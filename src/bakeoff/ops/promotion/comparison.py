@@ -120,6 +120,7 @@ def compare_models(
     champion: ExportedModel,
     *,
     stand_in: bool,
+    champion_share: float = math.nan,
 ) -> tuple[PrimaryComparison, list[Guardrail], tuple[int, int]]:
     """Ask both models about warm and new users with test items, and compare them user by user.
 
@@ -130,6 +131,7 @@ def compare_models(
         challenger: the model that would go into production.
         champion: what is there, or what takes its place.
         stand_in: nothing is in production: the margin plays no part, and guardrails have nothing to compare with.
+        champion_share: see `GuardrailMetrics`.
 
     Returns:
         the paired difference of warm users on the primary metric; the guardrails that have a limit; and how many warm
@@ -147,7 +149,7 @@ def compare_models(
     rails = guardrails(
         settings.promotion.guardrails,
         settings.compare.primary_metric,
-        replace(after, new_users=of_new.challenger),
+        replace(after, new_users=of_new.challenger, champion_share=champion_share),
         None if stand_in else replace(before, new_users=of_new.champion),
         (math.nan, math.nan) if stand_in else (of_new.low, of_new.high),
     )

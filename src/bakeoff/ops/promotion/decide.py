@@ -4,6 +4,7 @@ No DVC stage: tags in Git say what is in production, and they are no dependency 
 """
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,6 +18,8 @@ from bakeoff.data.prepared.tables import load_held_out, load_prepared
 from bakeoff.models.base import specs
 from bakeoff.models.base.storage import refuse_skipped
 from bakeoff.ops.git import check_repository
+from bakeoff.ops.online.command import champion_share
+from bakeoff.ops.online.log import log_folder
 from bakeoff.ops.params import BEST
 from bakeoff.ops.promotion import decision_page
 from bakeoff.ops.promotion.comparison import DecisionSettings, ExportedModel, compare_models
@@ -106,7 +109,12 @@ def _decide(settings: DecisionSettings, workspace: Workspace, model: str | None)
             before = files.fetch_model(root, version, Path(folder) / version.model)
         prepared = load_prepared(workspace)
         models = [ExportedModel.load(path, prepared) for path in (now, before)]
-    found = compare_models(settings, prepared, load_held_out(workspace, prepared), *models, stand_in=champion is None)
+    share = math.nan
+    if champion is not None and settings.promotion.guardrails.champion_online_share is not None:
+        sides = vars(champion), vars(challenger)
+        share = champion_share(log_folder(workspace), *sides, settings.compare.confidence)
+    held_out, alone = load_held_out(workspace, prepared), champion is None
+    found = compare_models(settings, prepared, held_out, *models, stand_in=alone, champion_share=share)
     return decide(challenger, champion, *found, files.taken_back(root, events, name, challenger.md5), chosen)
 
 

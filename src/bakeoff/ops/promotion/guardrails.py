@@ -21,6 +21,7 @@ class GuardrailMetrics:
         spurious: share of unrelated items in the lists.
         p95_seconds: of one query.
         num_bytes: size of the exported model.
+        champion_share: upper end of the interval of the share of interleaved lists that the champion wins.
     """
 
     new_users: float
@@ -28,6 +29,7 @@ class GuardrailMetrics:
     spurious: float
     p95_seconds: float
     num_bytes: int
+    champion_share: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,13 @@ RULES = {
     ),
     "p95_seconds": GuardrailRule("p95 of one query", "The p95 of one query", "p95_seconds", 0, formats.duration),
     "model_bytes": GuardrailRule("Exported model", "The exported model", "num_bytes", 0, formats.megabytes),
+    "champion_online_share": GuardrailRule(
+        "Champion's wins online",
+        "The most that the champion wins of interleaved lists",
+        "champion_share",
+        0,
+        formats.percent,
+    ),
 }
 """Every guardrail, by its name in params.yaml."""
 

@@ -1,7 +1,7 @@
 """The application: its routes, and how refusals and errors are answered."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from functools import partial
 from inspect import signature
@@ -16,8 +16,10 @@ from prometheus_client import generate_latest
 from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 
+from bakeoff.ops.online.serving import Online
 from bakeoff.ops.server import schemas
 from bakeoff.ops.server.http_server import MAX_BODY
+from bakeoff.ops.server.served_model import ServedModel
 from bakeoff.ops.server.service import RequestMetrics, Service
 
 MOST_NEIGHBOURS = 100
@@ -28,7 +30,7 @@ MOST_FAULTS = 10
 DOCS = "GET /docs shows what can be sent."
 
 _REFUSALS = {
-    404: "The model does not know the user or an item.",
+    404: "The user, an item or an impression is not known.",
     422: "What was sent makes no sense; the text says what to change.",
     503: "Too many queries are waiting.",
 }
@@ -64,28 +66,32 @@ class BodyRoute(APIRoute):
         return handle
 
 
-def create_app(service: Service, version: str, follow: Follow | None = None) -> FastAPI:
+def create_app(service: Service, version: str, follow: Follow | None = None, online: Online | None = None) -> FastAPI:
     """The application.
 
     Args:
         service: answers.
         version: of this project.
         follow: runs as long as the application, such as `service.follow`.
+        online: logs what is answered, and takes feedback; None: no log.
     """
+    tasks = [task for task in (follow, None if online is None else online.watch) if task is not None]
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        following = None if follow is None else asyncio.create_task(follow())
+        following = [asyncio.create_task(task()) for task in tasks]
         yield
-        if following is not None:
-            following.cancel()
+        for each in following:
+            each.cancel()
         service.batcher.close()
+        if online is not None:
+            await asyncio.to_thread(online.close)
 
     description = "Recommendations of the model that is in production."
     app = FastAPIOffline(title="Bakeoff", version=version, description=description, lifespan=lifespan, redoc_url=None)
     app.add_middleware(RequestMetrics)
     answer_errors(app)
-    _add_recommendations(app, service)
+    _add_recommendations(app, service, online)
     _add_items(app, service)
     _add_operations(app, service)
     return app
@@ -110,10 +116,13 @@ def answer_errors(app: FastAPI) -> None:
         return _refusal(500, "The server failed; its log says why.")
 
 
-def _add_recommendations(app: FastAPI, service: Service) -> None:
+def _add_recommendations(app: FastAPI, service: Service, online: Online | None) -> None:
+    submit: Callable[[ServedModel, schemas.Query], Awaitable[schemas.Answer]]
+    submit = service.submit if online is None else online.submit
+
     async def recommend(query: schemas.Query) -> Response:
         """Top k for a known user, or for someone new by history and features; with `why`, the reasons too."""
-        return _json(await service.submit(service.model, query))
+        return _json(await submit(service.model, query))
 
     async def recommend_batch(request: schemas.BatchRequest) -> Response:
         """One answer per query, in their order; a query that can't be answered is refused alone."""
@@ -124,7 +133,7 @@ def _add_recommendations(app: FastAPI, service: Service) -> None:
             try:
                 if query.why:
                     raise schemas.RefusedError(422, "why is not answered in a batch: ask POST /recommend.")
-                pending.append(service.submit(model, query))
+                pending.append(submit(model, query))
             except schemas.RefusedError as error:
                 pending.append(schemas.Refusal(error=error.detail, status=error.status_code))
         answers: list[str] = []
@@ -138,6 +147,14 @@ def _add_recommendations(app: FastAPI, service: Service) -> None:
     answers, of_one = schemas.BatchAnswer, _refusals(404, 422, 503)
     post("/recommend", recommend, response_model=answer, responses=of_one, summary="A list for one query")
     post("/recommend/batch", recommend_batch, response_model=answers, responses=_refusals(422), summary="Several lists")
+    if online is not None:
+
+        async def feedback(sent: schemas.Feedback) -> Response:
+            """Log a click, a buy or the like on an item of a list."""
+            return _json(online.feedback(sent))
+
+        state, refusals = schemas.State, _refusals(404, 422)
+        post("/feedback", feedback, response_model=state, responses=refusals, summary="What somebody did with a list")
 
 
 def _add_items(app: FastAPI, service: Service) -> None:

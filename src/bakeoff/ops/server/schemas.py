@@ -7,6 +7,7 @@ from starlette.exceptions import HTTPException
 
 from bakeoff.models.base.list_options import LONGEST_DIVERSE
 from bakeoff.ops.list_options import LARGEST_DEBIAS, MOST_FILTERS, Filter
+from bakeoff.ops.online.evaluate import CLICK
 from bakeoff.ops.reasons import Part
 
 LONGEST_LIST = 10_000
@@ -94,6 +95,11 @@ class Answer(BaseModel):
     version: str
     fallback: bool = Field(description="Whether the model had no answer of its own, and its fallback answered.")
     ignored: list[str] = Field(description="Items of the history that were passed over: see ignore_unknown.")
+    impression: str | None = Field(
+        None,
+        exclude_if=lambda value: value is None,
+        description="Id of this list for POST /feedback, with a log alone.",
+    )
 
 
 class ExplainedItem(Item):
@@ -107,6 +113,16 @@ class ExplainedAnswer(Answer):
 
     items: list[ExplainedItem]  # type: ignore[assignment]
     explanation: str = Field(description="How the scores were divided, and whether the parts are exact.")
+
+
+class Feedback(BaseModel):
+    """What somebody did with an item of a list."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
+
+    impression: str = Field(max_length=64, description="As the answer has it.")
+    item_id: str = Field(max_length=1_000, description="An item of that list.")
+    event: str = Field(CLICK, pattern=r"^[\w.-]{1,32}$", description="Its kind, such as click or buy.")
 
 
 class Refusal(BaseModel):
@@ -166,6 +182,12 @@ class Origin(BaseModel):
     version: str = Field(description="Of the registry; `workspace` where a model of the workspace was named.")
     commit: str | None = Field(None, description="Git revision that holds it.")
     promoted: str | None = Field(None, description="When it went into production, UTC.")
+    md5: str | None = Field(None, description="What its files hash to, as dvc.lock records it.")
+
+    @property
+    def label(self) -> str:
+        """`softmax@v2.0.0+1a2b3c4d`; the hash tells models of the workspace apart."""
+        return f"{self.model}@{self.version}+{(self.md5 or '')[:8]}"
 
 
 class ModelInfo(Origin):
@@ -186,6 +208,6 @@ class ModelInfo(Origin):
 
 
 class State(BaseModel):
-    """Whether it lives, or takes requests."""
+    """Whether it lives, or takes requests or feedback."""
 
     status: str

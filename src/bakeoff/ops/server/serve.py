@@ -17,10 +17,12 @@ from bakeoff.core.workspace import Workspace
 from bakeoff.models.base import specs
 from bakeoff.models.base.storage import refuse_skipped
 from bakeoff.ops.git import check_repository, order
-from bakeoff.ops.registry.files import fetch_model
-from bakeoff.ops.registry.history import REMOTE, Event, production, read_events
+from bakeoff.ops.promotion.promote import read_decision
+from bakeoff.ops.registry.files import directory_md5, fetch_model, model_md5_at
+from bakeoff.ops.registry.history import REMOTE, Event, Version, find_version, production, read_events
 
 if TYPE_CHECKING:
+    from bakeoff.ops.online.serving import Online
     from bakeoff.ops.server.app import Follow
     from bakeoff.ops.server.served_model import ServedModel
     from bakeoff.ops.server.service import Service
@@ -49,6 +51,11 @@ class Options:
         interval: seconds between two reads of the registry.
         fetch: fetch tags from `origin` before each read.
         drain: seconds for which requests are still taken after SIGTERM.
+        log: directory in which answers and feedback are logged; None: no log.
+        log_days: age at which its rows are removed.
+        plain_ids: log ids of users as they are, not their pseudonyms.
+        interleave: names of the champion and of the challenger whose lists are interleaved; None: one model answers.
+        explore: share of the lists that are sampled.
     """
 
     model: str | None = None
@@ -59,12 +66,17 @@ class Options:
     interval: float = 5.0
     fetch: bool = False
     drain: float = 0.0
+    log: Path | None = None
+    log_days: float = 90.0
+    plain_ids: bool = False
+    interleave: tuple[str, str] | None = None
+    explore: float = 0.0
 
 
 def run(workspace: Workspace, options: Options) -> None:
     """Answer until SIGTERM or SIGINT.
 
-    Reads models/<model>, or Git's tags and DVC's cache or remote; writes nothing in the workspace.
+    Reads models/<model>, or Git's tags and DVC's cache or remote; writes nothing in the workspace but the log.
 
     Raises:
         BakeoffError: the extra `serve` is not installed, nothing is in production, the model can't be loaded, or the
@@ -83,6 +95,7 @@ def run(workspace: Workspace, options: Options) -> None:
     log.setLevel(logging.INFO)
     with listen(options.host, options.port) as bound, threadpool_limits(1, "blas"):
         service, follow = prepare(workspace, options)
+        online = None if options.log is None else with_log(workspace, service, options, options.log)
 
         def on_end() -> None:
             service.draining = True
@@ -92,7 +105,7 @@ def run(workspace: Workspace, options: Options) -> None:
                 f"{service.model.name} answers on {url(bound)}; {url(bound)}/docs shows what can be sent.", flush=True
             )
 
-        app = create_app(service, version("bakeoff"), follow)
+        app = create_app(service, version("bakeoff"), follow, online)
         settle()
         DrainingServer(app, options.drain, on_start, on_end).run(sockets=[bound])
 
@@ -100,14 +113,19 @@ def run(workspace: Workspace, options: Options) -> None:
 def prepare(workspace: Workspace, options: Options) -> "tuple[Service, Follow | None]":
     """The service with its model loaded, and what follows added items and the registry.
 
-    A baseline that was named has nothing to follow: no registry, and no items that could be added to it.
+    A baseline that was named has nothing to follow: no registry, and no items that could be added to it. Nor do models
+    whose lists are interleaved: a comparison is one of two versions.
 
     Raises:
-        BakeoffError: nothing is in production, or the model can't be loaded.
+        BakeoffError: nothing is in production, the model can't be loaded, or options don't fit each other.
     """
+    _check(options)
     from bakeoff.ops.server.loading import follow_added
     from bakeoff.ops.server.service import Service, follow
 
+    if options.interleave is not None:
+        champion = load_side(workspace, options.interleave[0], options.approximate)
+        return Service(champion, options.max_batch), None
     if options.model is not None:
         service = Service(load_named(workspace, options.model, options.approximate), options.max_batch)
         return service, None if specs.spec(options.model).is_baseline else partial(follow_added, service)
@@ -125,6 +143,61 @@ def prepare(workspace: Workspace, options: Options) -> "tuple[Service, Follow | 
     return service, follow_both
 
 
+def with_log(workspace: Workspace, service: "Service", options: Options, folder: Path) -> "Online":
+    """What logs the answers of a service, with the challenger loaded where there is one.
+
+    Raises:
+        BakeoffError: the challenger can't be loaded or is the champion, or the log can't be written.
+    """
+    from bakeoff.ops.online.log import LogWriter
+    from bakeoff.ops.online.serving import Online
+
+    challenger = None
+    if options.interleave is not None:
+        challenger = load_side(workspace, options.interleave[1], options.approximate)
+        if challenger.origin.md5 == service.model.origin.md5:
+            raise BakeoffError(f"{challenger.name} is the champion, byte for byte: --interleave needs another model.")
+    writer = LogWriter(folder, options.log_days)
+    return Online(service, writer, challenger, options.explore, plain_ids=options.plain_ids)
+
+
+def _check(options: Options) -> None:
+    """Refuse options that don't fit each other."""
+    needing = {"--interleave": options.interleave, "--explore": options.explore, "--log-plain-ids": options.plain_ids}
+    if options.log is None and (named := [name for name, value in needing.items() if value]):
+        raise BakeoffError(f"{named[0]} is of no use without a log: add --log DIR, such as --log .bakeoff/online.")
+    if options.interleave is not None and options.model is not None:
+        raise BakeoffError(f"--interleave names both models: leave --model {options.model} out.")
+
+
+def load_side(workspace: Workspace, name: str, approximate: Approximate) -> "ServedModel":
+    """A model by name.
+
+    Args:
+        workspace: that has it.
+        name: `champion`, what is in production; `challenger`, the model of the last decision; a version of the
+            registry, such as `mf@v1.0.0`; or one of models/.
+        approximate: whether search is approximate.
+
+    Raises:
+        BakeoffError: there is no such model, or it can't be loaded.
+    """
+    if name == "challenger":
+        decision = read_decision(workspace)
+        if decision is None:
+            raise BakeoffError("There is no decision that names a challenger: run `bakeoff decide`, or name a model.")
+        return load_named(workspace, decision["challenger"]["model"], approximate)
+    if name != "champion" and "@" not in name:
+        return load_named(workspace, name, approximate)
+    check_repository(workspace.root)
+    if "@" in name:
+        return load_version(workspace.root, approximate, find_version(read_events(workspace.root), name), None)
+    current = in_production(workspace.root, fetch=False)
+    if current is None:
+        raise BakeoffError(NOTHING)
+    return load_promoted(workspace.root, approximate, current)
+
+
 def in_production(root: Path, *, fetch: bool) -> Event | None:
     """What is in production; None where nothing is.
 
@@ -137,6 +210,12 @@ def in_production(root: Path, *, fetch: bool) -> Event | None:
 
 
 def load_promoted(root: Path, approximate: Approximate, assignment: Event) -> "ServedModel":
+    """The version that an assignment of the registry put into production: see `load_version`."""
+    promoted = datetime.fromtimestamp(assignment.at, UTC).isoformat()
+    return load_version(root, approximate, assignment.version, promoted)
+
+
+def load_version(root: Path, approximate: Approximate, found: Version, promoted: str | None) -> "ServedModel":
     """A version of the registry, from DVC's cache or its remote.
 
     Raises:
@@ -145,9 +224,8 @@ def load_promoted(root: Path, approximate: Approximate, assignment: Event) -> "S
     from bakeoff.ops.server.loading import load_served, with_added  # imports TensorFlow
     from bakeoff.ops.server.schemas import Origin
 
-    found = assignment.version
-    promoted = datetime.fromtimestamp(assignment.at, UTC).isoformat()
-    origin = Origin(model=found.model, version=found.number, commit=found.commit, promoted=promoted)
+    md5 = model_md5_at(root, found.place)
+    origin = Origin(model=found.model, version=found.number, commit=found.commit, promoted=promoted, md5=md5)
     with TemporaryDirectory(prefix="bakeoff-serve-") as folder:
         model = load_served(fetch_model(root, found, Path(folder) / found.model), origin, approximate)
     return with_added(model, root)
@@ -164,5 +242,6 @@ def load_named(workspace: Workspace, model: str, approximate: Approximate) -> "S
     from bakeoff.ops.server.loading import load_served, with_added  # imports TensorFlow: errors above cost no seconds
     from bakeoff.ops.server.schemas import Origin
 
-    model_of = Origin(model=model, version="workspace")
-    return with_added(load_served(workspace.saved_model(model), model_of, approximate), workspace.root)
+    folder = workspace.saved_model(model)
+    origin = Origin(model=model, version="workspace", md5=directory_md5(folder))
+    return with_added(load_served(folder, origin, approximate), workspace.root)

@@ -1,0 +1,278 @@
+"""The log of `bakeoff serve`: Parquet files of impressions and feedback in one directory, which several servers share.
+
+A row waits in memory for `seconds`, then the server's current file is written anew under a temporary name and renamed:
+a killed server loses what waited, and no file is ever half of one. Whoever changes files holds a lock on the directory.
+"""
+
+import fcntl
+import hashlib
+import hmac
+import logging
+import os
+import secrets
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from bakeoff.core.errors import BakeoffError
+from bakeoff.core.files import remove, written
+from bakeoff.core.workspace import Workspace
+
+VARIABLE = "BAKEOFF_ONLINE_LOG"
+"""Environment variable that names the directory."""
+
+ROWS, HOUR = 20_000, 3600.0
+"""Rows and seconds after which a server begins another file."""
+
+MOST_WAITING = 100_000
+"""Rows that wait in memory; more are dropped and counted, as when the disk is full for long."""
+
+_SECRET, _TIME = "secret", "%Y%m%dT%H%M%S"
+
+_TEXT, _FLAGS = pa.string(), pa.list_(pa.bool_())
+_LIST = {"id": _TEXT, "user": _TEXT, "champion": _TEXT, "challenger": _TEXT, "explore": pa.float64()}
+_PLACES = {"items": pa.list_(_TEXT), "scores": pa.list_(pa.float32()), "propensities": pa.list_(pa.float64())}
+_TEAMS = {"teams": pa.list_(pa.int8()), "as_champion": _FLAGS, "as_challenger": _FLAGS}
+_FEEDBACK = {"impression": _TEXT, "item_id": _TEXT, "event": _TEXT}
+_AT = {"time": pa.timestamp("us", "UTC")}
+SCHEMAS = {"impressions": pa.schema(_AT | _LIST | _PLACES | _TEAMS), "feedback": pa.schema(_AT | _FEEDBACK)}
+"""Table → its columns (docs/online.md)."""
+
+log = logging.getLogger("bakeoff.serve")
+
+
+def log_folder(workspace: Workspace, named: Path | None = None) -> Path:
+    """The directory that was named, by an option or the environment; else `.bakeoff/online` of the workspace."""
+    return named or Path(os.environ.get(VARIABLE) or workspace.root / ".bakeoff/online")
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep others from changing files of the log."""
+    directory = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(directory)
+
+
+class Pseudonyms:
+    """Keyed hashes (HMAC-SHA256) with the secret of a log."""
+
+    def __init__(self, secret: bytes) -> None:
+        """Hash with this secret."""
+        self._secret = secret
+
+    @classmethod
+    def of(cls, folder: Path, *, create: bool = False) -> "Pseudonyms":
+        """With the secret of a directory; with `create`, which holds its lock, one is made where there is none.
+
+        Raises:
+            BakeoffError: it has none, or it can't be read.
+        """
+        path = folder / _SECRET
+        try:
+            if create and not path.exists():
+                with written(path) as part:
+                    part.touch(mode=0o600)
+                    part.write_bytes(secrets.token_bytes(32))
+            return cls(path.read_bytes())
+        except OSError as error:
+            raise BakeoffError(
+                f"{path} can't be read ({error.strerror}): without it nobody finds a user's rows. Bring it back, run "
+                "this as the user of `bakeoff serve`, or delete the log."
+            ) from None
+
+    def user(self, user: str) -> str:
+        """The pseudonym of a user, 32 hexadecimal digits."""
+        return self._hash("user", user)[:32]
+
+    def new_impression(self) -> str:
+        """An id that says that this log issued it: 24 random digits and 8 of their hash."""
+        number = secrets.token_hex(12)
+        return number + self._hash("impression", number)[:8]
+
+    def issued(self, impression: str) -> bool:
+        """Whether a server with this secret issued the id."""
+        number, check = impression[:24], impression[24:]
+        return hmac.compare_digest(self._hash("impression", number)[:8].encode(), check.encode())
+
+    def _hash(self, kind: str, text: str) -> str:
+        return hmac.digest(self._secret, f"{kind} {text}".encode("utf-8", "backslashreplace"), hashlib.sha256).hex()
+
+
+@dataclass
+class _Current:
+    """The file that a server is writing: what is in it, since when, and what it was when it was written."""
+
+    path: Path
+    begun: float
+    content: list[pa.Table] = field(default_factory=list)
+    rows: int = 0
+    stamp: tuple[int, int] | None = None
+
+    def is_over(self, now: float) -> bool:
+        """Full or old; or somebody, such as `bakeoff forget`, changed it: what they left in it must not come back."""
+        return self.rows >= ROWS or now - self.begun >= HOUR or self.stamp != _stamp(self.path)
+
+
+class LogWriter:
+    """Takes rows at once and writes them in a thread of its own.
+
+    Attributes:
+        folder: of the log.
+        pseudonyms: of its users, and ids of its impressions.
+    """
+
+    def __init__(self, folder: Path, days: float, seconds: float = 2.0) -> None:
+        """Open a directory, which is made if it is not there.
+
+        Args:
+            folder: of the log.
+            days: age at which rows are removed.
+            seconds: that a row waits in memory.
+
+        Raises:
+            BakeoffError: the secret can't be read.
+        """
+        self.folder, self._days, self._seconds = folder, days, seconds
+        self._waiting: dict[str, deque[Mapping[str, Any]]] = {table: deque() for table in SCHEMAS}
+        self._current: dict[str, _Current] = {}
+        self._expired_at = time.monotonic()
+        for table in SCHEMAS:
+            (folder / table).mkdir(parents=True, exist_ok=True)
+        with locked(folder):
+            (folder / ".gitignore").write_text("*\n")
+            self.pseudonyms = Pseudonyms.of(folder, create=True)
+            for part in folder.glob("*/.*.part"):  # of a server that was killed
+                remove(part)
+            self._expire()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="log", daemon=True)
+        self._thread.start()
+
+    def add(self, table: str, row: Mapping[str, Any]) -> bool:
+        """Take a row, without waiting for anything; False where it is dropped."""
+        if len(self._waiting[table]) >= MOST_WAITING:
+            return False
+        self._waiting[table].append(row)
+        return True
+
+    def close(self) -> None:
+        """Write what waits, and end."""
+        self._ended.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        failed = ""
+        while not self._ended.wait(self._seconds):
+            failed = self._write(failed)
+        self._write(failed)
+
+    def _write(self, failed: str) -> str:
+        """Write what waits; what went wrong, in words, which is logged once, and the rows go on waiting."""
+        try:
+            with locked(self.folder):
+                for table in SCHEMAS:
+                    self._write_table(table)
+                if time.monotonic() - self._expired_at >= HOUR:
+                    self._expired_at = time.monotonic()
+                    self._expire()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the thread goes on
+            if str(error) != failed:
+                log.error("the log can't be written, its rows wait in memory: %s", error)
+            return str(error)
+        return ""
+
+    def _write_table(self, table: str) -> None:
+        waiting = self._waiting[table]
+        rows = [waiting.popleft() for _ in range(len(waiting))]
+        if not rows:
+            return
+        now, file = time.time(), self._current.get(table)
+        if file is None or file.is_over(now):
+            name = f"{datetime.fromtimestamp(now, UTC):{_TIME}}-{secrets.token_hex(4)}.parquet"
+            file = self._current[table] = _Current(self.folder / table / name, now)
+        try:
+            content = [*file.content, pa.Table.from_pylist(rows, SCHEMAS[table])]
+            with written(file.path) as part:
+                pq.write_table(pa.concat_tables(content), part)
+        except BaseException:
+            waiting.extendleft(reversed(rows))
+            raise
+        file.content, file.rows, file.stamp = content, file.rows + len(rows), _stamp(file.path)
+
+    def _expire(self) -> None:
+        """Remove files that were begun before the first day that is kept."""
+        oldest = f"{datetime.now(UTC) - timedelta(days=self._days):{_TIME}}"
+        for table in SCHEMAS:
+            for path in parts(self.folder, table):
+                if path.name < oldest:
+                    remove(path)
+
+
+def parts(folder: Path, table: str) -> list[Path]:
+    """Files of a table, oldest first."""
+    return sorted((folder / table).glob("[!.]*.parquet"))
+
+
+def read_part(path: Path, columns: list[str] | None = None) -> pa.Table:
+    """A file of the log.
+
+    Raises:
+        BakeoffError: it is damaged.
+    """
+    try:
+        return pq.read_table(path, columns=columns)
+    except (OSError, pa.ArrowException) as error:
+        fault = str(error).splitlines()[0]
+        raise BakeoffError(f"{path} can't be read ({fault}): move it out of the log, and try again.") from None
+
+
+def forget_user(folder: Path, user: str) -> tuple[int, int]:
+    """Remove the lists of a user, under the pseudonym or the plain id, and the feedback on them; how many of each.
+
+    Raises:
+        BakeoffError: the secret or a file can't be read.
+    """
+    if not any(parts(folder, table) for table in SCHEMAS):
+        return 0, 0
+    with locked(folder):
+        names = pa.array([user, Pseudonyms.of(folder).user(user)])
+        lists = [_removed(path, "user", names, "id") for path in parts(folder, "impressions")]
+        ids = pa.chunked_array(lists, pa.string())
+        feedback = [_removed(path, "impression", ids, "impression") for path in parts(folder, "feedback")]
+    return len(ids), sum(map(len, feedback))
+
+
+def _removed(path: Path, column: str, values: pa.Array, returned: str) -> pa.Array:
+    """Remove the rows with one of these values from a file; what another column of these rows holds."""
+    found = read_part(path)
+    is_theirs = pc.is_in(found[column], value_set=values)
+    theirs, kept = found.filter(is_theirs), found.filter(pc.invert(is_theirs))
+    if len(theirs) and len(kept):
+        with written(path) as part:
+            pq.write_table(kept, part)
+    elif len(theirs):
+        path.unlink()
+    return theirs[returned].combine_chunks()
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """What changes when a file is written anew; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
