@@ -45,6 +45,7 @@ SYSTEM = (
     "tests/experiments/test_resume.py",
     "tests/faults/",
     "tests/flows/",
+    "tests/ops/online/test_online_server.py",
     "tests/ops/server/test_serve.py",
     "tests/ops/test_catalogue.py::test_a_server",
     "tests/ops/test_forget.py",
