@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -42,9 +43,12 @@ SLOWEST_FIRST = (
 SYSTEM = (
     "tests/benchmarks/test_scale.py::test_a_killed_run",
     "tests/data/engine/test_on_spark.py",
+    "tests/evaluation/test_parallel.py",
     "tests/experiments/test_resume.py",
     "tests/faults/",
     "tests/flows/",
+    "tests/ops/test_doctor.py",
+    "tests/ops/online/test_log.py::test_a_killed",
     "tests/ops/online/test_online_server.py",
     "tests/ops/server/test_serve.py",
     "tests/ops/test_catalogue.py::test_a_server",
@@ -57,6 +61,8 @@ SYSTEM = (
     "tests/services/",
 )
 """Tests of the whole system: Prefect's server, Spark, a browser, `bakeoff serve`, killed processes, the whole DAG."""
+
+WHOLE = tuple(start for start in SYSTEM if "::" not in start)
 
 TOGETHER = ("tests/flows/",)
 """Tests of these directories run in one process: a Prefect server for each would cost more than the tests do."""
@@ -96,6 +102,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.nodeid.startswith(SYSTEM):
             item.add_marker(pytest.mark.system)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Files that hold tests of the system alone are not even read where these are left out."""
+    path = collection_path.relative_to(config.rootpath).as_posix()
+    left_out = config.option.markexpr == "not system" and path.startswith(WHOLE)
+    return True if left_out else None  # None: others decide
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import made_log
 import pyarrow.parquet as pq
@@ -95,6 +96,7 @@ WRITES = """
 import sys
 import time
 from pathlib import Path
+sys.path.insert(0, sys.argv[2])
 from made_log import impression
 from bakeoff.ops.online.log import LogWriter
 log = LogWriter(Path(sys.argv[1]), 10_000, seconds=0.001)
@@ -104,10 +106,14 @@ while True:
 """
 
 
+HELPERS = str(Path(made_log.__file__).parent)
+
+
 def test_a_killed_server_leaves_whole_files(tmp_path):
     for number in (1, 2):
-        server = subprocess.Popen([sys.executable, "-c", WRITES, tmp_path])
+        server = subprocess.Popen([sys.executable, "-c", WRITES, tmp_path, HELPERS])
         while len(parts(tmp_path, "impressions")) < number:
+            assert server.poll() is None
             time.sleep(0.01)
         time.sleep(0.1 * number)
         server.kill()
