@@ -89,7 +89,7 @@ ray: $(RAY) ## Ray in the same environment, for `RAY_ADDRESS`: networks trained 
 test: $(READY) ## every test but those of the whole system, in minutes
 	pytest -m "not system"
 
-systemtest: $(SPARK) $(RAY) ## tests of the whole system: Prefect's server, Spark, Ray, browsers, SSH, bakeoff serve, killed processes, the whole DAG
+systemtest: $(SPARK) $(RAY) ## tests of the whole system: Prefect's server, Spark, Ray, browsers, SSH, bakeoff serve, killed processes, real data, the whole DAG
 	pytest -m system
 
 check: $(SPARK) ## format, lint, types, layers

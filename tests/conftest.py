@@ -44,9 +44,12 @@ SYSTEM = (
     "tests/benchmarks/test_scale.py::test_a_killed_run",
     "tests/data/engine/test_on_spark.py",
     "tests/evaluation/test_parallel.py",
+    "tests/experiments/test_growth.py",
     "tests/experiments/test_resume.py",
+    "tests/experiments/test_serving_latency.py",
     "tests/faults/",
     "tests/flows/",
+    "tests/models/test_real_data.py",
     "tests/ops/test_doctor.py",
     "tests/ops/online/test_log.py::test_a_killed",
     "tests/ops/online/test_online_server.py",
@@ -60,7 +63,8 @@ SYSTEM = (
     "tests/report/test_browser.py",
     "tests/services/",
 )
-"""Tests of the whole system: Prefect's server, Spark, a browser, `bakeoff serve`, killed processes, the whole DAG."""
+"""Tests of the whole system: Prefect's server, Spark, a browser, `bakeoff serve`, killed processes, the whole DAG; and
+those that train on real data or measure what training and serving cost."""
 
 WHOLE = tuple(start for start in SYSTEM if "::" not in start)
 
