@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
-from scipy.stats import quantile_test
 
 MEDIAN_TO_MEAN = np.sqrt(np.pi / 2)
 """Standard error of a median divided by that of a mean, for normal values."""
@@ -35,6 +34,8 @@ def percentile(values: Sequence[float], share: float, confidence: float = 0.95) 
     Returns:
         The percentile; without an end of its interval that would lie beyond all values.
     """
+    from scipy.stats import quantile_test  # loading it takes a second, which most stages need not spend
+
     ends = quantile_test(values, p=share).confidence_interval(confidence)
     return Repeated(float(np.quantile(values, share)), float(ends.low), float(ends.high))
 
