@@ -66,8 +66,11 @@ def test_it_shows_how_each_column_is_read(files: list[str]) -> None:
 
 def test_the_components_of_a_vector_are_one_feature(files: list[str]) -> None:
     names = [f"look_{place}" for place in range(5)]
-    rows = [[f"P-{i}", *(f"{(i + 1) / (place + 2):.3f}" for place in range(5)), "0.5", "1.5"] for i in range(7)]
-    lines = [["code", *names, "size_0", "size_1"], *rows]
+    rows = [
+        [f"P-{i}", *(f"{(i + 1) / (place + 2):.3f}" for place in range(5)), "0.5", "1.5", "0.5", "2.5"]
+        for i in range(7)
+    ]
+    lines = [["code", *names, "size_0", "size_1", "cut_0", "cut_3"], *rows]
     Path("products.tsv").write_text("".join("\t".join(line) + "\n" for line in lines))
     printed = init("shop", *files, "--column", "user_id=who", "--yes").splitlines()
     assert any(all(word in line for word in ("look", "vector feature", "0.500|0.333|0.250")) for line in printed)

@@ -65,7 +65,8 @@ def init(
     """
     from bakeoff.data.fetch import command as fetch
     from bakeoff.ops import new_workspace
-    from bakeoff.ops.detection import detect, with_vectors
+    from bakeoff.ops.detection import ENTITIES, detect
+    from bakeoff.ops.feature_kinds import with_vectors
     from bakeoff.params import parse_params
 
     given = _given(column or [])
@@ -73,7 +74,7 @@ def init(
     named = {"interactions": interactions, "users": users, "items": items}
     files = {table: path for table, path in named.items() if path is not None}
     read, encoding = _read(files, query)
-    tables = with_vectors(read)
+    tables = {name: with_vectors(columns) if name in ENTITIES else columns for name, columns in read.items()}
     while (found := detect(tables, given)).open:
         role, candidates = next(iter(found.open.items()))
         given[role] = _chosen(role, candidates, found.columns.get(role), ask=not yes)

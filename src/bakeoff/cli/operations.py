@@ -150,7 +150,7 @@ def online(
 ) -> None:
     """Show what the log of `serve` says: who wins interleaved lists, and what sampled lists say of each model.
 
-    Beside it, what the offline comparison had said of the same models. See docs/online.md.
+    It adds what the offline comparison had found of the same models. See docs/online.md.
     """
     from bakeoff.ops.online import command as stage
 

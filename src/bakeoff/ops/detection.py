@@ -13,13 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.data.fetch.parts import joined_vectors
 from bakeoff.data.fetch.table_files import as_numbers, iso_seconds
 from bakeoff.data.params import PARTS, Unit, ValidationParams
-from bakeoff.ops.feature_kinds import Kind, feature_kind, filled
-
-Columns = Mapping[str, Any]
-"""[n] strings by column name, "" or null where missing."""
+from bakeoff.ops.feature_kinds import Columns, Kind, feature_kind, filled
 
 ROLES = ("user_id", "item_id", "timestamp", "rating", "split")
 """Of columns of the interactions, in the order in which they are looked for."""
@@ -47,8 +43,6 @@ _NAMES = {
 """Patterns of names in lower case with words separated by `_`, the surest first."""
 
 _SECONDS = (5e7, 5e9)  # 1971 to 2128
-_LEAST_COMPONENTS = 4
-"""Of a vector whose components have a column each: fewer numbers may be anything."""
 _LEAST_SHARE = 0.99
 """Share of the values that must be of a kind."""
 _LEAST_KNOWN = 0.5
@@ -139,21 +133,6 @@ def detect(tables: Mapping[str, Columns], given: Mapping[str, str | None]) -> De
     if not found.open:  # what else there is rests on the answers, and takes a look at every value
         _find_more(tables, given, found)
     return found
-
-
-def with_vectors(tables: Mapping[str, Columns]) -> dict[str, Columns]:
-    """The tables, in which columns `v_0`, `v_1`, … of users or items that look like a vector are one column, `v`."""
-    return {name: _with_vectors(columns) if name in ENTITIES else columns for name, columns in tables.items()}
-
-
-def _with_vectors(columns: Columns) -> Columns:
-    last = f"_{_LEAST_COMPONENTS - 1}"
-    stems = [name.removesuffix(last) for name in columns if name.endswith(last)]
-    for stem in [each for each in stems if each not in columns]:
-        table = joined_vectors(pa.table(dict(columns)), {stem: "vector"})
-        if stem in table.column_names and feature_kind(table[stem], is_item=True)[0] == "vector":
-            columns = dict(zip(table.column_names, table.columns, strict=True))
-    return columns
 
 
 def _find_more(tables: Mapping[str, Columns], given: Mapping[str, str | None], found: Detected) -> None:

@@ -1,5 +1,6 @@
 """How a column of users or items can serve as a feature, from its values."""
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -7,7 +8,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bakeoff.data.features.encoding import TAG_SEPARATOR
+from bakeoff.data.fetch.parts import joined_vectors
 from bakeoff.data.fetch.table_files import as_numbers
+
+Columns = Mapping[str, Any]
+"""[n] strings by column name, "" or null where missing."""
 
 Kind = Literal["dense", "categorical", "tags", "text", "vector"]
 
@@ -20,6 +25,19 @@ _SAMPLED = 1_000
 """Texts that are looked at: all must have equally many numbers, and some must not be whole, as ids and counts are."""
 _LEAST_WORDS = 1.5
 """On average, in a text."""
+_LEAST_COMPONENTS = 4
+"""Of a vector whose components have a column each: fewer numbers may be anything."""
+
+
+def with_vectors(columns: Columns) -> Columns:
+    """The columns of a table, in which `v_0`, `v_1`, … are one column `v` where together they look like a vector."""
+    for stem in [name.removesuffix("_0") for name in columns if name.endswith("_0")]:
+        parts = {f"{stem}_{place}" for place in range(_LEAST_COMPONENTS)}
+        if stem not in columns and parts <= columns.keys():
+            table = joined_vectors(pa.table(dict(columns)), {stem: "vector"})
+            if feature_kind(table[stem], is_item=True)[0] == "vector":
+                columns = dict(zip(table.column_names, table.columns, strict=True))
+    return columns
 
 
 def feature_kind(values: Any, is_item: bool) -> tuple[Kind | None, str]:

@@ -1,4 +1,4 @@
-"""`bakeoff online`: what the log of `bakeoff serve` shows, beside what the offline comparison had said."""
+"""`bakeoff online`: what the log of `bakeoff serve` shows, and whether the offline comparison had said the same."""
 
 import json
 from collections.abc import Mapping
@@ -140,11 +140,8 @@ def _show(console: Console, pair: Mapping[str, Any], event: str, level: str) -> 
         lines += [("", f"{level} interval, valid at every look: {low} to {high}; {rate['people']:,} people")]
         lines += [("", FINDINGS[rate["finding"]])]
     if before is not None:
-        label, (value, *ends) = (
-            formats.metric_label(before["metric"]),
-            [before[name] for name in ("difference", "low", "high")],
-        )
-        text = f"{label} {formats.signed(value)} ({' to '.join(map(formats.signed, ends))}) for the challenger"
+        value, low, high = (formats.signed(before[name]) for name in ("difference", "low", "high"))
+        text = f"{formats.metric_label(before['metric'])} {value} ({low} to {high}) for the challenger"
         lines += [("Offline", f"{text}, {before['source']}: {before['finding']}"), ("", PREDICTED[before["was"]])]
     elif rate is not None:
         lines += [("Offline", "no comparison of these two models: `bakeoff decide` makes one")]

@@ -1,6 +1,6 @@
 """Lists of two models in one (team draft), lists drawn at random, and the probability of each item at its place.
 
-Where both models would place the same item next, it belongs to no team: whoever picks it, the list is the same. So the
+Where both models would place the same item next, it belongs to no team, since the list is the same either way. So the
 items of each round are fixed, only their order is drawn, and the probabilities are exact.
 """
 

@@ -1,7 +1,7 @@
 """The log of `bakeoff serve`: Parquet files of impressions and feedback in one directory, which several servers share.
 
 A row waits in memory for `seconds`, then the server's current file is written anew under a temporary name and renamed:
-a killed server loses what waited, and no file is ever half of one. Whoever changes files holds a lock on the directory.
+a killed server loses what waited, and no file is ever half of one. Changing files takes a lock on the directory.
 """
 
 import fcntl
@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from bakeoff.core.errors import BakeoffError
+from bakeoff.core.errors import BakeoffError, first_line
 from bakeoff.core.files import remove, written
 from bakeoff.core.workspace import Workspace
 
@@ -236,8 +236,9 @@ def read_part(path: Path, columns: list[str] | None = None) -> pa.Table:
     try:
         return pq.read_table(path, columns=columns)
     except (OSError, pa.ArrowException) as error:
-        fault = str(error).splitlines()[0]
-        raise BakeoffError(f"{path} can't be read ({fault}): move it out of the log, and try again.") from None
+        raise BakeoffError(
+            f"{path} can't be read ({first_line(error)}): move it out of the log, and try again."
+        ) from None
 
 
 def forget_user(folder: Path, user: str) -> tuple[int, int]:

@@ -151,6 +151,5 @@ class Online:
         self._writer.close()
 
     def _add(self, table: str, row: dict[str, Any]) -> None:
-        LOGGED.labels(table).inc()
-        if not self._writer.add(table, row | {"time": datetime.now(UTC)}):
-            DROPPED.inc()
+        is_taken = self._writer.add(table, row | {"time": datetime.now(UTC)})
+        (LOGGED.labels(table) if is_taken else DROPPED).inc()
