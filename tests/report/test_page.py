@@ -245,6 +245,14 @@ def test_without_records_of_a_search_nothing_is_said_of_tuning(summary: Summary,
     assert "Best setting so far" not in page.report_html(replace(summary, searches=[]), evidence)
 
 
+def test_lists_that_may_hold_what_the_user_had_are_not_said_to_leave_it_out(
+    summary: Summary, evidence: Evidence, html: str
+):
+    assert "without the items that the user has had" in html
+    repeated = page.report_html(replace(summary, keep_repeats=True), evidence)
+    assert "without the items that the user has had" not in repeated
+
+
 def test_without_new_users_and_time_the_page_says_so(summary: Summary, evidence: Evidence):
     html = page.report_html(replace(summary, slices=[], new_users=[], new_differences={}, situations=[]), evidence)
     assert "No users were held out of training." in html

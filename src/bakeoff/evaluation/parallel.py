@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from bakeoff.core.errors import BakeoffError
+from bakeoff.core.errors import BakeoffError, first_line
 from bakeoff.core.processes import num_cores, process_pool
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.engine.settings import EngineSettings, scratch_directory
@@ -219,7 +219,7 @@ def _spark_executors(engine: EngineSettings, root: Path, model: str, scratch: Pa
                 return iter(context.parallelize(range(numbers), numbers).map(task).collect())
             except Exception as error:  # noqa: BLE001  # of the JVM, of executors: all mean that nothing was ranked
                 raise BakeoffError(
-                    f"Spark could not rank with {model} ({str(error).splitlines()[0]}). Executors must see {root} "
+                    f"Spark could not rank with {model} ({first_line(error)}). Executors must see {root} "
                     "and BAKEOFF_SCRATCH under these paths, and have this environment."
                 ) from None
 

@@ -136,10 +136,9 @@ def path(table: pd.DataFrame, styles: Styles, x: str, y: str) -> Spec:
     """
     table = table.assign(order=range(len(table)), side=label_sides(table))
     right, top = 1.08 * max(table.x.max(), 1e-6), 1.15 * max(table.y.max(), 1e-6)
+    across = alt.Scale(type="sqrt", domain=[0, right], nice=False, padding=36)
     base = alt.Chart().encode(
-        x=alt.X(
-            "x:Q", title=x, axis=FEW_TICKS, scale=alt.Scale(type="sqrt", domain=[0, right], nice=False, padding=36)
-        ),
+        x=alt.X("x:Q", title=x, axis=FEW_TICKS, scale=across),
         y=alt.Y("y:Q", title=y, axis=FEW_TICKS, scale=alt.Scale(domain=[0, top], nice=False)),
         color=_by_series(alt.Color, styles, "color"),
         tooltip=[*tooltip("series", "label"), _tip("x", x), _tip("y", y)],

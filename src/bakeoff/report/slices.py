@@ -26,7 +26,8 @@ LATER = "later"
 """More than a day after the last known event: the endpoint that no session reaches."""
 SESSIONS = {"within an hour": 3600, "within a day": 86_400, LATER: None}
 """The same, as far as one would choose another model."""
-REPEATS = "had before"
+ALL = "all"
+"""Of the first interactions of new users."""
 Ends = Mapping[str, int | None]
 
 
@@ -52,15 +53,19 @@ class Slice:
 
 
 def slices_of(
-    evidence: Evidence, found: Mapping[str, pd.DataFrame], metric: str, statistics: Statistics
+    evidence: Evidence,
+    lists: Mapping[str, TopLists],
+    found: Mapping[str, pd.DataFrame],
+    metric: str,
+    statistics: Statistics,
 ) -> list[Slice]:
     """One slice per part of the test events, such as those of `events_by_gap`.
 
-    The lists stay whole; the truth is cut to the events of the slice. Users without one count nowhere.
+    The lists, those of `top_lists`, stay whole; the truth is cut to the events of the slice. Users without one count
+    nowhere.
     """
     if not found:
         return []
-    lists = top_lists(evidence)
     values = [values_on(evidence, lists, events, metric) for events in found.values()]
     estimates = statistics.estimates([(model, metric, column) for part in values for model, column in part.items()])
     differences, leads = compare_contenders(values, metric, statistics)
@@ -100,7 +105,7 @@ def events_by_repeat(evidence: Evidence) -> dict[str, pd.DataFrame]:
     test, known = events[events.part == "test"], events[events.part != "test"]
     pairs = pd.MultiIndex.from_frame(test[["user_id", "item_id"]])
     again = pairs.isin(pd.MultiIndex.from_frame(known[["user_id", "item_id"]]))
-    return {REPEATS: test[again], "new to the user": test[~again]} if again.any() and not again.all() else {}
+    return {"had before": test[again], "new to the user": test[~again]} if again.any() and not again.all() else {}
 
 
 def top_lists(evidence: Evidence, *, shuffled: bool = False) -> dict[str, TopLists]:
@@ -138,9 +143,6 @@ def _codes(frame: pd.DataFrame, evidence: Evidence, users: pd.Series) -> tuple[N
     row = pd.Index(users).get_indexer(frame.user_id)
     item = pd.Index(evidence.items.item_id).get_indexer(frame.item_id)
     return row.astype(np.int64), item.astype(np.int64)
-
-
-ALL = "all"
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from bakeoff.report.slices import (
     new_user_comparisons,
     new_user_figures,
     slices_of,
+    top_lists,
 )
 from bakeoff.report.topics.base.claims import Claim, ClaimOutcome
 from bakeoff.report.topics.base.topic import Findings, Page, find, judge_claims
@@ -45,7 +46,8 @@ class Summary:
         standings: every model compared with the best baseline on the primary metric, p adjusted over all of them.
         slices: the primary metric by time since the last known event; empty if the data has no time.
         sessions: the same within an hour of the last known event, within a day, and later.
-        repeats: the same on items that the user had before and on others; empty if `split.keep_repeats` is off.
+        repeats: the same on items that the user had before and on others; empty where nothing was had again.
+        keep_repeats: `split.keep_repeats`: lists may hold what the user had before.
         order_blind: models that ignore the order of a history.
         cutoff: k of the primary metric: the length of the lists that popularity figures are shown for.
         exposures: popularity and coverage per cutoff and model.
@@ -71,6 +73,7 @@ class Summary:
     slices: Sequence[Slice]
     sessions: Sequence[Slice]
     repeats: Sequence[Slice]
+    keep_repeats: bool
     order_blind: Set[str]
     cutoff: int
     exposures: pd.DataFrame
@@ -159,8 +162,9 @@ def summarize(evidence: Evidence, params: ReportParams) -> Summary:
     ends = d.mean, d.low, d.high, d.p, params.compare.confidence
     result = Result(primary, means[SOFTMAX], means[MF], *ends, d.num_users, d.detectable)
     standings = baseline_standings(users, primary, statistics)
-    slices = slices_of(evidence, events_by_gap(evidence), primary, statistics)
-    sessions = slices_of(evidence, events_by_gap(evidence, SESSIONS), primary, statistics)
+    parts = events_by_gap(evidence), events_by_gap(evidence, SESSIONS), events_by_repeat(evidence)
+    lists = top_lists(evidence)
+    slices, sessions, repeats = (slices_of(evidence, lists, found, primary, statistics) for found in parts)
     new_differences, new_leads = new_user_comparisons(evidence, primary, statistics)
     searches = training.searches(evidence)
     trained = {name: model.training for name, model in evidence.models.items()}
@@ -174,7 +178,8 @@ def summarize(evidence: Evidence, params: ReportParams) -> Summary:
         standings=standings,
         slices=slices,
         sessions=sessions,
-        repeats=slices_of(evidence, events_by_repeat(evidence), primary, statistics),
+        repeats=repeats,
+        keep_repeats=params.split.keep_repeats,
         order_blind=order_blind,
         cutoff=cutoff,
         exposures=exposures(evidence, params.evaluate.cutoffs),

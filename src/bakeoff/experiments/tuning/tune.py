@@ -21,7 +21,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.representer import RoundTripRepresenter
 
-from bakeoff.core.errors import BakeoffError
+from bakeoff.core.errors import BakeoffError, first_line
 from bakeoff.core.files import file_hash, write_json, write_text
 from bakeoff.core.parameters import Frozen
 from bakeoff.core.workspace import Workspace
@@ -146,7 +146,7 @@ def make_objective(workspace: Workspace, model: str, section: Frozen, seed: int)
         except Exception as error:
             # TensorFlow's, which not every model imports: too large for the memory, singular. Other values may do.
             if any(each.__module__.startswith("tensorflow.") for each in type(error).__mro__):
-                raise BakeoffError(str(error).splitlines()[0]) from None
+                raise BakeoffError(first_line(error)) from None
             raise
         return best_row(trained.curve)[metric], trained.epoch
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bakeoff.core.errors import BakeoffError
+from bakeoff.core.errors import BakeoffError, first_line
 from bakeoff.data.features.encoding import TableEncoding
 from bakeoff.data.features.value_sets import components
 
@@ -62,7 +62,7 @@ def load_serving(folder: Path) -> Any:
     except (OSError, tf.errors.OpError, ValueError, LookupError) as error:
         raise BakeoffError(
             f"{saved_model} can't be loaded, a file is missing or damaged: run `dvc checkout --force {saved_model}` "
-            f"or `bakeoff export {_name_of(folder)}`. TensorFlow says: {str(error).splitlines()[0]}"
+            f"or `bakeoff export {_name_of(folder)}`. TensorFlow says: {first_line(error)}"
         ) from None
 
 
