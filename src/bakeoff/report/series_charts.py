@@ -12,16 +12,14 @@ from numpy.typing import NDArray
 from bakeoff.report.models import Styles
 from bakeoff.report.render.figure import FEW_TICKS, NARROW, Spec, finish, layered, present, tooltip
 
-MARK_HEIGHT = 14
-"""Pixels for one mark with its interval."""
-GROUP_MARGIN = 18
-"""Pixels between two groups of marks."""
+MARK_HEIGHT, GROUP_MARGIN = 14, 18
+"""Pixels for one mark with its interval, and between two groups of marks."""
 LETTER, LABEL_HEIGHT = 6.5, 15
 """Pixels that a label takes, per letter and in height."""
 PER_ENTRY, WIDEST = 28, 740
 """Pixels of a legend: of an entry in addition to its letters, and of a row in a wide window."""
-PLANE = (760, 300)
-"""Width and height of the plane of `path`, in pixels."""
+WIDE, ON_PHONE, HEIGHT = 760, 200, 280
+"""Pixels of the plane of `path`: its width on a wide page and on a phone, and its height."""
 BY_STYLE = alt.Size("size:Q", scale=None, legend=None)
 """Area of a mark, from the style of its series."""
 FROM_ZERO = alt.Scale(zero=True)
@@ -131,27 +129,29 @@ def path(table: pd.DataFrame, styles: Styles, x: str, y: str) -> Spec:
     Args:
         table: series, label, x, y, both at least 0; emphasis (bool): drawn larger; joined (bool): part of a line.
         styles: how the series look.
-        x: what x is.
+        x: what x is, of which less is better.
         y: what y is.
     """
-    table = table.assign(order=range(len(table)), side=label_sides(table))
+    sides = pd.Series(label_sides(table, WIDE), table.index)
+    table = table.assign(order=range(len(table)), side=sides, fits=sides == label_sides(table, ON_PHONE))
     right, top = 1.08 * max(table.x.max(), 1e-6), 1.15 * max(table.y.max(), 1e-6)
     across = alt.Scale(type="sqrt", domain=[0, right], nice=False, padding=36)
     base = alt.Chart().encode(
-        x=alt.X("x:Q", title=x, axis=FEW_TICKS, scale=across),
+        x=alt.X("x:Q", title=[x, "(less is better)"], axis=FEW_TICKS, scale=across),
         y=alt.Y("y:Q", title=y, axis=FEW_TICKS, scale=alt.Scale(domain=[0, top], nice=False)),
         color=_by_series(alt.Color, styles, "color"),
         tooltip=[*tooltip("series", "label"), _tip("x", x), _tip("y", y)],
     )
     line = base.transform_filter("datum.joined").mark_line(strokeWidth=1.5).encode(order="order:Q", detail="series:N")
     point = _point(base, styles, size=alt.condition("datum.emphasis", alt.value(190), alt.value(70)))
+    shown = f"width < {NARROW} && !datum.fits ? 0 : 1"
     texts = [
         base.transform_filter(test)
-        .mark_text(align="center", dy=dy, fontSize=11, limit=130)
+        .mark_text(align="center", dy=dy, fontSize=11, limit=130, opacity={"expr": shown})
         .encode(text="label:N", color=alt.value("var(--text)"))
         for test, dy in (("datum.side === 'above'", -14), ("datum.side === 'below'", 18))
     ]
-    return layered(_sized(table, styles), [line, point, *texts], height=280)
+    return layered(_sized(table, styles), [line, point, *texts], height=HEIGHT)
 
 
 def front(table: pd.DataFrame, styles: Styles, across: str, up: str) -> Spec:
@@ -187,23 +187,24 @@ def front(table: pd.DataFrame, styles: Styles, across: str, up: str) -> Spec:
     return layered(_sized(table, styles), [*titles, line, point], height=300)
 
 
-def label_sides(table: pd.DataFrame) -> list[str]:
-    """Where the label of each point goes so that none covers another: above, below, or nowhere.
+def label_sides(table: pd.DataFrame, width: float = WIDE) -> list[str]:
+    """Where the label of each point goes so that none covers another or a large mark: above, below, or nowhere.
 
     Larger marks choose first; a label that finds no room is left to the tooltip and the table.
 
     Args:
         table: label, x, y, emphasis; x is drawn as its root, y from 0.
+        width: of the plane in pixels.
     """
-    px = (table.x / max(table.x.max(), 1e-6)) ** 0.5 * PLANE[0]
-    py = table.y / max(table.y.max(), 1e-6) * PLANE[1]
-    taken: list[tuple[float, float, float]] = []
+    px = (table.x / max(table.x.max(), 1e-6)) ** 0.5 * width
+    py = table.y / max(table.y.max(), 1e-6) * HEIGHT
+    taken = [(x, MARK_HEIGHT / 2, y) for x, y in zip(px[table.emphasis], py[table.emphasis], strict=True)]
     sides = [""] * len(table)
     for place in sorted(range(len(table)), key=lambda n: not table.emphasis.iloc[n]):
         half = LETTER * min(len(table.label.iloc[place]), 22) / 2
         for side, dy in (("above", LABEL_HEIGHT), ("below", -LABEL_HEIGHT)):
             x, y = px.iloc[place], py.iloc[place] + dy
-            if all(abs(x - a) > half + b or abs(y - c) > LABEL_HEIGHT for a, b, c in taken):
+            if all(abs(x - a) > half + b or abs(y - c) > MARK_HEIGHT for a, b, c in taken):
                 taken.append((x, half, y))
                 sides[place] = side
                 break
@@ -289,8 +290,7 @@ def _sized(table: pd.DataFrame, styles: Styles) -> pd.DataFrame:
 
 def _by_series(channel: Any, styles: Styles, attribute: str) -> Any:
     """Encoding of the series by an attribute of its style, with a legend that wraps on a narrow page."""
-    longest = max(len(label) for label in styles)
-    columns = 1 if longest > 24 else 2
+    columns = 1 if max(map(len, styles)) > 24 else 2
     takes = sum(LETTER * len(label) + PER_ENTRY for label in styles)
     wide = len(styles) if takes < WIDEST else math.ceil(len(styles) / 2)
     return channel(

@@ -268,6 +268,15 @@ def test_labels_never_cover_one_another_and_large_marks_choose_first():
     assert label_sides(crowd) == ["below", "", "", "above"]
 
 
+def test_labels_leave_large_marks_free_and_need_more_room_on_a_phone():
+    side_by_side = pd.DataFrame(
+        {"label": ["shipped", "other"], "x": [0.5, 1.0], "y": [0.5, 0.47], "emphasis": [True, False]}
+    )
+    assert label_sides(side_by_side.assign(x=[1.0, 1.0])) == ["above", "below"]
+    assert label_sides(side_by_side) == ["above", "above"]
+    assert label_sides(side_by_side, 60) == ["above", "below"]
+
+
 def test_labels_with_room_all_stand_above():
     apart = pd.DataFrame({"label": ["a", "b"], "x": [0.01, 0.9], "y": [0.5, 0.5], "emphasis": [False, False]})
     assert label_sides(apart) == ["above", "above"]

@@ -129,7 +129,7 @@ def _against_recall(key: str, title: str, variants: pd.DataFrame, foreign: str, 
         spec=series_charts.path(
             frame[["series", "label", "x", "y", "emphasis", "joined"]],
             model_styles(frame.model),
-            f"{words} (less is better)",
+            words,
             formats.metric_label("recall@10"),
         ),
         table=_table(title, variants, foreign),
