@@ -73,3 +73,10 @@ def two_halves():
         for kind, n in (("user", 20), ("item", 10))
     ]
     return Prepared.encoded(*tables, FeatureEncoding.model_validate({"user": {}, "item": {}}), train, valid)
+
+
+def fifth_items():
+    """Test part of `two_halves`: the item of its half that a user has not had."""
+    users = np.arange(20)
+    items = (users // 2 + 4) % 5 + 5 * (users % 2)
+    return Histories.from_rows(users, items, np.full(20, 10), 20)
