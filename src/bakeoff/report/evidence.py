@@ -240,6 +240,10 @@ class Evidence:
     tuning: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     everyone: PerUser | None = None
 
+    def values(self, name: str, metric: str) -> pd.Series:
+        """A metric of one model, by the id of the warm user."""
+        return self.models[name].users.set_index("user_id")[metric]
+
     @property
     def per_user(self) -> PerUser:
         """Metrics of all test users."""

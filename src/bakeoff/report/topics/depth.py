@@ -16,7 +16,7 @@ from bakeoff.report.models import MF, PALETTE, SOFTMAX, Styles, look, model_labe
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Figure, record_table
 from bakeoff.report.topics.base.claims import CLAIMS, Expected, Form, Question
-from bakeoff.report.topics.base.judge import of_variants, on_costs, on_variants, repeated_figure, unknown
+from bakeoff.report.topics.base.judge import of_variants, on_costs, on_users, repeated_figure, unknown
 from bakeoff.report.topics.base.topic import Page, Topic, estimates
 
 CLAIM = CLAIMS["depth"]
@@ -89,7 +89,7 @@ def _question(group: VariantGroup, key: str, pair: tuple[Tower, Tower] | None, f
     first, second = (tower.variant for tower in pair)
     words = CLAIM.wording(key, label=label, first=first["label"], second=second["label"])
     if figure_name not in (EPOCH_SECONDS, QUERY_RATE):
-        return on_variants(group, words, (first["name"], second["name"]), figure_name)
+        return on_users(group, words, (first["name"], second["name"]), figure_name)
     form, basis, expected = {
         EPOCH_SECONDS: (Form.SECONDS, "the epochs of one training each", Expected.LARGER),
         QUERY_RATE: (Form.RATE, "repeated measurements", Expected.SMALLER),

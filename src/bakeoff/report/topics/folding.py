@@ -7,7 +7,7 @@ from bakeoff.report.formats import metric_label
 from bakeoff.report.models import MF, SOFTMAX, model_label
 from bakeoff.report.params import ReportParams
 from bakeoff.report.topics.base.claims import CLAIMS, RULES, Expected, Form, Question, Words
-from bakeoff.report.topics.base.judge import of_variants, on_variants, unknown
+from bakeoff.report.topics.base.judge import of_variants, on_users, unknown
 from bakeoff.report.topics.base.topic import LEARN, Page, Topic
 from bakeoff.report.topics.folding_figures import draw_folding, measure_folding, own_weight, planted_weight
 
@@ -61,7 +61,7 @@ def _questions(
         names = [str(variant["name"]) for variant in pair if variant is not None]
         if len(names) == len(pair):
             form = FORMS.get(metric, Form.METRIC)
-            questions.append(on_variants(measured, words, (names[0], names[1]), metric, Expected(expected), form))
+            questions.append(on_users(measured, words, (names[0], names[1]), metric, Expected(expected), form))
         elif reason:
             questions.append(unknown(words, reason))
     return questions

@@ -16,7 +16,7 @@ from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Figure
 from bakeoff.report.slices import top_lists, values_on
 from bakeoff.report.topics.base.claims import CLAIMS, Expected, Form, Question
-from bakeoff.report.topics.base.judge import on_all_lists, on_models, unknown
+from bakeoff.report.topics.base.judge import on_all_lists, on_users, unknown
 from bakeoff.report.topics.base.topic import MeansByGroup, Named, Page, Topic, estimate_table, estimates
 
 CLAIM = CLAIMS["popularity"]
@@ -27,10 +27,10 @@ ALL_LISTS = (("coverage", coverage, Expected.LARGER, Form.SHARE), ("gini", gini,
 
 def _ask(evidence: Evidence, params: ReportParams) -> list[Question]:
     """How popular the items in the lists are, how much of the catalogue they reach, and whether MF's product is why."""
-    k = int(params.compare.primary_metric.partition("@")[2])
+    k, both = int(params.compare.primary_metric.partition("@")[2]), (SOFTMAX, MF)
     return [
-        on_models(evidence, CLAIM.wording("arp", k=k), f"arp@{k}", Expected.SMALLER, Form.COUNT),
-        on_models(evidence, CLAIM.wording("long_tail", k=k), f"long_tail_share@{k}", form=Form.SHARE),
+        on_users(evidence, CLAIM.wording("arp", k=k), both, f"arp@{k}", Expected.SMALLER, Form.COUNT),
+        on_users(evidence, CLAIM.wording("long_tail", k=k), both, f"long_tail_share@{k}", form=Form.SHARE),
         *_all_lists(evidence, k, params),
         _dot_product(evidence, k),
     ]
@@ -41,7 +41,7 @@ def _dot_product(evidence: Evidence, k: int) -> Question:
     words = CLAIM.wording("dot_product", k=k)
     if EASE not in evidence.models:
         return unknown(words, evidence.skipped.get(EASE, "EASE was not evaluated."))
-    return on_models(evidence, words, f"arp@{k}", Expected.LARGER, Form.COUNT, (MF, EASE))
+    return on_users(evidence, words, (MF, EASE), f"arp@{k}", form=Form.COUNT)
 
 
 def _all_lists(evidence: Evidence, k: int, params: ReportParams) -> list[Question]:

@@ -15,7 +15,7 @@ from bakeoff.report.models import MF, SOFTMAX, baselines, model_label, model_nou
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Figure, table_of
 from bakeoff.report.topics.base.claims import CLAIMS, Question
-from bakeoff.report.topics.base.judge import on_models
+from bakeoff.report.topics.base.judge import on_users
 from bakeoff.report.topics.base.topic import MeansByGroup, Named, Page, Topic, estimate_table, estimates
 
 CLAIM = CLAIMS["quality"]
@@ -39,7 +39,7 @@ def _question(evidence: Evidence, metric: str, rival: str, key: str, decides: bo
     label = metric_label(metric)
     values = {"metric": metric, "label": label, "name": within_sentence(label), "rival": model_label(rival)}
     words = CLAIM.wording(key, decides=decides, **values)
-    return on_models(evidence, words, metric, models=(SOFTMAX, rival))
+    return on_users(evidence, words, (SOFTMAX, rival), metric)
 
 
 def _measure(evidence: Evidence, params: ReportParams, statistics: Statistics) -> MeansByGroup:
