@@ -12,12 +12,11 @@ from bakeoff.report.cards import Card
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.models import MF, SOFTMAX, model_label
 from bakeoff.report.render import gallery, tables
-from bakeoff.report.render.figure import Cell, Column, Figure, Row, Table, estimate_cell, specs_of, table_of
-from bakeoff.report.render.pages import Scripts, glossary, render_text, scripts, style, svg_file, template_environment
+from bakeoff.report.render.figure import Figure, estimate_cell, specs_of
+from bakeoff.report.render.pages import glossary, render_text, scripts, style, svg_file, template_environment
 from bakeoff.report.summary import JudgedClaims, Summary
 from bakeoff.report.topics import explore
 from bakeoff.report.topics.base import claims as words
-from bakeoff.report.topics.base.claims import Claim, ClaimOutcome
 from bakeoff.report.topics.base.topic import Page, topic_figures, topics_of
 from bakeoff.report.training import SELECTION_METRIC
 from bakeoff.report.verdict import Result, cost_sentence, verdict_statement
@@ -90,7 +89,7 @@ def evidence_html(judged: JudgedClaims, evidence: Evidence) -> str:
     )
 
 
-def _render(page: Page, evidence: Evidence, figures: Mapping[str, Figure], code: Scripts, **values: Any) -> str:
+def _render(page: Page, evidence: Evidence, figures: Mapping[str, Figure], code: Sequence[str], **values: Any) -> str:
     """One of the pages.
 
     Every text is escaped by the template; the only markup passed through is the page's own style, scripts and chart
@@ -99,8 +98,7 @@ def _render(page: Page, evidence: Evidence, figures: Mapping[str, Figure], code:
     models, environment = list(evidence.models), template_environment()
     templates = {key: f"_{key}.html.j2" for _, _, key, _ in OTHER_SECTIONS[page]}
     templates |= {topic.section: f"{topic.id}.html.j2" for topic in topics_of(page) if topic.title}
-    environment.filters.update(tag_color=explore.tag_color, tag_shape=explore.tag_path, sentence=formats.sentence)
-    environment.filters["p_value"] = formats.p_value
+    environment.filters.update(tag_color=explore.tag_color, tag_shape=explore.tag_path)
     environment.globals["words"] = words
     return environment.get_template(f"{page}.j2").render(
         **values,
@@ -183,30 +181,10 @@ def comparison_markdown(summary: Summary, evidence: Evidence) -> str:
 
 def evidence_markdown(judged: JudgedClaims, evidence: Evidence) -> str:
     """The outcome of each claim."""
-    claims = [claim for claim in map(words.without_costs, judged.claims) if claim.parts]
-    return render_text(
-        "evidence.md.j2",
-        judged=judged,
-        evidence=evidence,
-        overview=words.overview(claims),
-        claims=_claims(judged.claims),
-    )
+    claims = [words.without_costs(claim) for claim in judged.claims]
+    return render_text("evidence.md.j2", judged=judged, evidence=evidence, claims=claims, words=words)
 
 
 def card_markdown(card: Card) -> str:
     """The card of one model."""
     return render_text("card.md.j2", card=card)
-
-
-def _claims(claims: Sequence[Claim]) -> Table:
-    """A row per claim: what the textbook says, and how many of its parts held."""
-    rows: list[Row] = []
-    for claim in claims:
-        judged = words.without_costs(claim)
-        outcome = Cell("in the report")
-        if judged.parts:
-            strong = judged.outcome in {ClaimOutcome.HELD, ClaimOutcome.CONTRADICTED}
-            outcome = Cell(str(judged.outcome), words.tally(judged), strong=strong)
-        rows.append([claim.title, claim.words, outcome])
-    prose = [Column(label, prose=True) for label in ("In the textbook's words", "On this data")]
-    return table_of("Claims", ["Claim", *prose], rows)
