@@ -10,7 +10,7 @@ from bakeoff.evaluation.stats.significance import Verdict
 from bakeoff.report import formats
 from bakeoff.report.cards import Card
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.models import MF, SOFTMAX, model_label
+from bakeoff.report.models import MF, SOFTMAX, look, model_label
 from bakeoff.report.render import gallery, tables
 from bakeoff.report.render.figure import Figure, estimate_cell, specs_of
 from bakeoff.report.render.pages import glossary, render_text, scripts, style, svg_file, template_environment
@@ -51,8 +51,6 @@ def report_html(summary: Summary, evidence: Evidence) -> str:
         evidence,
         gallery.all_figures(summary),
         scripts("charts.js", "terms.js", "contents.js"),
-        headline=summary.headline,
-        recommendation=summary.recommendation,
         statement=verdict_statement(result),
         cost=cost_sentence({each.model: each.cpu_seconds for each in summary.training}),
         outcome=leader(summary),
@@ -60,32 +58,23 @@ def report_html(summary: Summary, evidence: Evidence) -> str:
         band=interval_band(result),
         tiles=tiles(summary),
         standing=gallery.standings_caption(summary.standings, result.confidence),
-        metric=formats.metric_label(result.metric),
         level=formats.level(result.confidence),
         tables=tables,
         summary=summary,
-        order_blind=formats.listing([model_label(name) for name in summary.models if name in summary.order_blind]),
-        fallbacks={name: model.training["fallback"] for name, model in evidence.models.items()},
         epochs=gallery.learning_curves_caption(summary.training, SELECTION_METRIC),
     )
 
 
 def evidence_html(judged: JudgedClaims, evidence: Evidence) -> str:
     """The textbook's claims, and the figures behind them."""
-    level, found = formats.level(judged.confidence), judged.findings.of(explore.TOPIC)
-    models = list(found.positions) if found else []
     return _render(
         Page.EVIDENCE,
         evidence,
         {figure.key: figure for figure in topic_figures(judged.findings)},
         scripts("charts.js", "terms.js", "contents.js", "explore.js"),
-        explorer=found,
-        explore_data=found.page_data() if found else {},
-        explore_model=SOFTMAX if SOFTMAX in models else next(iter(models), ""),
+        explorer=judged.findings.of(explore.TOPIC),
         summary=judged,
-        claims=judged.claims,
-        claims_overview=words.overview(judged.claims),
-        level=level,
+        level=formats.level(judged.confidence),
     )
 
 
@@ -160,22 +149,16 @@ def comparison_picture(summary: Summary) -> str:
 
 def comparison_markdown(summary: Summary, evidence: Evidence) -> str:
     """The comparison, short enough for a pull request."""
-    result = summary.result
     at_cutoff = [difference for difference in summary.differences if difference.metric.endswith(f"@{summary.cutoff}")]
     return render_text(
         "comparison.md.j2",
         summary=summary,
         evidence=evidence,
-        statement=verdict_statement(result),
-        level=formats.level(result.confidence),
-        metric=formats.metric_label(result.metric),
+        statement=verdict_statement(summary.result),
         accuracy=gallery.accuracy_figure(summary),
         picture=PICTURE,
-        means=tables.cutoff_table(summary.estimates, summary.cutoff),
+        tables=tables,
         differences=tables.difference_table(at_cutoff, brief=True),
-        standings=tables.standing_table(summary.standings, result.metric, result.confidence),
-        new_users=tables.new_user_table(summary.new_users, summary.new_differences, result.metric),
-        searches=tables.search_table(summary.searches),
     )
 
 
@@ -185,6 +168,6 @@ def evidence_markdown(judged: JudgedClaims, evidence: Evidence) -> str:
     return render_text("evidence.md.j2", judged=judged, evidence=evidence, claims=claims, words=words)
 
 
-def card_markdown(card: Card) -> str:
+def card_markdown(card: Card, evidence: Evidence) -> str:
     """The card of one model."""
-    return render_text("card.md.j2", card=card)
+    return render_text("card.md.j2", card=card, meaning=look(card.model).meaning, evidence=evidence)

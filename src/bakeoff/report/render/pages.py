@@ -97,8 +97,9 @@ def template_environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    writers = (formats.count, formats.decimal, formats.p_value, formats.percent, formats.sentence)
-    made.filters.update({write.__name__: write for write in writers})
+    numbers = (formats.count, formats.decimal, formats.level, formats.p_value, formats.percent)
+    words = (formats.listing, formats.metric_label, formats.sentence)
+    made.filters.update({write.__name__: write for write in numbers + words})
     made.filters.update(md=escape, code=code, md_table=markdown_table, model=model_label, csp_hash=csp_hash)
     return made
 
