@@ -52,6 +52,13 @@ class Slice:
     standing: BaselineComparison
 
 
+def all_slices(evidence: Evidence, metric: str, statistics: Statistics) -> tuple[list[Slice], ...]:
+    """By the spans of GAPS, by those of SESSIONS, and by whether the user had the item before."""
+    lists = top_lists(evidence)
+    parts = events_by_gap(evidence), events_by_gap(evidence, SESSIONS), events_by_repeat(evidence)
+    return tuple(slices_of(evidence, lists, found, metric, statistics) for found in parts)
+
+
 def slices_of(
     evidence: Evidence,
     lists: Mapping[str, TopLists],

@@ -163,8 +163,7 @@ def _dots(rows: Iterable[tuple[str, Estimate, bool]], axis: str, title: str | No
 
 def accuracy_caption(estimates: Sequence[Estimate]) -> str:
     """Which model has the highest mean, and on how many metrics."""
-    rows = [list(row) for _, row in groupby(estimates, key=lambda e: e.metric)]
-    best = [max(row, key=lambda e: e.mean).model for row in rows]
+    best = [max(row, key=lambda e: e.mean).model for _, row in groupby(estimates, key=lambda e: e.metric)]
     leader = max(dict.fromkeys(best), key=best.count)
     won = best.count(leader)
     where = "on every metric" if won == len(best) else f"on {won} of {len(best)} metrics"

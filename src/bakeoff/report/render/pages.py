@@ -6,7 +6,6 @@ import json
 import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -17,7 +16,7 @@ from markupsafe import Markup
 
 from bakeoff.report import formats
 from bakeoff.report.models import look, model_label, stylesheet
-from bakeoff.report.render.figure import Cell, Figure, Spec, Table, specs_of
+from bakeoff.report.render.figure import Cell, Figure, Picture, Table, specs_of
 
 WIDTH = 760
 """Pixels of a still picture; on a narrower page it shrinks."""
@@ -25,23 +24,8 @@ UNIT = re.compile(r"(?<=\d) (?=%|(?:s|min|h|MB|GB)\b)|(?<=\bp) (?=[<=])|(?<=[<=]
 """Spaces between a number and its unit, and within `p < 0.001`."""
 
 
-@dataclass(frozen=True)
-class StillPicture:
-    """A chart that is shown as SVG, with its texts.
-
-    Attributes:
-        key: unique on its page.
-        title: above it.
-        alt: the kind of chart, for people who can't see it.
-        sentence: below it.
-        spec: Vega-Lite specification.
-    """
-
-    key: str
-    title: str
-    alt: str
-    sentence: str
-    spec: Spec
+class StillPicture(Picture):
+    """A chart that is shown as SVG."""
 
     @property
     def svg(self) -> str:

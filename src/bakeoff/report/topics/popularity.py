@@ -10,7 +10,7 @@ from bakeoff.evaluation.metrics.formulas import coverage, gini
 from bakeoff.evaluation.stats.intervals import jackknife_half_width
 from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import Statistics
-from bakeoff.report.evidence import Evidence, figure
+from bakeoff.report.evidence import Evidence, ModelEvidence, figure
 from bakeoff.report.models import EASE, MF, SOFTMAX, model_label, model_styles
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Figure
@@ -117,6 +117,9 @@ WATCHED = "what came next"
 NUM_GROUPS = 10
 PER_LIST = ("novelty", "diversity", "debiased_ndcg")
 """Metrics of a user's list that the cards show, under their names in the table of metrics."""
+RENAMED = {"lift": "popularity_lift", "long_tail": "long_tail_share"}
+EXPOSURES = {name: RENAMED.get(name, name) for name in ("arp", "lift", "coverage", "gini", "long_tail", *PER_LIST)}
+"""Column of `exposures` → metric."""
 
 
 def exposures(evidence: Evidence, cutoffs: Sequence[int]) -> pd.DataFrame:
@@ -135,18 +138,11 @@ def exposures(evidence: Evidence, cutoffs: Sequence[int]) -> pd.DataFrame:
         debiased_ndcg: NDCG with a smaller gain for popular items.
     """
     rows = [
-        (
-            name,
-            k,
-            _mean(model.users, f"arp@{k}"),
-            *(figure(model.metrics["test"], f"{metric}@{k}") for metric in ("popularity_lift", "coverage", "gini")),
-            _mean(model.users, f"long_tail_share@{k}"),
-            *(_mean(model.users, f"{metric}@{k}") for metric in PER_LIST),
-        )
+        {"model": name, "k": k} | {column: _of_lists(model, f"{metric}@{k}") for column, metric in EXPOSURES.items()}
         for k in cutoffs
         for name, model in evidence.models.items()
     ]
-    return pd.DataFrame(rows, columns=["model", "k", "arp", "lift", "coverage", "gini", "long_tail", *PER_LIST])
+    return pd.DataFrame(rows)
 
 
 def exposure_profile(evidence: Evidence, k: int) -> pd.DataFrame:
@@ -175,5 +171,6 @@ def popularity_group(items: pd.DataFrame) -> pd.Series:
     return pd.Series(place * NUM_GROUPS // len(items) + 1, index=items.item_id)
 
 
-def _mean(users: pd.DataFrame, column: str) -> float:
-    return float(users[column].mean()) if column in users else float("nan")
+def _of_lists(model: ModelEvidence, metric: str) -> float:
+    """The mean over users; the figure of all lists together where no single user has one."""
+    return float(model.users[metric].mean()) if metric in model.users else figure(model.metrics["test"], metric)

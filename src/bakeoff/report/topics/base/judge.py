@@ -86,8 +86,7 @@ def _judge_paired(questions: Sequence[Paired], statistics: Statistics) -> list[C
     if not answered:
         return parts
     shown = [questions[place] for place in answered]
-    size = max(len(question.first) for question in shown)
-    first, second = ([padded(getattr(each, side), size) for each in shown] for side in ("first", "second"))
+    first, second = ([getattr(question, side) for question in shown] for side in ("first", "second"))
     differences = statistics.differences(first, second, [question.words.key for question in shown])
     needs_p = np.array([question.expected not in BY_MARGIN for question in shown])
     raw = np.where(needs_p, [difference.p for difference in differences], np.nan)
@@ -112,11 +111,6 @@ def _part(question: Paired, difference: Difference, p: float, confidence: float)
 def _both(question: Paired) -> NDArray[np.bool_]:
     """[num_users] whether the user has both figures."""
     return ~(np.isnan(question.first) | np.isnan(question.second))
-
-
-def padded(values: NDArray[np.float64], size: int) -> NDArray[np.float64]:
-    """[size] the values, then NaN, which counts nowhere: columns of different users have one length so."""
-    return np.concatenate([values, np.full(size - len(values), np.nan)])
 
 
 def unknown(words: Words, reason: str, is_cost: bool = False) -> ClaimPart:
