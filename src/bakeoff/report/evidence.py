@@ -77,9 +77,7 @@ class VariantGroup(HasVariants):
 
     def new_values(self, name: str, first: str, metric: str) -> pd.Series:
         """The same for new users with test items; the model is given their first `first` interactions."""
-        table = self.new_users
-        asked = (table.variant == name) & (table.first_interactions == first) & (table.num_test > 0)
-        return table[asked].set_index("user_id")[metric]
+        return asked(self.new_users[self.new_users.variant == name], first).set_index("user_id")[metric]
 
 
 @dataclass(frozen=True)
@@ -147,6 +145,11 @@ def paired(first: pd.Series, second: pd.Series) -> tuple[FloatArray, FloatArray]
     """Values of the users that both have, in the order of `first`: float64 [num_users] each."""
     shared = first.index[first.index.isin(second.index)]
     return first.loc[shared].to_numpy(np.float64), second.loc[shared].to_numpy(np.float64)
+
+
+def asked(new_users: pd.DataFrame, first: str) -> pd.DataFrame:
+    """Rows of new users with at least one test item, given `first` interactions."""
+    return new_users[(new_users.first_interactions == first) & (new_users.num_test > 0)]
 
 
 def figure(values: Mapping[str, Any] | None, name: str) -> float:

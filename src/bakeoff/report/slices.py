@@ -16,7 +16,7 @@ from bakeoff.core.histories import PAD, Histories
 from bakeoff.evaluation.metrics.table import accuracy_per_user
 from bakeoff.evaluation.ranking import TopLists
 from bakeoff.report.accuracy import BaselineComparison, Difference, Estimate, Statistics, compare_contenders
-from bakeoff.report.evidence import Evidence
+from bakeoff.report.evidence import Evidence, asked
 from bakeoff.report.models import MF
 
 GAPS = {"same second": 0, "< 1 min": 60, "< 1 h": 3600, "< 1 day": 86_400, "later": None}
@@ -175,10 +175,9 @@ class NewUserFigure:
         return next(estimate for estimate in self.estimates if estimate.metric == metric)
 
 
-def steps(evidence: Evidence) -> list[str]:
+def steps(new_users: pd.DataFrame) -> list[str]:
     """Numbers of first interactions in ascending order, "all" last."""
-    first = next(iter(evidence.models.values())).new_users.first_interactions.unique()
-    return [*sorted((m for m in first if m != ALL), key=int), *([ALL] if ALL in first else [])]
+    return sorted(new_users.first_interactions.unique(), key=lambda first: np.inf if first == ALL else int(first))
 
 
 def step_label(first: str) -> str:
@@ -195,8 +194,8 @@ def known_interactions(first: str) -> str:
 
 def new_user_figures(evidence: Evidence, metrics: Sequence[str], statistics: Statistics) -> list[NewUserFigure]:
     """One figure per step and model; none without new users."""
-    models = evidence.models.items()
-    tables = {(first, name): asked(each.new_users, first) for first in steps(evidence) for name, each in models}
+    known, models = steps(evidence.models[MF].new_users), evidence.models.items()
+    tables = {(first, name): asked(each.new_users, first) for first in known for name, each in models}
     columns = [(name, metric, of[metric].to_numpy(float)) for (_, name), of in tables.items() for metric in metrics]
     estimates = iter(statistics.estimates(columns))
     shares = {key: float(table.fallback.mean()) if len(table) else 0.0 for key, table in tables.items()}
@@ -213,14 +212,10 @@ def new_user_comparisons(
 
     p is adjusted for the number of steps; both are empty without new users.
     """
-    known, users = steps(evidence), {name: model.new_users for name, model in evidence.models.items()}
+    users = {name: model.new_users for name, model in evidence.models.items()}
+    known = steps(users[MF])
     if not known:
         return {}, {}
     parts = [{name: asked(of, first)[metric].to_numpy(np.float64) for name, of in users.items()} for first in known]
     differences, leads = compare_contenders(parts, metric, statistics)
     return dict(zip(known, differences, strict=True)), dict(zip(known, leads, strict=True))
-
-
-def asked(table: pd.DataFrame, first: str) -> pd.DataFrame:
-    """Rows of new users with at least one test item, given `first` interactions."""
-    return table[(table.first_interactions == first) & (table.num_test > 0)]

@@ -196,17 +196,15 @@ def metrics(summary: Summary, evidence: Evidence) -> dict[str, Any]:
     names = ("mean", "low", "high", "p", "p_holm")
     differences = {d.metric: {name: getattr(d, name) for name in names} for d in summary.differences}
     tree["difference"] = {"softmax_vs_mf": differences}
-    tree["best_baseline"] = {}
-    for standing in summary.standings:
-        tree["best_baseline"].setdefault(standing.baseline, {})[standing.model] = asdict(standing)
+    compared = {standing.model: asdict(standing) for standing in summary.standings}
+    tree["best_baseline"] = {summary.standings[0].baseline: compared}
     tree["new_users"] = {}
     for figure in summary.new_users:
         means = {estimate.metric: estimate.mean for estimate in figure.estimates}
         tree["new_users"].setdefault(figure.model, {})[figure.first] = means
-    if summary.slices:
-        tree["time_since_last_event"] = {part.name: _slice_metrics(part) for part in summary.slices}
-    if summary.repeats:
-        tree["repeats"] = {part.name: _slice_metrics(part) for part in summary.repeats}
+    for subject, parts in (("time_since_last_event", summary.slices), ("repeats", summary.repeats)):
+        if parts:
+            tree[subject] = {part.name: _slice_metrics(part) for part in parts}
     for name, model in evidence.models.items():
         tree[name] |= {way: dict(model.metrics[way]) for way in ("shuffled", "sampled") if way in model.metrics}
     tree["verdict"] = summary.result.to_metrics()

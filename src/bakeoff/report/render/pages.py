@@ -82,7 +82,7 @@ def template_environment() -> Environment:
         lstrip_blocks=True,
     )
     numbers = (formats.count, formats.decimal, formats.level, formats.p_value, formats.percent)
-    words = (formats.listing, formats.metric_label, formats.sentence)
+    words = (formats.listing, formats.metric_label, formats.plain, formats.sentence)
     made.filters.update({write.__name__: write for write in numbers + words})
     made.filters.update(md=escape, code=code, md_table=markdown_table, model=model_label, csp_hash=csp_hash)
     return made

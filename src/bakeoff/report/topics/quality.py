@@ -10,7 +10,6 @@ from bakeoff.evaluation.metrics.table import ACCURACY_LABELS
 from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import Statistics, best
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.formats import metric_label, within_sentence
 from bakeoff.report.models import MF, SOFTMAX, baselines, model_label, model_noun, model_styles
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Figure, table_of
@@ -36,8 +35,8 @@ def _ask(evidence: Evidence, params: ReportParams) -> list[Question]:
 
 
 def _question(evidence: Evidence, metric: str, rival: str, key: str, decides: bool) -> Question:
-    label = metric_label(metric)
-    values = {"metric": metric, "label": label, "name": within_sentence(label), "rival": model_label(rival)}
+    label = formats.metric_label(metric)
+    values = {"metric": metric, "label": label, "name": formats.within_sentence(label), "rival": model_label(rival)}
     words = CLAIM.wording(key, decides=decides, **values)
     return on_users(evidence, words, (SOFTMAX, rival), metric)
 
@@ -60,7 +59,7 @@ def _measure(evidence: Evidence, params: ReportParams, statistics: Statistics) -
 
 
 def _draw(found: MeansByGroup) -> Iterator[Figure]:
-    label = metric_label(found.metric)
+    label = formats.metric_label(found.metric)
     yield Figure(
         key="by-user",
         title=f"{label} by how much is known of the user",
