@@ -11,6 +11,8 @@ from bakeoff.evaluation.stats.intervals import Values, intervals
 from bakeoff.evaluation.stats.significance import Verdict, compare_paired, holm, verdict
 from bakeoff.report.models import CONTENDERS, MF, SOFTMAX, baselines
 
+AHEAD = {Verdict.BETTER: SOFTMAX, Verdict.WORSE: MF}
+"""Verdict on softmax compared with MF → the better contender, where one is shown to be better."""
 Column = tuple[str, str]
 """A model and a metric."""
 

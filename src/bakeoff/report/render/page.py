@@ -6,8 +6,8 @@ Both, and the model cards, in Markdown, too, for Git: without measured seconds, 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bakeoff.evaluation.stats.significance import Verdict
 from bakeoff.report import formats
+from bakeoff.report.accuracy import AHEAD
 from bakeoff.report.cards import Card
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.models import MF, SOFTMAX, look, model_label
@@ -104,8 +104,7 @@ def _render(page: Page, evidence: Evidence, figures: Mapping[str, Figure], code:
 
 def leader(summary: Summary) -> str:
     """The contender that is ahead; `none` without evidence, or without a verdict."""
-    ahead = {Verdict.BETTER: SOFTMAX, Verdict.WORSE: MF, Verdict.NO_EVIDENCE: "none"}
-    return "none" if summary.reasons else ahead[summary.result.verdict]
+    return "none" if summary.reasons else AHEAD.get(summary.result.verdict, "none")
 
 
 def tiles(summary: Summary) -> list[tuple[str, str, str, str]]:

@@ -134,8 +134,8 @@ def _sentence(found: FeatureFigures) -> str:
         rivals = [f"{means[group, label]} ({label})" for label in others if (group, label) in means]
         if rivals and (group, shipped) in means:
             parts.append(f"{group}: {means[group, shipped]} ({shipped}), {', '.join(rivals)}")
-    others = found.labels[found.num_variants :]
-    baselines = [f"{label} {means[WARM, label]}" for label in others if (WARM, label) in means]
+    compared = found.labels[found.num_variants :]
+    baselines = [f"{label} {means[WARM, label]}" for label in compared if (WARM, label) in means]
     rest = f" For comparison, with {WARM}: {', '.join(baselines)}." if baselines else ""
     return f"{formats.sentence('; '.join(parts))}. Where marks lie on top of each other, features add nothing.{rest}"
 

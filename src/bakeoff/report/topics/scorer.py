@@ -5,6 +5,7 @@ On planted groups: foreign items by the number of candidates.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import altair as alt
 import numpy as np
@@ -69,7 +70,7 @@ def _questions(rerank: Rerank | NotMeasured, metric: str) -> list[Question]:
     return questions
 
 
-def _named(system: Variant) -> dict[str, object]:
+def _named(system: Variant) -> dict[str, Any]:
     """The names in claims.toml of a system that ranks candidates again."""
     size = system["candidates"]
     return {"size": size, "number": formats.count(size), "reranked": _system_label(system)}
