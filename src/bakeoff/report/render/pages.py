@@ -33,10 +33,7 @@ class StillPicture(Picture):
 
         It is hidden from assistive technology, which reads `title` and `alt`.
         """
-        svg = _svg(self.spec)
-        for name in ("clip", "gradient_", "symbol"):
-            svg = svg.replace(f'id="{name}', f'id="{self.key}-{name}')
-            svg = svg.replace(f"url(#{name}", f"url(#{self.key}-{name}")
+        svg = re.sub(r'(id="|url\(#)(?=clip|gradient_|symbol)', rf"\g<1>{self.key}-", _svg(self.spec))
         return svg.replace("<svg ", '<svg aria-hidden="true" ', 1)
 
 
@@ -131,9 +128,8 @@ def chart_library() -> str:
 
 def svg_file(spec: Mapping[str, Any], models: Iterable[str]) -> str:
     """A chart as an SVG file, in the colours of the light theme."""
-    colours: dict[str, str] = {}
-    for name, colour in re.findall(r"--([\w-]+): (#\w+);", f"{resource('style.css')}\n{stylesheet(models)}"):
-        colours.setdefault(name, colour)  # the light theme comes first in both
+    variables = re.findall(r"--([\w-]+): (#\w+);", f"{resource('style.css')}\n{stylesheet(models)}")
+    colours = dict(reversed(variables))  # the light theme comes first in both
     svg = _svg({**spec, "background": "var(--surface)"})
     return re.sub(r"var\(--([\w-]+)\)", lambda found: colours.get(found[1], found[0]), svg)
 
@@ -162,10 +158,7 @@ def validation_markdown(report: Mapping[str, Any]) -> str:
 
 def escape(text: str) -> str:
     """Text in one line, without anything that Markdown or HTML reads as markup."""
-    text = " ".join(text.splitlines())
-    for character in "\\`*_|[]<>":
-        text = text.replace(character, f"\\{character}")
-    return text
+    return re.sub(r"([\\`*_|\[\]<>])", r"\\\1", " ".join(text.splitlines()))
 
 
 def code(text: str) -> str:

@@ -186,8 +186,7 @@ def _exponent(fitted: Mapping[str, Any] | None) -> str:
 
 
 def _catalogues(found: GrowthFigures) -> Figure:
-    sizes = found.catalogues
-    sizes = sizes.assign(ratio=(sizes.full / sizes.sampled).where(sizes.sampled > 0))
+    sizes = found.catalogues.assign(ratio=lambda rows: (rows.full / rows.sampled).where(rows.sampled > 0))
     long = sizes.melt(["items"], [*KINDS], var_name="kind", value_name="y")
     frame = long[long.y > 0].assign(series=lambda rows: rows.kind.map(KINDS), x=lambda rows: rows["items"])
     styles = {KINDS["sampled"]: PALETTE[0], KINDS["full"]: PALETTE[1]}

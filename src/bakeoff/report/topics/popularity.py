@@ -49,13 +49,11 @@ def _all_lists(evidence: Evidence, k: int, params: ReportParams) -> list[Questio
     models = [evidence.models[name] for name in (SOFTMAX, MF)]
     items, users = pd.Index(evidence.items.item_id), pd.Index(models[0].users.user_id)
     shown = [model.lists[model.lists["rank"] <= k] for model in models]
-    places = [(users.get_indexer(each.user_id), items.get_indexer(each.item_id)) for each in shown]
+    softmax, mf = ((users.get_indexer(each.user_id), items.get_indexer(each.item_id)) for each in shown)
     questions: list[Question] = []
     for key, of, expected, form in ALL_LISTS:
-        first, second = (of(np.bincount(item, minlength=len(items))) for _, item in places)
-        half = jackknife_half_width(
-            places[0], places[1], len(users), len(items), of, params.seed, params.compare.confidence
-        )
+        first, second = (of(np.bincount(item, minlength=len(items))) for _, item in (softmax, mf))
+        half = jackknife_half_width(softmax, mf, len(users), len(items), of, params.seed, params.compare.confidence)
         questions.append(on_all_lists(CLAIM.wording(key, k=k), (first, second), half, len(users), expected, form))
     return questions
 
