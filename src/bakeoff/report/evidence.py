@@ -208,6 +208,10 @@ class ModelEvidence:
     neighbours: pd.DataFrame = field(default_factory=pd.DataFrame)
     positions: pd.DataFrame = field(default_factory=pd.DataFrame)
 
+    def top(self, k: int) -> pd.DataFrame:
+        """The first k places of the lists of warm users."""
+        return self.lists[self.lists["rank"] <= k]
+
 
 @dataclass(frozen=True)
 class Evidence:

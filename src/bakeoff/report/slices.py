@@ -122,13 +122,12 @@ def top_lists(evidence: Evidence, *, shuffled: bool = False) -> dict[str, TopLis
         evidence: of the report.
         shuffled: the lists of shuffled histories.
     """
-    users = evidence.models[MF].users.user_id
-    found = {}
+    num_users, found = len(evidence.models[MF].users), {}
     for name, model in evidence.models.items():
         frame = model.shuffled_lists if shuffled else model.lists
-        row, item = _codes(frame, evidence, users)
+        row, item = codes(frame, evidence)
         rank = frame["rank"].to_numpy() - 1
-        items = np.full((len(users), int(rank.max(initial=0)) + 1), PAD, np.int32)
+        items = np.full((num_users, int(rank.max(initial=0)) + 1), PAD, np.int32)
         items[row, rank] = item
         found[name] = TopLists(items, np.where(items == PAD, -np.inf, 0).astype(np.float32))
     return found
@@ -138,16 +137,15 @@ def values_on(
     evidence: Evidence, lists: Mapping[str, TopLists], events: pd.DataFrame, metric: str
 ) -> dict[str, NDArray[np.float64]]:
     """Name → [num_users] the metric of whole lists with truth cut to `events`; NaN for users without any of them."""
-    users = evidence.models[MF].users.user_id
-    row, item = _codes(events, evidence, users)
-    truth = Histories.from_rows(row, item, events.timestamp.to_numpy(), len(users))
+    row, item = codes(events, evidence)
+    truth = Histories.from_rows(row, item, events.timestamp.to_numpy(), len(evidence.models[MF].users))
     cutoff = int(metric.partition("@")[2])
     return {name: accuracy_per_user(top, truth, [cutoff])[metric] for name, top in lists.items()}
 
 
-def _codes(frame: pd.DataFrame, evidence: Evidence, users: pd.Series) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Row of each user among `users`, and place of each item in the catalogue."""
-    row = pd.Index(users).get_indexer(frame.user_id)
+def codes(frame: pd.DataFrame, evidence: Evidence) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Row of each user among the evaluated ones, and place of each item in the catalogue."""
+    row = pd.Index(evidence.models[MF].users.user_id).get_indexer(frame.user_id)
     item = pd.Index(evidence.items.item_id).get_indexer(frame.item_id)
     return row.astype(np.int64), item.astype(np.int64)
 

@@ -14,7 +14,7 @@ from bakeoff.report.evidence import Evidence, ModelEvidence, figure
 from bakeoff.report.models import EASE, MF, SOFTMAX, model_label, model_styles
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Figure
-from bakeoff.report.slices import top_lists, values_on
+from bakeoff.report.slices import codes, top_lists, values_on
 from bakeoff.report.topics.base.claims import CLAIMS, Expected, Form, Question
 from bakeoff.report.topics.base.judge import on_all_lists, on_users, unknown
 from bakeoff.report.topics.base.topic import MeansByGroup, Named, Page, Topic, estimate_table, estimates
@@ -46,15 +46,13 @@ def _dot_product(evidence: Evidence, k: int) -> Question:
 
 def _all_lists(evidence: Evidence, k: int, params: ReportParams) -> list[Question]:
     """Coverage and Gini coefficient of the lists of all users that the report looks at."""
-    models = [evidence.models[name] for name in (SOFTMAX, MF)]
-    items, users = pd.Index(evidence.items.item_id), pd.Index(models[0].users.user_id)
-    shown = [model.lists[model.lists["rank"] <= k] for model in models]
-    softmax, mf = ((users.get_indexer(each.user_id), items.get_indexer(each.item_id)) for each in shown)
+    num_users, num_items = len(evidence.models[MF].users), len(evidence.items)
+    softmax, mf = (codes(evidence.models[name].top(k), evidence) for name in (SOFTMAX, MF))
     questions: list[Question] = []
     for key, of, expected, form in ALL_LISTS:
-        first, second = (of(np.bincount(item, minlength=len(items))) for _, item in (softmax, mf))
-        half = jackknife_half_width(softmax, mf, len(users), len(items), of, params.seed, params.compare.confidence)
-        questions.append(on_all_lists(CLAIM.wording(key, k=k), (first, second), half, len(users), expected, form))
+        first, second = (of(np.bincount(item, minlength=num_items)) for _, item in (softmax, mf))
+        half = jackknife_half_width(softmax, mf, num_users, num_items, of, params.seed, params.compare.confidence)
+        questions.append(on_all_lists(CLAIM.wording(key, k=k), (first, second), half, num_users, expected, form))
     return questions
 
 
@@ -151,9 +149,7 @@ def exposure_profile(evidence: Evidence, k: int) -> pd.DataFrame:
         sum to 1.
     """
     group = popularity_group(evidence.items)
-    sources: dict[str, pd.Series] = {
-        name: model.lists.loc[model.lists["rank"] <= k, "item_id"] for name, model in evidence.models.items()
-    }
+    sources = {name: model.top(k).item_id for name, model in evidence.models.items()}
     sources[WATCHED] = evidence.events.loc[evidence.events.part == "test", "item_id"]
     frames = []
     for source, items in sources.items():

@@ -13,6 +13,7 @@ from bakeoff.report.evidence import Evidence
 from bakeoff.report.models import MF, SOFTMAX, baselines, model_label, model_noun, model_styles
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Figure, table_of
+from bakeoff.report.slices import codes
 from bakeoff.report.topics.base.claims import CLAIMS, Question
 from bakeoff.report.topics.base.judge import on_users
 from bakeoff.report.topics.base.topic import MeansByGroup, Named, Page, Topic, estimate_table, estimates
@@ -105,15 +106,10 @@ class Overlap:
 
 def _measure_overlap(evidence: Evidence, params: ReportParams, _: Statistics) -> Overlap:
     k = int(params.compare.primary_metric.partition("@")[2])
-    codes = pd.Index(evidence.items.item_id)
-    users = pd.Index(next(iter(evidence.models.values())).users.user_id)
-    tops = []
-    for model in evidence.models.values():
-        top = model.lists[model.lists["rank"] <= k]
-        pairs = users.get_indexer(top.user_id).astype(np.int64) * len(codes) + codes.get_indexer(top.item_id)
-        tops.append(np.sort(pairs))
-    places = max(len(users) * k, 1)
-    shares = np.array([[np.intersect1d(a, b, assume_unique=True).size / places for b in tops] for a in tops])
+    tops = [codes(model.top(k), evidence) for model in evidence.models.values()]
+    pairs = [row * len(evidence.items) + item for row, item in tops]
+    places = max(len(evidence.models[MF].users) * k, 1)
+    shares = np.array([[np.intersect1d(a, b, assume_unique=True).size / places for b in pairs] for a in pairs])
     return Overlap(k, list(evidence.models), shares)
 
 
