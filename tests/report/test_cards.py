@@ -22,7 +22,7 @@ def texts(summary: Summary, evidence: Evidence) -> dict[str, str]:
 
 
 def render_cards(summary: Summary, evidence: Evidence) -> dict[str, str]:
-    return {card.model: card_markdown(card) for card in cards(summary, evidence)}
+    return {card.model: card_markdown(card, evidence) for card in cards(summary, evidence)}
 
 
 def test_every_model_that_was_compared_has_a_card(texts: dict[str, str]):

@@ -11,6 +11,8 @@ from bakeoff.evaluation.stats.intervals import Values, intervals
 from bakeoff.evaluation.stats.significance import Verdict, compare_paired, holm, verdict
 from bakeoff.report.models import CONTENDERS, MF, SOFTMAX, baselines
 
+AHEAD = {Verdict.BETTER: SOFTMAX, Verdict.WORSE: MF}
+"""Verdict on softmax compared with MF → the better contender, where one is shown to be better."""
 Column = tuple[str, str]
 """A model and a metric."""
 
@@ -79,7 +81,7 @@ class Statistics:
         """Mean and interval of each (model, metric, [num_users] values); all at once, to share the draws."""
         if not columns:
             return []
-        values = np.stack([column for _, _, column in columns], axis=1)
+        values = _side_by_side([column for _, _, column in columns])
         return self.estimates_of(values, [(model, metric) for model, metric, _ in columns])
 
     def estimates_of(self, values: Values, columns: Sequence[Column]) -> list[Estimate]:
@@ -92,7 +94,7 @@ class Statistics:
         self, first: Sequence[FloatArray], second: Sequence[FloatArray], metrics: Sequence[str]
     ) -> list[Difference]:
         """First − second, judged together: one array of [num_users] values per metric from each side."""
-        return self.differences_of(np.stack(first, axis=1) - np.stack(second, axis=1), metrics)
+        return self.differences_of(_side_by_side(first) - _side_by_side(second), metrics)
 
     def differences_of(self, values: Values, metrics: Sequence[str]) -> list[Difference]:
         """The same of [num_users, c] differences at once, or of finite ones in blocks."""
@@ -228,6 +230,12 @@ def compare_contenders(
         for (one, other, part), d in zip(pairs, statistics.differences(first, second, metrics), strict=True)
     ]
     return statistics.differences(softmax, mf, metrics), leads
+
+
+def _side_by_side(columns: Sequence[FloatArray]) -> FloatArray:
+    """[num_users, c]; a column of fewer users ends in NaN, which counts nowhere."""
+    size = max(map(len, columns))
+    return np.stack([np.pad(each, (0, size - len(each)), constant_values=np.nan) for each in columns], axis=1)
 
 
 def _mean(values: FloatArray) -> float:

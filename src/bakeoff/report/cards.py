@@ -13,9 +13,9 @@ from bakeoff.report import formats
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.models import look, model_label
 from bakeoff.report.params import flat
-from bakeoff.report.render.figure import Column, Row, Table, estimate_cell, record_table, table_of
+from bakeoff.report.render.figure import Row, Table, estimate_cell, record_table, table_of
 from bakeoff.report.render.pages import render_text
-from bakeoff.report.render.tables import OF_A_CARD
+from bakeoff.report.render.tables import OF_A_CARD, name_table
 from bakeoff.report.slices import step_label
 from bakeoff.report.summary import Summary
 from bakeoff.report.training import TrainingFigure
@@ -24,10 +24,6 @@ FEATURES = "data.user_features."
 """Parameters that name the features of a user."""
 ROLES = {"reference": "baseline", "other": "also compared"}
 """Roles with another name for people."""
-USE = (
-    "It generates candidates: out of the whole catalogue, the few items that a user is most likely to come to next, "
-    "without those that the user has had."
-)
 ANY_USER = "the id of a user"
 """In the code of a card, unless ids may be shown."""
 
@@ -38,11 +34,8 @@ class Card:
 
     Attributes:
         model: its name.
-        label: its name for people.
         brief: its role in the comparison and the primary metric, in a line.
-        purpose: what it is, and what it is for.
-        data: facts about what it was trained on.
-        training: facts about how.
+        training: facts about how it was trained.
         settings: its parameters.
         quality: `quality`: accuracy metrics × cutoffs over warm users, with intervals; `slices`: the primary metric by
             time since the last known event, if the data has time; `new-users`: the primary metric on users held out
@@ -52,10 +45,7 @@ class Card:
     """
 
     model: str
-    label: str
     brief: str
-    purpose: str
-    data: Mapping[str, str]
     training: Mapping[str, str]
     settings: Table
     quality: Mapping[str, Table]
@@ -69,25 +59,14 @@ def cards(summary: Summary, evidence: Evidence) -> list[Card]:
 
 
 def _card(figure: TrainingFigure, summary: Summary, evidence: Evidence) -> Card:
-    model, label = figure.model, model_label(figure.model)
-    settings, sizes = flat(evidence.models[model].training["settings"]), evidence.split["sizes"]
+    model, settings = figure.model, flat(evidence.models[figure.model].training["settings"])
     metric, role = summary.result.metric, ROLES.get(look(model).role, look(model).role)
     primary = estimate_cell(next(e for e in summary.estimates if (e.model, e.metric) == (model, metric)))
     return Card(
         model=model,
-        label=label,
         brief=f"{role}; {formats.metric_label(metric)} {primary.text} ({primary.detail})",
-        purpose=f"{look(model).meaning} {USE}".strip(),
-        data={
-            "Data set": evidence.dataset["title"],
-            "Version of the data, MD5": evidence.data_hash or "not under version control",
-            "Split": str(evidence.split["method"]),
-            "Users": f"{formats.count(sizes['warm_users'])}, and {formats.count(sizes['new_users'])} held out",
-            "Items": formats.count(sizes["items"]),
-            "Terms": evidence.dataset["terms"] or "none given",
-        },
         training=_training(figure, summary, evidence),
-        settings=table_of(f"Settings of {label}", ["Setting", Column("Value", prose=True)], [*settings.items()]),
+        settings=name_table(f"Settings of {model_label(model)}", "Setting", settings),
         quality=_quality(model, summary),
         limits=_limits(model, summary, evidence),
         load=_load(model, summary, evidence),

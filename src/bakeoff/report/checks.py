@@ -9,7 +9,7 @@ from importlib.resources import files
 
 from bakeoff.evaluation.stats.significance import Verdict
 from bakeoff.report import formats
-from bakeoff.report.accuracy import BaselineComparison
+from bakeoff.report.accuracy import AHEAD, BaselineComparison
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.models import CONTENDERS, MF, SOFTMAX, model_noun
 from bakeoff.report.params import ReportParams, flat
@@ -205,7 +205,7 @@ def _session(result: Result, slices: Sequence[Slice]) -> Found:
     if opposite:
         parts = [
             f"{GAP_WORDS.get(part.name, part.name)} "
-            f"{model_noun(SOFTMAX if part.difference.verdict is Verdict.BETTER else MF)} is better ({_means(part)})"
+            f"{model_noun(AHEAD[part.difference.verdict])} is better ({_means(part)})"
             for part in opposite
         ]
         return State.QUALIFIES, f"On test events {formats.listing(parts)}."

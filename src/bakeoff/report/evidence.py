@@ -77,9 +77,7 @@ class VariantGroup(HasVariants):
 
     def new_values(self, name: str, first: str, metric: str) -> pd.Series:
         """The same for new users with test items; the model is given their first `first` interactions."""
-        table = self.new_users
-        asked = (table.variant == name) & (table.first_interactions == first) & (table.num_test > 0)
-        return table[asked].set_index("user_id")[metric]
+        return asked(self.new_users[self.new_users.variant == name], first).set_index("user_id")[metric]
 
 
 @dataclass(frozen=True)
@@ -149,6 +147,11 @@ def paired(first: pd.Series, second: pd.Series) -> tuple[FloatArray, FloatArray]
     return first.loc[shared].to_numpy(np.float64), second.loc[shared].to_numpy(np.float64)
 
 
+def asked(new_users: pd.DataFrame, first: str) -> pd.DataFrame:
+    """Rows of new users with at least one test item, given `first` interactions."""
+    return new_users[(new_users.first_interactions == first) & (new_users.num_test > 0)]
+
+
 def figure(values: Mapping[str, Any] | None, name: str) -> float:
     """A number that may be absent or null: NaN then."""
     value = (values or {}).get(name)
@@ -205,6 +208,10 @@ class ModelEvidence:
     neighbours: pd.DataFrame = field(default_factory=pd.DataFrame)
     positions: pd.DataFrame = field(default_factory=pd.DataFrame)
 
+    def top(self, k: int) -> pd.DataFrame:
+        """The first k places of the lists of warm users."""
+        return self.lists[self.lists["rank"] <= k]
+
 
 @dataclass(frozen=True)
 class Evidence:
@@ -239,6 +246,10 @@ class Evidence:
     skipped: Mapping[str, str] = field(default_factory=dict)
     tuning: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     everyone: PerUser | None = None
+
+    def values(self, name: str, metric: str) -> pd.Series:
+        """A metric of one model, by the id of the warm user."""
+        return self.models[name].users.set_index("user_id")[metric]
 
     @property
     def per_user(self) -> PerUser:

@@ -163,12 +163,11 @@ def _example(
     later = list(events.loc[events.part == "test", "item_id"])
     history = events.loc[events.part != "test", "item_id"].head(len(events) if first is None else int(first))
     titles = dict(zip(evidence.items.item_id, evidence.items.title, strict=True))
-    tops, found = {}, {}
+    tops = {}
     for name, model in evidence.models.items():
         lists = _rows(model.lists if first is None else model.new_lists, user_id, first)
         tops[name] = list(lists.sort_values("rank").item_id.head(LIST_LENGTH))
-    for item in set(later):
-        found[item] = [name for name in CONTENDERS if item in tops[name]]
+    found = {item: tuple(name for name in CONTENDERS if item in tops[name]) for item in later}
     # Found items before others, then the earliest; shown in the order in which they came.
     places = sorted(range(len(later)), key=lambda place: (not found[later[place]], place))[:LIST_LENGTH]
     shown = []
@@ -184,7 +183,7 @@ def _example(
         about=_about(evidence.users, user_id),
         history=tuple(item_title(titles, item) for item in history[::-1].head(RECENT)),
         num_history=len(history),
-        later=tuple(Later(item_title(titles, later[at]), at + 1, tuple(found[later[at]])) for at in sorted(places)),
+        later=tuple(Later(item_title(titles, later[at]), at + 1, found[later[at]]) for at in sorted(places)),
         num_later=len(later),
         lists=tuple(shown),
         others={name: len(found.keys() & top) for name, top in tops.items() if name not in CONTENDERS},

@@ -52,14 +52,9 @@ def read_json(path: Path, missing: str = MISSING, again: str = "dvc repro") -> A
         again: the command that writes it.
 
     Raises:
-        BakeoffError: it does not exist or is not JSON.
+        BakeoffError: it does not exist, or can't be read as JSON.
     """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise BakeoffError(f"{path} does not exist: {missing}.") from None
-    except ValueError as error:
-        raise BakeoffError(f"{path} can't be read as JSON: {error}. Delete it and run `{again}`.") from None
+    return _read(path, lambda it: json.loads(it.read_text(encoding="utf-8")), "JSON", missing, again)
 
 
 def read_optional_json(path: Path) -> dict[str, Any]:
@@ -159,10 +154,12 @@ def _is_drawn(path: Path, rows: NDArray[np.int64]) -> pc.Expression:
     return pc.field("user_id").isin(ids.cast(pa.string()).combine_chunks())
 
 
-def _read(path: Path, read: Callable[[Path], T]) -> T:
+def _read(
+    path: Path, read: Callable[[Path], T], kind: str = "Parquet", missing: str = MISSING, again: str = "dvc repro"
+) -> T:
     try:
         return read(path)
     except FileNotFoundError:
-        raise BakeoffError(f"{path} does not exist: {MISSING}.") from None
+        raise BakeoffError(f"{path} does not exist: {missing}.") from None
     except (OSError, ValueError) as error:
-        raise BakeoffError(f"{path} can't be read as Parquet: {error}. Delete it and run `dvc repro`.") from None
+        raise BakeoffError(f"{path} can't be read as {kind}: {error}. Delete it and run `{again}`.") from None

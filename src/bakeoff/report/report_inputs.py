@@ -120,7 +120,7 @@ def _events(split: Path, warm: pc.Expression | None) -> pd.DataFrame:
 def _model(workspace: Workspace, name: str, longest: int, sample: UserSample) -> ModelEvidence:
     folder = workspace.evaluation(name)
     return ModelEvidence(
-        users=read_table(folder / "users.parquet", sample.warm),
+        **{of: read_table(folder / f"{of}.parquet", sample.warm) for of in ("users", "shuffled_users", "sampled")},
         new_users=read_table(folder / "new_users.parquet", sample.new),
         lists=_lists(folder / "recommendations.parquet", longest, sample.warm),
         new_lists=_lists(folder / "new_user_recommendations.parquet", longest, sample.new, STEP),
@@ -128,9 +128,7 @@ def _model(workspace: Workspace, name: str, longest: int, sample: UserSample) ->
         training=read_json(workspace.training(name)),
         training_cost=read_optional_json(workspace.cost(f"train/{name}")),
         evaluation_cost=read_optional_json(workspace.cost(f"evaluate/{name}")),
-        shuffled_users=read_table(folder / "shuffled_users.parquet", sample.warm),
         shuffled_lists=_lists(folder / "shuffled_recommendations.parquet", longest, sample.warm),
-        sampled=read_table(folder / "sampled.parquet", sample.warm),
     )
 
 

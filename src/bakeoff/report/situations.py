@@ -11,8 +11,8 @@ from scipy.stats import ttest_ind
 from bakeoff.evaluation.metrics.formulas import FloatArray
 from bakeoff.evaluation.stats.significance import Verdict, holm, verdict
 from bakeoff.report import formats
-from bakeoff.report.accuracy import BaselineComparison, Difference
-from bakeoff.report.models import MF, SOFTMAX, model_noun
+from bakeoff.report.accuracy import AHEAD, BaselineComparison, Difference
+from bakeoff.report.models import model_noun
 from bakeoff.report.slices import LATER, Slice, known_interactions, step_label
 from bakeoff.report.topics.base.claims import MARGINS
 from bakeoff.report.verdict import Result
@@ -67,8 +67,7 @@ def choose(difference: Difference, lead: BaselineComparison, confidence: float) 
     against_baseline, rival = lead.verdict(confidence), model_noun(lead.baseline)
     if against_baseline is Verdict.WORSE:
         return lead.baseline, "better than both"
-    if difference.verdict is not Verdict.NO_EVIDENCE:
-        winner = SOFTMAX if difference.verdict is Verdict.BETTER else MF
+    if winner := AHEAD.get(difference.verdict):
         return winner, "" if against_baseline is Verdict.BETTER else f"not shown to be better than {rival}"
     margin = MARGINS["metric"]
     if max(abs(difference.low), abs(difference.high)) < margin:
@@ -113,9 +112,9 @@ def recommend_for_known_users(result: Result, standings: Sequence[BaselineCompar
 
     A contender that does not beat a baseline is not worth its training, even if it beats the other contender.
     """
-    if result.verdict is Verdict.NO_EVIDENCE:
+    winner = AHEAD.get(result.verdict)
+    if winner is None:
         return f"{KNOWN_USERS} neither contender is shown to be better: ship the one that costs less to run."
-    winner = SOFTMAX if result.verdict is Verdict.BETTER else MF
     name = model_noun(winner)
     standing = next(each for each in standings if each.model == winner)
     if standing.verdict(result.confidence) is not Verdict.BETTER:
@@ -132,7 +131,7 @@ def recommend_for_new_users(differences: Mapping[str, Difference]) -> str:
     """
     steps = {
         name: [known_interactions(first) for first, found in differences.items() if found.verdict is verdict]
-        for name, verdict in ((SOFTMAX, Verdict.BETTER), (MF, Verdict.WORSE))
+        for verdict, name in AHEAD.items()
     }
     either = partial(formats.listing, last="or")
     shown = [f"{model_noun(name)} with {either(found)} known" for name, found in steps.items() if found]

@@ -16,7 +16,7 @@ from bakeoff.core.histories import PAD, Histories
 from bakeoff.evaluation.metrics.table import accuracy_per_user
 from bakeoff.evaluation.ranking import TopLists
 from bakeoff.report.accuracy import BaselineComparison, Difference, Estimate, Statistics, compare_contenders
-from bakeoff.report.evidence import Evidence
+from bakeoff.report.evidence import Evidence, asked
 from bakeoff.report.models import MF
 
 GAPS = {"same second": 0, "< 1 min": 60, "< 1 h": 3600, "< 1 day": 86_400, "later": None}
@@ -50,6 +50,13 @@ class Slice:
     estimates: tuple[Estimate, ...]
     difference: Difference
     standing: BaselineComparison
+
+
+def all_slices(evidence: Evidence, metric: str, statistics: Statistics) -> tuple[list[Slice], ...]:
+    """By the spans of GAPS, by those of SESSIONS, and by whether the user had the item before."""
+    lists = top_lists(evidence)
+    parts = events_by_gap(evidence), events_by_gap(evidence, SESSIONS), events_by_repeat(evidence)
+    return tuple(slices_of(evidence, lists, found, metric, statistics) for found in parts)
 
 
 def slices_of(
@@ -115,13 +122,12 @@ def top_lists(evidence: Evidence, *, shuffled: bool = False) -> dict[str, TopLis
         evidence: of the report.
         shuffled: the lists of shuffled histories.
     """
-    users = evidence.models[MF].users.user_id
-    found = {}
+    num_users, found = len(evidence.models[MF].users), {}
     for name, model in evidence.models.items():
         frame = model.shuffled_lists if shuffled else model.lists
-        row, item = _codes(frame, evidence, users)
+        row, item = codes(frame, evidence)
         rank = frame["rank"].to_numpy() - 1
-        items = np.full((len(users), int(rank.max(initial=0)) + 1), PAD, np.int32)
+        items = np.full((num_users, int(rank.max(initial=0)) + 1), PAD, np.int32)
         items[row, rank] = item
         found[name] = TopLists(items, np.where(items == PAD, -np.inf, 0).astype(np.float32))
     return found
@@ -131,16 +137,15 @@ def values_on(
     evidence: Evidence, lists: Mapping[str, TopLists], events: pd.DataFrame, metric: str
 ) -> dict[str, NDArray[np.float64]]:
     """Name → [num_users] the metric of whole lists with truth cut to `events`; NaN for users without any of them."""
-    users = evidence.models[MF].users.user_id
-    row, item = _codes(events, evidence, users)
-    truth = Histories.from_rows(row, item, events.timestamp.to_numpy(), len(users))
+    row, item = codes(events, evidence)
+    truth = Histories.from_rows(row, item, events.timestamp.to_numpy(), len(evidence.models[MF].users))
     cutoff = int(metric.partition("@")[2])
     return {name: accuracy_per_user(top, truth, [cutoff])[metric] for name, top in lists.items()}
 
 
-def _codes(frame: pd.DataFrame, evidence: Evidence, users: pd.Series) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Row of each user among `users`, and place of each item in the catalogue."""
-    row = pd.Index(users).get_indexer(frame.user_id)
+def codes(frame: pd.DataFrame, evidence: Evidence) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Row of each user among the evaluated ones, and place of each item in the catalogue."""
+    row = pd.Index(evidence.models[MF].users.user_id).get_indexer(frame.user_id)
     item = pd.Index(evidence.items.item_id).get_indexer(frame.item_id)
     return row.astype(np.int64), item.astype(np.int64)
 
@@ -168,10 +173,9 @@ class NewUserFigure:
         return next(estimate for estimate in self.estimates if estimate.metric == metric)
 
 
-def steps(evidence: Evidence) -> list[str]:
+def steps(new_users: pd.DataFrame) -> list[str]:
     """Numbers of first interactions in ascending order, "all" last."""
-    first = next(iter(evidence.models.values())).new_users.first_interactions.unique()
-    return [*sorted((m for m in first if m != ALL), key=int), *([ALL] if ALL in first else [])]
+    return sorted(new_users.first_interactions.unique(), key=lambda first: np.inf if first == ALL else int(first))
 
 
 def step_label(first: str) -> str:
@@ -188,8 +192,8 @@ def known_interactions(first: str) -> str:
 
 def new_user_figures(evidence: Evidence, metrics: Sequence[str], statistics: Statistics) -> list[NewUserFigure]:
     """One figure per step and model; none without new users."""
-    models = evidence.models.items()
-    tables = {(first, name): asked(each.new_users, first) for first in steps(evidence) for name, each in models}
+    known, models = steps(evidence.models[MF].new_users), evidence.models.items()
+    tables = {(first, name): asked(each.new_users, first) for first in known for name, each in models}
     columns = [(name, metric, of[metric].to_numpy(float)) for (_, name), of in tables.items() for metric in metrics]
     estimates = iter(statistics.estimates(columns))
     shares = {key: float(table.fallback.mean()) if len(table) else 0.0 for key, table in tables.items()}
@@ -206,14 +210,10 @@ def new_user_comparisons(
 
     p is adjusted for the number of steps; both are empty without new users.
     """
-    known, users = steps(evidence), {name: model.new_users for name, model in evidence.models.items()}
+    users = {name: model.new_users for name, model in evidence.models.items()}
+    known = steps(users[MF])
     if not known:
         return {}, {}
     parts = [{name: asked(of, first)[metric].to_numpy(np.float64) for name, of in users.items()} for first in known]
     differences, leads = compare_contenders(parts, metric, statistics)
     return dict(zip(known, differences, strict=True)), dict(zip(known, leads, strict=True))
-
-
-def asked(table: pd.DataFrame, first: str) -> pd.DataFrame:
-    """Rows of new users with at least one test item, given `first` interactions."""
-    return table[(table.first_interactions == first) & (table.num_test > 0)]

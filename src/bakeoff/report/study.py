@@ -64,7 +64,7 @@ class SamplingStudy:
     trained: pd.DataFrame
     others: pd.DataFrame
     left_out: Sequence[str]
-    world: Mapping[str, str]
+    world: Mapping[str, Any]
     method: str
     converged: pd.DataFrame
 
@@ -98,10 +98,7 @@ def read_study(
         trained=rows[~is_other].reset_index(drop=True),
         others=rows[is_other].reset_index(drop=True),
         left_out=not_asked(sampling.get("left_out", {})),
-        world={
-            formats.sentence(name.replace("_", " ")): formats.plain(value)
-            for name, value in unbiasedness.get("world", {}).items()
-        },
+        world=unbiasedness.get("world", {}),
         method=str(unbiasedness.get("sentence", "")),
         converged=pd.DataFrame(
             [_converged(row) for row in unbiasedness["samplers"]], columns=["pool", "series", *SAMPLER_FIGURES]

@@ -1,7 +1,7 @@
 """All figures of both pages of the report, computed from the evidence; as numbers in nested dicts for `dvc metrics`."""
 
 import math
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Sequence, Set
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -16,18 +16,7 @@ from bakeoff.report.examples import Example, choose_examples
 from bakeoff.report.models import MF, SOFTMAX, look
 from bakeoff.report.params import Provenance, ReportParams, provenance
 from bakeoff.report.situations import Segment, Situation, recommendation, segments, situations
-from bakeoff.report.slices import (
-    LATER,
-    SESSIONS,
-    NewUserFigure,
-    Slice,
-    events_by_gap,
-    events_by_repeat,
-    new_user_comparisons,
-    new_user_figures,
-    slices_of,
-    top_lists,
-)
+from bakeoff.report.slices import LATER, NewUserFigure, Slice, all_slices, new_user_comparisons, new_user_figures
 from bakeoff.report.topics.base.claims import Claim, ClaimOutcome
 from bakeoff.report.topics.base.topic import Findings, Page, find, judge_claims
 from bakeoff.report.topics.popularity import exposure_profile, exposures
@@ -57,7 +46,6 @@ class Summary:
         situations: who should get what.
         segments: known users by feature and activity, as the better contender serves them; the lowest mean first.
         training: per model.
-        masked: model → share of candidate pairs that the mask of the user's own items caught.
         searches: how settings were searched; empty without records.
         checks: how far the verdict can be trusted.
         examples: a few users.
@@ -83,7 +71,6 @@ class Summary:
     situations: Sequence[Situation]
     segments: Sequence[Segment]
     training: Sequence[TrainingFigure]
-    masked: Mapping[str, float]
     searches: Sequence[SettingSearch]
     checks: Sequence[Check]
     examples: Sequence[Example]
@@ -162,14 +149,10 @@ def summarize(evidence: Evidence, params: ReportParams) -> Summary:
     ends = d.mean, d.low, d.high, d.p, params.compare.confidence
     result = Result(primary, means[SOFTMAX], means[MF], *ends, d.num_users, d.detectable)
     standings = baseline_standings(users, primary, statistics)
-    parts = events_by_gap(evidence), events_by_gap(evidence, SESSIONS), events_by_repeat(evidence)
-    lists = top_lists(evidence)
-    slices, sessions, repeats = (slices_of(evidence, lists, found, primary, statistics) for found in parts)
+    slices, sessions, repeats = all_slices(evidence, primary, statistics)
     new_differences, new_leads = new_user_comparisons(evidence, primary, statistics)
     searches = training.searches(evidence)
-    trained = {name: model.training for name, model in evidence.models.items()}
-    order_blind = {name for name, each in trained.items() if look(name).is_order_blind(each.get("settings", {}))}
-    shares = {name: each.get("notes", {}).get("masked_false_negatives_share") for name, each in trained.items()}
+    settings = {name: model.training.get("settings", {}) for name, model in evidence.models.items()}
     ahead = evidence.models[result.ahead].users
     return Summary(
         result=result,
@@ -180,7 +163,7 @@ def summarize(evidence: Evidence, params: ReportParams) -> Summary:
         sessions=sessions,
         repeats=repeats,
         keep_repeats=params.split.keep_repeats,
-        order_blind=order_blind,
+        order_blind={name for name, chosen in settings.items() if look(name).is_order_blind(chosen)},
         cutoff=cutoff,
         exposures=exposures(evidence, params.evaluate.cutoffs),
         profile=exposure_profile(evidence, cutoff),
@@ -189,7 +172,6 @@ def summarize(evidence: Evidence, params: ReportParams) -> Summary:
         situations=situations(sessions, new_differences, new_leads, params.compare.confidence),
         segments=segments(ahead, evidence.users, params.data.user_features, primary, params.compare.confidence),
         training=training.training_figures(evidence),
-        masked={name: float(share) for name, share in shares.items() if share is not None},
         searches=searches,
         checks=judge_checks(evidence, params, result, standings, slices, searches),
         examples=choose_examples(evidence, primary, params.compare.example_users, params.report.show_ids),
@@ -214,17 +196,15 @@ def metrics(summary: Summary, evidence: Evidence) -> dict[str, Any]:
     names = ("mean", "low", "high", "p", "p_holm")
     differences = {d.metric: {name: getattr(d, name) for name in names} for d in summary.differences}
     tree["difference"] = {"softmax_vs_mf": differences}
-    tree["best_baseline"] = {}
-    for standing in summary.standings:
-        tree["best_baseline"].setdefault(standing.baseline, {})[standing.model] = asdict(standing)
+    compared = {standing.model: asdict(standing) for standing in summary.standings}
+    tree["best_baseline"] = {summary.standings[0].baseline: compared}
     tree["new_users"] = {}
     for figure in summary.new_users:
         means = {estimate.metric: estimate.mean for estimate in figure.estimates}
         tree["new_users"].setdefault(figure.model, {})[figure.first] = means
-    if summary.slices:
-        tree["time_since_last_event"] = {part.name: _slice_metrics(part) for part in summary.slices}
-    if summary.repeats:
-        tree["repeats"] = {part.name: _slice_metrics(part) for part in summary.repeats}
+    for subject, parts in (("time_since_last_event", summary.slices), ("repeats", summary.repeats)):
+        if parts:
+            tree[subject] = {part.name: _slice_metrics(part) for part in parts}
     for name, model in evidence.models.items():
         tree[name] |= {way: dict(model.metrics[way]) for way in ("shuffled", "sampled") if way in model.metrics}
     tree["verdict"] = summary.result.to_metrics()

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from bakeoff.evaluation.stats.significance import Verdict, verdict
 from bakeoff.report import formats
-from bakeoff.report.accuracy import Difference
+from bakeoff.report.accuracy import AHEAD, Difference
 from bakeoff.report.models import MF, SOFTMAX, model_noun
 
 SAME_TIME = 1.15
@@ -83,7 +83,7 @@ def verdict_headline(result: Result, reasons: Sequence[str], later: Difference |
         return headline
     if later.verdict is Verdict.NO_EVIDENCE:
         return f"{headline}, but this is not shown a day later"
-    return f"{headline}, but a day later {model_noun(SOFTMAX if later.verdict is Verdict.BETTER else MF)} is better"
+    return f"{headline}, but a day later {model_noun(AHEAD[later.verdict])} is better"
 
 
 def verdict_statement(result: Result) -> str:

@@ -42,4 +42,4 @@ def run(params: Params, workspace: Workspace, models: Sequence[str] | None = Non
             copyfile(report, copy)
     with replaced(reports / "cards") as folder:
         for card in cards(summary, evidence):
-            write_text(folder / f"{card.model}.md", card_markdown(card))
+            write_text(folder / f"{card.model}.md", card_markdown(card, evidence))

@@ -16,7 +16,7 @@ STATISTICS = Statistics(confidence=0.95, resamples=100, seed=1)
 MODULE = """
 from bakeoff.report.render.figure import Figure, Table
 from bakeoff.report.topics.base.claims import Claim, Words
-from bakeoff.report.topics.base.judge import on_models
+from bakeoff.report.topics.base.judge import on_users
 from bakeoff.report.topics.base.topic import Page, Topic
 
 TOPIC = Topic(
@@ -29,7 +29,9 @@ TOPIC = Topic(
     group="Quality",
     title="Seasons",
     claim=Claim(11, "seasons", "Seasons", "words"),
-    ask=lambda evidence, params: [on_models(evidence, Words("ndcg", "It is better", "NDCG@10"), "ndcg@10")],
+    ask=lambda evidence, params: [
+        on_users(evidence, Words("ndcg", "It is better", "NDCG@10"), ("softmax", "mf"), "ndcg@10")
+    ],
     notes=lambda evidence: ["A note."],
 )
 """

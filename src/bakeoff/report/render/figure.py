@@ -145,20 +145,15 @@ R = TypeVar("R")
 
 
 @dataclass(frozen=True)
-class Figure:
-    """One chart, or several small ones side by side.
+class Picture:
+    """A chart with its texts.
 
     Attributes:
         key: unique on the page; part of element ids.
         title: what is drawn.
         alt: the kind of chart, for people who can't see it.
         sentence: what to see in it.
-        spec: Vega-Lite specification; empty if there are panels.
-        table: the same figures as text.
-        open: whether the table is visible below the chart.
-        folded: whether chart and table are in a closed fold under the title.
-        section: anchor of the section that shows it; empty if the section's template names the figure.
-        panels: label → specification of a small chart.
+        spec: Vega-Lite specification.
     """
 
     key: str
@@ -166,6 +161,20 @@ class Figure:
     alt: str
     sentence: str
     spec: Spec
+
+
+@dataclass(frozen=True)
+class Figure(Picture):
+    """One chart, whose specification is empty if it is several small ones side by side.
+
+    Attributes:
+        table: the same figures as text.
+        open: whether the table is visible below the chart.
+        folded: whether chart and table are in a closed fold under the title.
+        section: anchor of the section that shows it; empty if the section's template names the figure.
+        panels: label → specification of a small chart.
+    """
+
     table: Table
     open: bool = False
     folded: bool = False

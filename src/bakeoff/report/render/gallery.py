@@ -28,6 +28,7 @@ SIDES = {Verdict.BETTER: "softmax DNN ahead", Verdict.WORSE: "MF ahead", Verdict
 SIDE_AXIS = "← MF ahead · softmax DNN ahead →"
 SIDE_COLORS = (f"var(--{SOFTMAX})", f"var(--{MF})", "var(--muted)")
 SIDE_COLOR = fixed_colors("side", dict(zip(SIDES.values(), SIDE_COLORS, strict=True)))
+DRAWN = ["metric", "mean", "low", "high", "p_holm", "side"]
 WHOLE_NUMBERS = alt.Axis(tickMinStep=1, format="d")
 
 
@@ -54,14 +55,8 @@ def accuracy_figure(summary: Summary) -> Figure:
 
 
 def _differences(summary: Summary) -> Figure:
-    table = pd.DataFrame(
-        [
-            (formats.metric_label(d.metric), d.mean, d.low, d.high, d.p_holm, SIDES[d.verdict])
-            for d in summary.differences
-            if d.metric.endswith(f"@{summary.cutoff}")
-        ],
-        columns=["metric", "mean", "low", "high", "p_holm", "side"],
-    )
+    table = pd.DataFrame([d for d in summary.differences if d.metric.endswith(f"@{summary.cutoff}")])
+    table = table.assign(metric=table.metric.map(formats.metric_label), side=table.verdict.map(SIDES))
     found = [difference.verdict for difference in summary.differences]
     ahead, behind, none = (found.count(v) for v in (Verdict.BETTER, Verdict.WORSE, Verdict.NO_EVIDENCE))
     favour, favour_mf = (_verb(number, "favours", "favour") for number in (ahead, behind))
@@ -72,7 +67,7 @@ def _differences(summary: Summary) -> Figure:
         sentence=f"Judged together, {ahead or 'none'} of {len(found)} differences {favour} the softmax DNN, "
         f"{behind or 'none'} {favour_mf} MF, and {none or 'none'} {_verb(none, 'shows', 'show')} no evidence for "
         "either.",
-        spec=interval_chart(table, "metric", SIDE_AXIS, SIDE_COLOR, p_holm=".4f"),
+        spec=interval_chart(table[DRAWN], "metric", SIDE_AXIS, SIDE_COLOR, p_holm=".4f"),
         table=tables.difference_table(summary.differences),
     )
 
@@ -163,8 +158,7 @@ def _dots(rows: Iterable[tuple[str, Estimate, bool]], axis: str, title: str | No
 
 def accuracy_caption(estimates: Sequence[Estimate]) -> str:
     """Which model has the highest mean, and on how many metrics."""
-    rows = [list(row) for _, row in groupby(estimates, key=lambda e: e.metric)]
-    best = [max(row, key=lambda e: e.mean).model for row in rows]
+    best = [max(row, key=lambda e: e.mean).model for _, row in groupby(estimates, key=lambda e: e.metric)]
     leader = max(dict.fromkeys(best), key=best.count)
     won = best.count(leader)
     where = "on every metric" if won == len(best) else f"on {won} of {len(best)} metrics"

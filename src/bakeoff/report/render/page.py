@@ -6,18 +6,17 @@ Both, and the model cards, in Markdown, too, for Git: without measured seconds, 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bakeoff.evaluation.stats.significance import Verdict
 from bakeoff.report import formats
+from bakeoff.report.accuracy import AHEAD
 from bakeoff.report.cards import Card
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.models import MF, SOFTMAX, model_label
+from bakeoff.report.models import MF, SOFTMAX, look, model_label
 from bakeoff.report.render import gallery, tables
-from bakeoff.report.render.figure import Cell, Column, Figure, Row, Table, estimate_cell, specs_of, table_of
-from bakeoff.report.render.pages import Scripts, glossary, render_text, scripts, style, svg_file, template_environment
+from bakeoff.report.render.figure import Figure, estimate_cell, specs_of
+from bakeoff.report.render.pages import glossary, render_text, scripts, style, svg_file, template_environment
 from bakeoff.report.summary import JudgedClaims, Summary
 from bakeoff.report.topics import explore
 from bakeoff.report.topics.base import claims as words
-from bakeoff.report.topics.base.claims import Claim, ClaimOutcome
 from bakeoff.report.topics.base.topic import Page, topic_figures, topics_of
 from bakeoff.report.training import SELECTION_METRIC
 from bakeoff.report.verdict import Result, cost_sentence, verdict_statement
@@ -52,8 +51,6 @@ def report_html(summary: Summary, evidence: Evidence) -> str:
         evidence,
         gallery.all_figures(summary),
         scripts("charts.js", "terms.js", "contents.js"),
-        headline=summary.headline,
-        recommendation=summary.recommendation,
         statement=verdict_statement(result),
         cost=cost_sentence({each.model: each.cpu_seconds for each in summary.training}),
         outcome=leader(summary),
@@ -61,36 +58,27 @@ def report_html(summary: Summary, evidence: Evidence) -> str:
         band=interval_band(result),
         tiles=tiles(summary),
         standing=gallery.standings_caption(summary.standings, result.confidence),
-        metric=formats.metric_label(result.metric),
         level=formats.level(result.confidence),
         tables=tables,
         summary=summary,
-        order_blind=formats.listing([model_label(name) for name in summary.models if name in summary.order_blind]),
-        fallbacks={name: model.training["fallback"] for name, model in evidence.models.items()},
         epochs=gallery.learning_curves_caption(summary.training, SELECTION_METRIC),
     )
 
 
 def evidence_html(judged: JudgedClaims, evidence: Evidence) -> str:
     """The textbook's claims, and the figures behind them."""
-    level, found = formats.level(judged.confidence), judged.findings.of(explore.TOPIC)
-    models = list(found.positions) if found else []
     return _render(
         Page.EVIDENCE,
         evidence,
         {figure.key: figure for figure in topic_figures(judged.findings)},
         scripts("charts.js", "terms.js", "contents.js", "explore.js"),
-        explorer=found,
-        explore_data=found.page_data() if found else {},
-        explore_model=SOFTMAX if SOFTMAX in models else next(iter(models), ""),
+        explorer=judged.findings.of(explore.TOPIC),
         summary=judged,
-        claims=judged.claims,
-        claims_overview=words.overview(judged.claims),
-        level=level,
+        level=formats.level(judged.confidence),
     )
 
 
-def _render(page: Page, evidence: Evidence, figures: Mapping[str, Figure], code: Scripts, **values: Any) -> str:
+def _render(page: Page, evidence: Evidence, figures: Mapping[str, Figure], code: Sequence[str], **values: Any) -> str:
     """One of the pages.
 
     Every text is escaped by the template; the only markup passed through is the page's own style, scripts and chart
@@ -99,8 +87,7 @@ def _render(page: Page, evidence: Evidence, figures: Mapping[str, Figure], code:
     models, environment = list(evidence.models), template_environment()
     templates = {key: f"_{key}.html.j2" for _, _, key, _ in OTHER_SECTIONS[page]}
     templates |= {topic.section: f"{topic.id}.html.j2" for topic in topics_of(page) if topic.title}
-    environment.filters.update(tag_color=explore.tag_color, tag_shape=explore.tag_path, sentence=formats.sentence)
-    environment.filters["p_value"] = formats.p_value
+    environment.filters.update(tag_color=explore.tag_color, tag_shape=explore.tag_path)
     environment.globals["words"] = words
     return environment.get_template(f"{page}.j2").render(
         **values,
@@ -117,8 +104,7 @@ def _render(page: Page, evidence: Evidence, figures: Mapping[str, Figure], code:
 
 def leader(summary: Summary) -> str:
     """The contender that is ahead; `none` without evidence, or without a verdict."""
-    ahead = {Verdict.BETTER: SOFTMAX, Verdict.WORSE: MF, Verdict.NO_EVIDENCE: "none"}
-    return "none" if summary.reasons else ahead[summary.result.verdict]
+    return "none" if summary.reasons else AHEAD.get(summary.result.verdict, "none")
 
 
 def tiles(summary: Summary) -> list[tuple[str, str, str, str]]:
@@ -162,51 +148,25 @@ def comparison_picture(summary: Summary) -> str:
 
 def comparison_markdown(summary: Summary, evidence: Evidence) -> str:
     """The comparison, short enough for a pull request."""
-    result = summary.result
     at_cutoff = [difference for difference in summary.differences if difference.metric.endswith(f"@{summary.cutoff}")]
     return render_text(
         "comparison.md.j2",
         summary=summary,
         evidence=evidence,
-        statement=verdict_statement(result),
-        level=formats.level(result.confidence),
-        metric=formats.metric_label(result.metric),
+        statement=verdict_statement(summary.result),
         accuracy=gallery.accuracy_figure(summary),
         picture=PICTURE,
-        means=tables.cutoff_table(summary.estimates, summary.cutoff),
+        tables=tables,
         differences=tables.difference_table(at_cutoff, brief=True),
-        standings=tables.standing_table(summary.standings, result.metric, result.confidence),
-        new_users=tables.new_user_table(summary.new_users, summary.new_differences, result.metric),
-        searches=tables.search_table(summary.searches),
     )
 
 
 def evidence_markdown(judged: JudgedClaims, evidence: Evidence) -> str:
     """The outcome of each claim."""
-    claims = [claim for claim in map(words.without_costs, judged.claims) if claim.parts]
-    return render_text(
-        "evidence.md.j2",
-        judged=judged,
-        evidence=evidence,
-        overview=words.overview(claims),
-        claims=_claims(judged.claims),
-    )
+    claims = [words.without_costs(claim) for claim in judged.claims]
+    return render_text("evidence.md.j2", judged=judged, evidence=evidence, claims=claims, words=words)
 
 
-def card_markdown(card: Card) -> str:
+def card_markdown(card: Card, evidence: Evidence) -> str:
     """The card of one model."""
-    return render_text("card.md.j2", card=card)
-
-
-def _claims(claims: Sequence[Claim]) -> Table:
-    """A row per claim: what the textbook says, and how many of its parts held."""
-    rows: list[Row] = []
-    for claim in claims:
-        judged = words.without_costs(claim)
-        outcome = Cell("in the report")
-        if judged.parts:
-            strong = judged.outcome in {ClaimOutcome.HELD, ClaimOutcome.CONTRADICTED}
-            outcome = Cell(str(judged.outcome), words.tally(judged), strong=strong)
-        rows.append([claim.title, claim.words, outcome])
-    prose = [Column(label, prose=True) for label in ("In the textbook's words", "On this data")]
-    return table_of("Claims", ["Claim", *prose], rows)
+    return render_text("card.md.j2", card=card, meaning=look(card.model).meaning, evidence=evidence)

@@ -6,7 +6,6 @@ import json
 import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -17,7 +16,7 @@ from markupsafe import Markup
 
 from bakeoff.report import formats
 from bakeoff.report.models import look, model_label, stylesheet
-from bakeoff.report.render.figure import Cell, Column, Figure, Heading, Spec, Table, specs_of, table_of
+from bakeoff.report.render.figure import Cell, Figure, Picture, Table, specs_of
 
 WIDTH = 760
 """Pixels of a still picture; on a narrower page it shrinks."""
@@ -25,38 +24,8 @@ UNIT = re.compile(r"(?<=\d) (?=%|(?:s|min|h|MB|GB)\b)|(?<=\bp) (?=[<=])|(?<=[<=]
 """Spaces between a number and its unit, and within `p < 0.001`."""
 
 
-@dataclass(frozen=True)
-class Scripts:
-    """Scripts of one page.
-
-    Attributes:
-        library: Vega, Vega-Lite and vega-embed.
-        own: those of this project.
-        allowed: hashes of both for the content security policy, so that no other script runs.
-    """
-
-    library: str
-    own: str
-    allowed: str
-
-
-@dataclass(frozen=True)
-class StillPicture:
-    """A chart that is shown as SVG, with its texts.
-
-    Attributes:
-        key: unique on its page.
-        title: above it.
-        alt: the kind of chart, for people who can't see it.
-        sentence: below it.
-        spec: Vega-Lite specification.
-    """
-
-    key: str
-    title: str
-    alt: str
-    sentence: str
-    spec: Spec
+class StillPicture(Picture):
+    """A chart that is shown as SVG."""
 
     @property
     def svg(self) -> str:
@@ -64,10 +33,7 @@ class StillPicture:
 
         It is hidden from assistive technology, which reads `title` and `alt`.
         """
-        svg = _svg(self.spec)
-        for name in ("clip", "gradient_", "symbol"):
-            svg = svg.replace(f'id="{name}', f'id="{self.key}-{name}')
-            svg = svg.replace(f"url(#{name}", f"url(#{self.key}-{name}")
+        svg = re.sub(r'(id="|url\(#)(?=clip|gradient_|symbol)', rf"\g<1>{self.key}-", _svg(self.spec))
         return svg.replace("<svg ", '<svg aria-hidden="true" ', 1)
 
 
@@ -112,9 +78,10 @@ def template_environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    numbers = {"decimal": formats.decimal, "percent": formats.percent, "count": formats.count}
-    markdown = {"md": escape, "code": code, "md_table": markdown_table}
-    made.filters.update(numbers | markdown | {"model": model_label, "sentence": formats.sentence})
+    numbers = (formats.count, formats.decimal, formats.level, formats.p_value, formats.percent)
+    words = (formats.listing, formats.metric_label, formats.plain, formats.sentence)
+    made.filters.update({write.__name__: write for write in numbers + words})
+    made.filters.update(md=escape, code=code, md_table=markdown_table, model=model_label, csp_hash=csp_hash)
     return made
 
 
@@ -137,11 +104,14 @@ def style(models: Iterable[str], *sheets: str) -> str:
     return "\n".join([stylesheet(models), *(resource(name) for name in ("style.css", *sheets))])
 
 
-def scripts(*names: str) -> Scripts:
-    """The chart library and these scripts of this package."""
-    library, own = chart_library(), "\n".join(resource(name) for name in names)
-    digests = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in (library, own)]
-    return Scripts(library, own, " ".join(f"'sha256-{digest}'" for digest in digests))
+def scripts(*names: str) -> Sequence[str]:
+    """The chart library (Vega, Vega-Lite and vega-embed), and these scripts of this package as one."""
+    return chart_library(), "\n".join(resource(name) for name in names)
+
+
+def csp_hash(script: str) -> str:
+    """The hash of a script for the content security policy, so that no other script runs."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
 
 
 def resource(name: str) -> str:
@@ -158,9 +128,8 @@ def chart_library() -> str:
 
 def svg_file(spec: Mapping[str, Any], models: Iterable[str]) -> str:
     """A chart as an SVG file, in the colours of the light theme."""
-    colours: dict[str, str] = {}
-    for name, colour in re.findall(r"--([\w-]+): (#\w+);", f"{resource('style.css')}\n{stylesheet(models)}"):
-        colours.setdefault(name, colour)  # the light theme comes first in both
+    variables = re.findall(r"--([\w-]+): (#\w+);", f"{resource('style.css')}\n{stylesheet(models)}")
+    colours = dict(reversed(variables))  # the light theme comes first in both
     svg = _svg({**spec, "background": "var(--surface)"})
     return re.sub(r"var\(--([\w-]+)\)", lambda found: colours.get(found[1], found[0]), svg)
 
@@ -184,41 +153,17 @@ def markdown_table(shown: Table) -> str:
 
 def validation_markdown(report: Mapping[str, Any]) -> str:
     """The verdict on the raw data: tables of rows and reasons, then the expectations that were not met."""
-    counts, unmet = [], []
-    for name, table in report.get("tables", {}).items():
-        reasons = "; ".join(f"{reason}: {count}" for reason, count in table.get("reasons", {}).items())
-        numbers = [str(table.get(key, "–")) for key in ("rows", "valid", "quarantined")]
-        counts.append([name, *numbers, f"{table.get('share') or 0:.2%}", reasons])
-        failed = [each for each in table.get("expectations", []) if not each["success"]]
-        unmet += [[name, each["expectation"], each["severity"], str(each["unexpected"])] for each in failed]
-    headings: list[Heading] = ["table", "rows", "valid", "quarantined", "share", Column("reasons", prose=True)]
-    parts = [
-        f"# Validation {'passed' if report['success'] else 'failed'}",
-        "\n".join(f"- {escape(message)}" for message in report.get("messages", [])),
-        markdown_table(table_of("Rows", headings, counts)),
-    ]
-    if unmet:
-        headings = ["table", Column("not met", prose=True), Column("severity", prose=True), "rows"]
-        parts.append(markdown_table(table_of("Not met", headings, unmet)))
-    return document(parts)
+    return render_text("validation.md.j2", report=report, tables=report.get("tables", {}))
 
 
 def escape(text: str) -> str:
     """Text in one line, without anything that Markdown or HTML reads as markup."""
-    text = " ".join(text.splitlines())
-    for character in "\\`*_|[]<>":
-        text = text.replace(character, f"\\{character}")
-    return text
+    return re.sub(r"([\\`*_|\[\]<>])", r"\\\1", " ".join(text.splitlines()))
 
 
 def code(text: str) -> str:
     """Text as a span of code; no character in it can end the span."""
     return f"`{' '.join(text.splitlines()).replace('`', chr(39))}`"
-
-
-def document(parts: Iterable[str]) -> str:
-    """Paragraphs, tables and headings as one document; empty parts are left out."""
-    return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _cell(cell: Cell) -> str:

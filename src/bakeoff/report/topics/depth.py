@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import altair as alt
 import numpy as np
@@ -16,27 +16,22 @@ from bakeoff.report.models import MF, PALETTE, SOFTMAX, Styles, look, model_labe
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Figure, record_table
 from bakeoff.report.topics.base.claims import CLAIMS, Expected, Form, Question
-from bakeoff.report.topics.base.judge import of_variants, on_costs, on_variants, repeated_figure, unknown
+from bakeoff.report.topics.base.judge import of_variants, on_costs, on_users, repeated_figure, unknown
 from bakeoff.report.topics.base.topic import Page, Topic, estimates
 
 CLAIM = CLAIMS["depth"]
 
 EPOCH_SECONDS, QUERY_RATE = "epoch_cpu_seconds", "queries_per_cpu_second"
-ENDS = ["mean", "low", "high"]
+ENDS = ["y", "low", "high"]
 NO_SIDES: Mapping[str, Any] = {"first": "", "second": ""}
 
 
-@dataclass(frozen=True)
-class Tower:
-    """A variant of the softmax DNN by the hidden layers of its tower."""
+class Tower(NamedTuple):
+    """Number of hidden layers and units of the widest, 0 and 0 without any; the variant of the softmax DNN."""
 
+    depth: int
+    width: int
     variant: Variant
-    hidden: tuple[int, ...]
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Number of hidden layers, and units of the widest; (0, 0) without one."""
-        return len(self.hidden), max(self.hidden, default=0)
 
 
 @dataclass(frozen=True)
@@ -45,8 +40,8 @@ class TowerFigures:
 
     Attributes:
         metric: that measures quality.
-        frame: label, base, name, series (the width), x (hidden layers), y (mean), low, high, parameters, epoch (CPU
-            seconds), training (seconds), rate (queries per CPU second).
+        frame: label, name, series (the width), x (hidden layers), y (mean), low, high, parameters, epoch (CPU seconds),
+            training (seconds), rate (queries per CPU second).
         widths: labels of the widths.
         others: models without a tower on the same users: model, y (mean), low, high, parameters.
     """
@@ -58,11 +53,14 @@ class TowerFigures:
 
 
 def _towers(group: VariantGroup, params: ReportParams) -> list[Tower]:
-    """The softmax variants with their hidden layers."""
-    return [
-        Tower(variant, tuple(int(units) for units in resolved(variant, "softmax.hidden", params)))
-        for variant in group.of(SOFTMAX)
-    ]
+    """The softmax variants from shallow to deep, those of one depth from narrow to wide."""
+    hidden = [(resolved(variant, "softmax.hidden", params), variant) for variant in group.of(SOFTMAX)]
+    towers = [Tower(len(units), max(map(int, units), default=0), variant) for units, variant in hidden]
+    return sorted(towers, key=_size)
+
+
+def _size(tower: Tower) -> tuple[int, int]:
+    return tower.depth, tower.width
 
 
 def _ask(evidence: Evidence, params: ReportParams) -> list[Question]:
@@ -89,7 +87,7 @@ def _question(group: VariantGroup, key: str, pair: tuple[Tower, Tower] | None, f
     first, second = (tower.variant for tower in pair)
     words = CLAIM.wording(key, label=label, first=first["label"], second=second["label"])
     if figure_name not in (EPOCH_SECONDS, QUERY_RATE):
-        return on_variants(group, words, (first["name"], second["name"]), figure_name)
+        return on_users(group, words, (first["name"], second["name"]), figure_name)
     form, basis, expected = {
         EPOCH_SECONDS: (Form.SECONDS, "the epochs of one training each", Expected.LARGER),
         QUERY_RATE: (Form.RATE, "repeated measurements", Expected.SMALLER),
@@ -102,15 +100,15 @@ def _deepest_and_shallowest(found: list[Tower]) -> tuple[Tower, Tower] | None:
     """The deepest tower, the widest among equals, and the shallowest; None where all have the same depth."""
     if not found:
         return None
-    deep, shallow = max(found, key=lambda tower: tower.size), min(found, key=lambda tower: tower.size)
-    return (deep, shallow) if len(deep.hidden) > len(shallow.hidden) else None
+    deep, shallow = max(found, key=_size), found[0]
+    return (deep, shallow) if deep.depth > shallow.depth else None
 
 
 def _widest_and_narrowest(found: list[Tower]) -> tuple[Tower, Tower] | None:
     """Two towers of the same depth, the greatest at which widths differ; None without such a depth."""
-    for depth in sorted({len(tower.hidden) for tower in found if tower.hidden}, reverse=True):
-        same = sorted((tower for tower in found if len(tower.hidden) == depth), key=lambda tower: tower.size)
-        if same[0].size < same[-1].size:
+    for depth in sorted({tower.depth for tower in found if tower.depth}, reverse=True):
+        same = [tower for tower in found if tower.depth == depth]
+        if same[0].width < same[-1].width:
             return same[-1], same[0]
     return None
 
@@ -122,41 +120,36 @@ def _measure(group: VariantGroup, params: ReportParams, statistics: Statistics) 
         return None
     metric = params.compare.primary_metric
     others = [variant for variant in group.variants if variant["model"] != SOFTMAX]
-    names = [str(variant["name"]) for variant in (*(tower.variant for tower in found), *others)]
+    names = [str(variant["name"]) for variant in (*group.of(SOFTMAX), *others)]
     columns = [(name, "", group.values(name, metric).to_numpy(np.float64)) for name in names]
-    means = estimates(columns, statistics).set_index("group")
-    widths = sorted({tower.size[1] for tower in found if tower.hidden}) or [0]
-    rows = [row for tower in sorted(found, key=lambda tower: tower.size) for row in _rows(tower, group, means, widths)]
-    levels = [
-        (str(each["model"]), *means.loc[each["name"], ENDS], figure(each, "num_parameters"))
-        for each in others
-        if each["name"] in means.index
+    frame = estimates(columns, statistics).rename(columns={"mean": "y"})
+    means = frame.set_index("group")[ENDS].to_dict("index")
+    widths = sorted({tower.width for tower in found if tower.depth}) or [0]
+    rows = [
+        {"series": _width(width), "x": tower.depth, **means[tower.variant["name"]], **_figures(tower.variant, group)}
+        for tower in found
+        for width in ([tower.width] if tower.depth else widths)
     ]
-    baselines = pd.DataFrame(levels, columns=["model", "y", "low", "high", "parameters"])
+    levels = [
+        {"model": str(each["model"]), **means[each["name"]], "parameters": figure(each, "num_parameters")}
+        for each in others
+        if each["name"] in means
+    ]
+    baselines = pd.DataFrame(levels, columns=["model", *ENDS, "parameters"])
     return TowerFigures(metric, pd.DataFrame(rows), [_width(width) for width in widths], baselines)
 
 
-def _rows(tower: Tower, group: VariantGroup, means: pd.DataFrame, widths: Sequence[int]) -> list[dict[str, Any]]:
-    """One row, or one per width of a tower that has none."""
-    variant = tower.variant
-    name, label = variant["name"], str(variant["label"])
-    cost = group.cost.get(name)
-    depth, width = tower.size
-    mean, low, high = (float(value) for value in means.loc[name, ENDS])
-    row = {
+def _figures(variant: Variant, group: VariantGroup) -> dict[str, Any]:
+    """Names of a tower, its size, and what it costs."""
+    cost, label = group.cost.get(variant["name"]), str(variant["label"])
+    return {
         "label": label,
-        "base": bool(variant["base"]),
-        "name": f"{label}{' (shipped)' if variant['base'] else ''}",
-        "x": depth,
-        "y": mean,
-        "low": low,
-        "high": high,
+        "name": f"{label} (shipped)" if variant["base"] else label,
         "parameters": figure(variant, "num_parameters"),
         "epoch": figure(cost, EPOCH_SECONDS),
         "training": figure(cost, "training_seconds"),
         "rate": figure(cost, QUERY_RATE),
     }
-    return [{**row, "series": _width(each)} for each in ([width] if depth else widths)]
 
 
 def _width(width: int) -> str:

@@ -20,22 +20,21 @@ from bakeoff.report.topics.base.topic import LEARN, Page, Topic
 
 SHOWN = 10
 """Number of neighbours that are shown."""
-NUM_TAGS = 7
-"""Number of tags with a colour of their own: the most frequent ones on the map."""
 OTHER = "other"
 GRID = 1000
 """Positions are whole numbers from 0 to this, as the axes of map.json."""
-SHAPES = ("circle", "square", "diamond", "triangle-up", "cross", "triangle-down", "triangle-right", "circle")
 PATHS = {
     "circle": "M7,0A7,7 0 1 1 -7,0A7,7 0 1 1 7,0Z",
     "square": "M-6,-6H6V6H-6Z",
     "diamond": "M0,-8L8,0L0,8L-8,0Z",
     "triangle-up": "M0,-7L7,6H-7Z",
+    "cross": "M-7,-3H-3V-7H3V-3H7V3H3V7H-3V3H-7Z",
     "triangle-down": "M0,7L7,-6H-7Z",
     "triangle-right": "M7,0L-6,7V-7Z",
-    "cross": "M-7,-3H-3V-7H3V-3H7V3H3V7H-3V3H-7Z",
 }
-"""The shapes in a square from −10 to 10."""
+"""The shapes of tags in their order, in a square from −10 to 10."""
+NUM_TAGS = len(PATHS)
+"""Number of tags with a colour of their own: the most frequent ones on the map."""
 
 
 @dataclass(frozen=True)
@@ -163,7 +162,7 @@ def tag_color(place: int, num_tags: int) -> str:
 
 def tag_shape(place: int, num_tags: int) -> str:
     """Name of the mark of a tag."""
-    return "circle" if place == num_tags - 1 else SHAPES[place]
+    return "circle" if place == num_tags - 1 else [*PATHS][place]
 
 
 def tag_path(place: int, num_tags: int) -> str:

@@ -9,11 +9,11 @@ import pandas as pd
 
 from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import Statistics
-from bakeoff.report.evidence import Evidence, NotMeasured, Variant, VariantGroup, paired, resolved
+from bakeoff.report.evidence import Evidence, NotMeasured, Variant, VariantGroup, asked, paired, resolved
 from bakeoff.report.models import MF, PALETTE, SOFTMAX, model_label
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Figure
-from bakeoff.report.slices import asked, known_interactions, step_label, steps
+from bakeoff.report.slices import known_interactions, step_label, steps
 from bakeoff.report.topics.base.claims import CLAIMS, Paired, Question
 from bakeoff.report.topics.base.judge import of_variants, unknown
 from bakeoff.report.topics.base.topic import NEW, Named, Page, Topic, estimate_table, estimates
@@ -49,7 +49,7 @@ def _ask(evidence: Evidence, params: ReportParams) -> list[Question]:
 def _new_users(evidence: Evidence, metric: str) -> list[Question]:
     label = formats.metric_label(metric)
     questions: list[Question] = []
-    for first in steps(evidence):
+    for first in steps(evidence.models[MF].new_users):
         softmax, mf = (asked(evidence.models[name].new_users, first) for name in (SOFTMAX, MF))
         falls_back = bool(mf.fallback.any())
         known, answers = known_interactions(first), "its fallback" if falls_back else "fold-in"
@@ -103,10 +103,9 @@ def _measure(group: VariantGroup, params: ReportParams, statistics: Statistics) 
     others = [variant for variant in group.variants if variant["model"] != SOFTMAX]
     named = {str(v["name"]): str(v["label"]) for v in variants}
     named |= {str(v["name"]): model_label(str(v["model"])) for v in others}
-    known = sorted(set(group.new_users.first_interactions), key=lambda step: np.inf if step == "all" else int(step))
     columns: list[Named] = [
         (f"{step_label(first)} known", label, group.new_values(name, first, metric).to_numpy(np.float64))
-        for first in known
+        for first in steps(group.new_users)
         for name, label in named.items()
     ]
     columns += [(WARM, label, group.values(name, metric).to_numpy(np.float64)) for name, label in named.items()]
@@ -128,18 +127,15 @@ def _draw(found: FeatureFigures) -> Iterator[Figure]:
 
 def _sentence(found: FeatureFigures) -> str:
     """The shipped variant compared with the others: without any known interaction, and over warm users."""
-    means = {(row.group, row.series): row.mean for row in found.frame.itertuples()}
+    means = {(row.group, row.series): formats.decimal(row.mean, 3) for row in found.frame.itertuples()}
     shipped, *others = found.labels[: found.num_variants]
     parts = []
     for group in (next(iter(found.frame.group)), WARM):
-        rivals = [f"{formats.decimal(means[group, label], 3)} ({label})" for label in others if (group, label) in means]
+        rivals = [f"{means[group, label]} ({label})" for label in others if (group, label) in means]
         if rivals and (group, shipped) in means:
-            parts.append(f"{group}: {formats.decimal(means[group, shipped], 3)} ({shipped}), {', '.join(rivals)}")
-    baselines = [
-        f"{label} {formats.decimal(means[WARM, label], 3)}"
-        for label in found.labels[found.num_variants :]
-        if (WARM, label) in means
-    ]
+            parts.append(f"{group}: {means[group, shipped]} ({shipped}), {', '.join(rivals)}")
+    compared = found.labels[found.num_variants :]
+    baselines = [f"{label} {means[WARM, label]}" for label in compared if (WARM, label) in means]
     rest = f" For comparison, with {WARM}: {', '.join(baselines)}." if baselines else ""
     return f"{formats.sentence('; '.join(parts))}. Where marks lie on top of each other, features add nothing.{rest}"
 

@@ -1,13 +1,13 @@
 """Folding: the claim about it, and recall compared with folding on planted groups and on the data itself."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from bakeoff.report.evidence import Evidence, HasVariants, NotMeasured, Variant, notes_on
 from bakeoff.report.formats import metric_label
 from bakeoff.report.models import MF, SOFTMAX, model_label
 from bakeoff.report.params import ReportParams
 from bakeoff.report.topics.base.claims import CLAIMS, RULES, Expected, Form, Question, Words
-from bakeoff.report.topics.base.judge import of_variants, on_variants, unknown
+from bakeoff.report.topics.base.judge import of_variants, on_users, unknown
 from bakeoff.report.topics.base.topic import LEARN, Page, Topic
 from bakeoff.report.topics.folding_figures import draw_folding, measure_folding, own_weight, planted_weight
 
@@ -18,50 +18,41 @@ ZERO, OWN_GROUP = "MF with weight 0", "own group"
 """Names in claims.toml of a variant of MF and of one of the softmax DNN, compared with the shipped ones.
 
 Without any negatives a DNN can only be broken, so that no part rests on that."""
-SHIPPED = {ZERO: ZERO, MF: "MF as shipped", SOFTMAX: f"{model_label(SOFTMAX)} as shipped"}
-PLANTED_SHIPPED = {
-    ZERO: ZERO,
-    MF: "MF with the shipped weight",
-    SOFTMAX: f"{model_label(SOFTMAX)} with the shipped negatives",
-}
-"""Planted groups share only these settings with the shipped models: dimensions, rates and epochs are their own."""
 
 
 def _ask(evidence: Evidence, params: ReportParams) -> list[Question]:
     """On planted groups, where relatedness is known, then on the data itself, where it is estimated."""
     planted, own = evidence.measured.planted, evidence.measured.group("folding")
     k = params.evaluate.cutoffs[0]
-    on_own = _questions(own, "own", k, SHIPPED, lambda variant: own_weight(variant, params))
-    on_planted = _questions(planted, "planted", 10, PLANTED_SHIPPED, planted_weight)
+    on_own = _questions(own, "own", k, lambda variant: own_weight(variant, params))
+    on_planted = _questions(planted, "planted", 10, planted_weight)
     return [*on_planted, *of_variants(on_own, params)]
 
 
 def _questions(
-    measured: HasVariants | NotMeasured,
-    where: str,
-    k: int,
-    labels: Mapping[str, str],
-    weight: Callable[[Variant], float],
+    measured: HasVariants | NotMeasured, where: str, k: int, weight: Callable[[Variant], float]
 ) -> list[Question]:
     """The parts of claims.toml whose variants were trained; the others only where they have a reason."""
+    rules = RULES["folding"]
     if isinstance(measured, NotMeasured):
-        key, says, what, *_ = RULES["folding"][where][0]
+        key, says, what, *_ = rules[where][0]
         return [unknown(Words(key, says, what), measured.reason)]
     variants = {
         ZERO: next((variant for variant in measured.of(MF) if weight(variant) == 0), None),
         OWN_GROUP: measured.own_group_only(),
         **{name: measured.base(name) for name in (MF, SOFTMAX)},
     }
-    named = {**labels, OWN_GROUP: str((variants[OWN_GROUP] or {}).get("label", ""))}
+    named = {name: text.format(softmax=model_label(SOFTMAX)) for name, text in rules[f"{where}_sides"].items()}
+    named |= {ZERO: ZERO, OWN_GROUP: str((variants[OWN_GROUP] or {}).get("label", ""))}
     questions: list[Question] = []
-    for key, says, what, first, second, name, expected, reason in RULES["folding"][where]:
+    for key, says, what, first, second, name, expected, reason in rules[where]:
         metric, measures = name.format(k=k), what.format(recall=metric_label(f"recall@{k}"))
         words = Words(key, says, measures, named[first], named[second])
         pair = [variants[first], variants[second]]
         names = [str(variant["name"]) for variant in pair if variant is not None]
         if len(names) == len(pair):
             form = FORMS.get(metric, Form.METRIC)
-            questions.append(on_variants(measured, words, (names[0], names[1]), metric, Expected(expected), form))
+            questions.append(on_users(measured, words, (names[0], names[1]), metric, Expected(expected), form))
         elif reason:
             questions.append(unknown(words, reason))
     return questions

@@ -13,7 +13,7 @@ from bakeoff.report.accuracy import Statistics
 from bakeoff.report.evidence import Evidence, HasVariants, NotMeasured, PlantedGroups, Variant, figure, resolved
 from bakeoff.report.models import MF, SOFTMAX, model_label, model_noun, model_styles
 from bakeoff.report.params import ReportParams
-from bakeoff.report.render.figure import Column, Figure, Table, record_table
+from bakeoff.report.render.figure import Column, Figure, Row, Table, record_table, table_of
 
 SHAPES = ("circle", "diamond", "triangle-up", "square", "cross", "triangle-down")
 """Of the groups, in order; their colours are those of tags."""
@@ -243,18 +243,13 @@ def _clouds(items: pd.DataFrame) -> Figure:
 
 def _distance_table(items: pd.DataFrame) -> Table:
     """Distance between the centres of groups and the spread within them, in the plane that is drawn."""
-    rows = []
+    rows: list[Row] = []
     for label, part in items.groupby("variant", sort=False):
         centres = part.groupby("group")[["x", "y"]].mean()
         away = part[["x", "y"]].to_numpy() - centres.loc[part.group].to_numpy()
         within = float((away**2).sum(axis=1).mean() ** 0.5)
         between = float((centres - centres.mean()).pow(2).sum(axis=1).mean() ** 0.5)
-        rows.append((str(label), between, within, between / within if within > 0 else float("nan")))
-    return record_table(
-        "Distance of the groups in the plane that is drawn",
-        rows,
-        ("Variant", lambda row: row[0]),
-        ("Spread of the groups' centres", lambda row: formats.decimal(row[1], 2)),
-        ("Spread within a group", lambda row: formats.decimal(row[2], 2)),
-        ("Ratio (above 1: apart)", lambda row: formats.decimal(row[3], 1)),
-    )
+        ratio = between / within if within > 0 else float("nan")
+        rows.append([str(label), formats.decimal(between, 2), formats.decimal(within, 2), formats.decimal(ratio, 1)])
+    columns = ["Variant", "Spread of the groups' centres", "Spread within a group", "Ratio (above 1: apart)"]
+    return table_of("Distance of the groups in the plane that is drawn", columns, rows)

@@ -12,7 +12,7 @@ from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.evidence import Evidence, NotMeasured, figure
 from bakeoff.report.formats import count, decimal, duration
-from bakeoff.report.models import CONTENDERS, MF, PALETTE, SOFTMAX, Styles, model_label, model_noun, model_styles
+from bakeoff.report.models import MF, PALETTE, SOFTMAX, Styles, model_label, model_noun, model_styles
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Cell, Figure, Table, record_table
 from bakeoff.report.topics.base.claims import CLAIMS, Form, Question
@@ -150,29 +150,22 @@ def _size_table(found: GrowthFigures) -> Table:
 
 
 def _size_sentence(found: GrowthFigures) -> str:
-    """CPU time on all events, and how each cost grows."""
+    """CPU time on all events, of the contenders with how each cost grows, then of the other models that are drawn."""
+    known = found.sizes[found.sizes.cpu.notna()]
+    last = known.sort_values("events").groupby("model", sort=False).cpu.last()
+    takes = {name: f"{model_noun(name)} takes {duration(last[name])}" for name in dict.fromkeys(known.model)}
     parts = []
     for name in (MF, SOFTMAX):
-        rows = found.sizes[found.sizes.model == name]
-        fitted = found.exponents.get(name, {}).get("cpu")
-        if rows.empty:
-            continue
-        last = rows.loc[rows.events.idxmax()]
-        grows = f", growing as events to the power of {_exponent(fitted)}" if fitted else ""
-        parts.append(f"{model_noun(name)} takes {duration(last.cpu)} of CPU time{grows}")
+        if name in takes:
+            fitted = found.exponents.get(name, {}).get("cpu")
+            grows = f", growing as events to the power of {_exponent(fitted)}" if fitted else ""
+            parts.append(f"{takes.pop(name)} of CPU time{grows}")
+    others = f" For comparison, {formats.listing([*takes.values()])}." if takes else ""
     return (
         f"On all events {formats.listing(parts)}. An exponent of 1 is growth in step with the data; below 1, part "
         "of the cost, such as starting up, is the same at any size."
-        f"{_others(found)}{_other_exponents(found)}"
+        f"{others}{_other_exponents(found)}"
     )
-
-
-def _others(found: GrowthFigures) -> str:
-    """CPU time on all events of the models that are drawn in addition to the contenders."""
-    rows = found.sizes[~found.sizes.model.isin(CONTENDERS) & found.sizes.cpu.notna()]
-    last = rows.sort_values("events").groupby("model", sort=False).cpu.last()
-    times = [f"{model_noun(name)} takes {duration(last[name])}" for name in dict.fromkeys(rows.model)]
-    return f" For comparison, {formats.listing(times)}." if times else ""
 
 
 def _other_exponents(found: GrowthFigures) -> str:
@@ -193,8 +186,7 @@ def _exponent(fitted: Mapping[str, Any] | None) -> str:
 
 
 def _catalogues(found: GrowthFigures) -> Figure:
-    sizes = found.catalogues
-    sizes = sizes.assign(ratio=(sizes.full / sizes.sampled).where(sizes.sampled > 0))
+    sizes = found.catalogues.assign(ratio=lambda rows: (rows.full / rows.sampled).where(rows.sampled > 0))
     long = sizes.melt(["items"], [*KINDS], var_name="kind", value_name="y")
     frame = long[long.y > 0].assign(series=lambda rows: rows.kind.map(KINDS), x=lambda rows: rows["items"])
     styles = {KINDS["sampled"]: PALETTE[0], KINDS["full"]: PALETTE[1]}

@@ -10,13 +10,13 @@ from bakeoff.evaluation.metrics.formulas import coverage, gini
 from bakeoff.evaluation.stats.intervals import jackknife_half_width
 from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import Statistics
-from bakeoff.report.evidence import Evidence, figure
+from bakeoff.report.evidence import Evidence, ModelEvidence, figure
 from bakeoff.report.models import EASE, MF, SOFTMAX, model_label, model_styles
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Figure
-from bakeoff.report.slices import top_lists, values_on
+from bakeoff.report.slices import codes, top_lists, values_on
 from bakeoff.report.topics.base.claims import CLAIMS, Expected, Form, Question
-from bakeoff.report.topics.base.judge import on_all_lists, on_models, unknown
+from bakeoff.report.topics.base.judge import on_all_lists, on_users, unknown
 from bakeoff.report.topics.base.topic import MeansByGroup, Named, Page, Topic, estimate_table, estimates
 
 CLAIM = CLAIMS["popularity"]
@@ -27,10 +27,10 @@ ALL_LISTS = (("coverage", coverage, Expected.LARGER, Form.SHARE), ("gini", gini,
 
 def _ask(evidence: Evidence, params: ReportParams) -> list[Question]:
     """How popular the items in the lists are, how much of the catalogue they reach, and whether MF's product is why."""
-    k = int(params.compare.primary_metric.partition("@")[2])
+    k, both = int(params.compare.primary_metric.partition("@")[2]), (SOFTMAX, MF)
     return [
-        on_models(evidence, CLAIM.wording("arp", k=k), f"arp@{k}", Expected.SMALLER, Form.COUNT),
-        on_models(evidence, CLAIM.wording("long_tail", k=k), f"long_tail_share@{k}", form=Form.SHARE),
+        on_users(evidence, CLAIM.wording("arp", k=k), both, f"arp@{k}", Expected.SMALLER, Form.COUNT),
+        on_users(evidence, CLAIM.wording("long_tail", k=k), both, f"long_tail_share@{k}", form=Form.SHARE),
         *_all_lists(evidence, k, params),
         _dot_product(evidence, k),
     ]
@@ -41,22 +41,18 @@ def _dot_product(evidence: Evidence, k: int) -> Question:
     words = CLAIM.wording("dot_product", k=k)
     if EASE not in evidence.models:
         return unknown(words, evidence.skipped.get(EASE, "EASE was not evaluated."))
-    return on_models(evidence, words, f"arp@{k}", Expected.LARGER, Form.COUNT, (MF, EASE))
+    return on_users(evidence, words, (MF, EASE), f"arp@{k}", form=Form.COUNT)
 
 
 def _all_lists(evidence: Evidence, k: int, params: ReportParams) -> list[Question]:
     """Coverage and Gini coefficient of the lists of all users that the report looks at."""
-    models = [evidence.models[name] for name in (SOFTMAX, MF)]
-    items, users = pd.Index(evidence.items.item_id), pd.Index(models[0].users.user_id)
-    shown = [model.lists[model.lists["rank"] <= k] for model in models]
-    places = [(users.get_indexer(each.user_id), items.get_indexer(each.item_id)) for each in shown]
+    num_users, num_items = len(evidence.models[MF].users), len(evidence.items)
+    softmax, mf = (codes(evidence.models[name].top(k), evidence) for name in (SOFTMAX, MF))
     questions: list[Question] = []
     for key, of, expected, form in ALL_LISTS:
-        first, second = (of(np.bincount(item, minlength=len(items))) for _, item in places)
-        half = jackknife_half_width(
-            places[0], places[1], len(users), len(items), of, params.seed, params.compare.confidence
-        )
-        questions.append(on_all_lists(CLAIM.wording(key, k=k), (first, second), half, len(users), expected, form))
+        first, second = (of(np.bincount(item, minlength=num_items)) for _, item in (softmax, mf))
+        half = jackknife_half_width(softmax, mf, num_users, num_items, of, params.seed, params.compare.confidence)
+        questions.append(on_all_lists(CLAIM.wording(key, k=k), (first, second), half, num_users, expected, form))
     return questions
 
 
@@ -117,6 +113,9 @@ WATCHED = "what came next"
 NUM_GROUPS = 10
 PER_LIST = ("novelty", "diversity", "debiased_ndcg")
 """Metrics of a user's list that the cards show, under their names in the table of metrics."""
+RENAMED = {"lift": "popularity_lift", "long_tail": "long_tail_share"}
+EXPOSURES = {name: RENAMED.get(name, name) for name in ("arp", "lift", "coverage", "gini", "long_tail", *PER_LIST)}
+"""Column of `exposures` → metric."""
 
 
 def exposures(evidence: Evidence, cutoffs: Sequence[int]) -> pd.DataFrame:
@@ -135,18 +134,11 @@ def exposures(evidence: Evidence, cutoffs: Sequence[int]) -> pd.DataFrame:
         debiased_ndcg: NDCG with a smaller gain for popular items.
     """
     rows = [
-        (
-            name,
-            k,
-            _mean(model.users, f"arp@{k}"),
-            *(figure(model.metrics["test"], f"{metric}@{k}") for metric in ("popularity_lift", "coverage", "gini")),
-            _mean(model.users, f"long_tail_share@{k}"),
-            *(_mean(model.users, f"{metric}@{k}") for metric in PER_LIST),
-        )
+        {"model": name, "k": k} | {column: _of_lists(model, f"{metric}@{k}") for column, metric in EXPOSURES.items()}
         for k in cutoffs
         for name, model in evidence.models.items()
     ]
-    return pd.DataFrame(rows, columns=["model", "k", "arp", "lift", "coverage", "gini", "long_tail", *PER_LIST])
+    return pd.DataFrame(rows)
 
 
 def exposure_profile(evidence: Evidence, k: int) -> pd.DataFrame:
@@ -157,9 +149,7 @@ def exposure_profile(evidence: Evidence, k: int) -> pd.DataFrame:
         sum to 1.
     """
     group = popularity_group(evidence.items)
-    sources: dict[str, pd.Series] = {
-        name: model.lists.loc[model.lists["rank"] <= k, "item_id"] for name, model in evidence.models.items()
-    }
+    sources = {name: model.top(k).item_id for name, model in evidence.models.items()}
     sources[WATCHED] = evidence.events.loc[evidence.events.part == "test", "item_id"]
     frames = []
     for source, items in sources.items():
@@ -175,5 +165,6 @@ def popularity_group(items: pd.DataFrame) -> pd.Series:
     return pd.Series(place * NUM_GROUPS // len(items) + 1, index=items.item_id)
 
 
-def _mean(users: pd.DataFrame, column: str) -> float:
-    return float(users[column].mean()) if column in users else float("nan")
+def _of_lists(model: ModelEvidence, metric: str) -> float:
+    """The mean over users; the figure of all lists together where no single user has one."""
+    return float(model.users[metric].mean()) if metric in model.users else figure(model.metrics["test"], metric)

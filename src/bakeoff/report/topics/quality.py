@@ -10,12 +10,12 @@ from bakeoff.evaluation.metrics.table import ACCURACY_LABELS
 from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import Statistics, best
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.formats import metric_label, within_sentence
 from bakeoff.report.models import MF, SOFTMAX, baselines, model_label, model_noun, model_styles
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Figure, table_of
+from bakeoff.report.slices import codes
 from bakeoff.report.topics.base.claims import CLAIMS, Question
-from bakeoff.report.topics.base.judge import on_models
+from bakeoff.report.topics.base.judge import on_users
 from bakeoff.report.topics.base.topic import MeansByGroup, Named, Page, Topic, estimate_table, estimates
 
 CLAIM = CLAIMS["quality"]
@@ -36,10 +36,10 @@ def _ask(evidence: Evidence, params: ReportParams) -> list[Question]:
 
 
 def _question(evidence: Evidence, metric: str, rival: str, key: str, decides: bool) -> Question:
-    label = metric_label(metric)
-    values = {"metric": metric, "label": label, "name": within_sentence(label), "rival": model_label(rival)}
+    label = formats.metric_label(metric)
+    values = {"metric": metric, "label": label, "name": formats.within_sentence(label), "rival": model_label(rival)}
     words = CLAIM.wording(key, decides=decides, **values)
-    return on_models(evidence, words, metric, models=(SOFTMAX, rival))
+    return on_users(evidence, words, (SOFTMAX, rival), metric)
 
 
 def _measure(evidence: Evidence, params: ReportParams, statistics: Statistics) -> MeansByGroup:
@@ -60,7 +60,7 @@ def _measure(evidence: Evidence, params: ReportParams, statistics: Statistics) -
 
 
 def _draw(found: MeansByGroup) -> Iterator[Figure]:
-    label = metric_label(found.metric)
+    label = formats.metric_label(found.metric)
     yield Figure(
         key="by-user",
         title=f"{label} by how much is known of the user",
@@ -106,15 +106,10 @@ class Overlap:
 
 def _measure_overlap(evidence: Evidence, params: ReportParams, _: Statistics) -> Overlap:
     k = int(params.compare.primary_metric.partition("@")[2])
-    codes = pd.Index(evidence.items.item_id)
-    users = pd.Index(next(iter(evidence.models.values())).users.user_id)
-    tops = []
-    for model in evidence.models.values():
-        top = model.lists[model.lists["rank"] <= k]
-        pairs = users.get_indexer(top.user_id).astype(np.int64) * len(codes) + codes.get_indexer(top.item_id)
-        tops.append(np.sort(pairs))
-    places = max(len(users) * k, 1)
-    shares = np.array([[np.intersect1d(a, b, assume_unique=True).size / places for b in tops] for a in tops])
+    tops = [codes(model.top(k), evidence) for model in evidence.models.values()]
+    pairs = [row * len(evidence.items) + item for row, item in tops]
+    places = max(len(evidence.models[MF].users) * k, 1)
+    shares = np.array([[np.intersect1d(a, b, assume_unique=True).size / places for b in pairs] for a in pairs])
     return Overlap(k, list(evidence.models), shares)
 
 

@@ -5,6 +5,7 @@ On planted groups: foreign items by the number of candidates.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import altair as alt
 import numpy as np
@@ -18,7 +19,7 @@ from bakeoff.report.models import MF, PALETTE, SOFTMAX, Style, Styles, look, mod
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Column, Figure, Row, Table, table_of
 from bakeoff.report.topics.base.claims import CLAIMS, Expected, Form, Paired, Question
-from bakeoff.report.topics.base.judge import on_variants, unknown
+from bakeoff.report.topics.base.judge import on_users, unknown
 from bakeoff.report.topics.base.topic import Named, Page, Topic, estimates, interval_cell
 
 CLAIM = CLAIMS["scorer"]
@@ -56,32 +57,23 @@ def _questions(rerank: Rerank | NotMeasured, metric: str) -> list[Question]:
     label = formats.metric_label(metric)
     questions: list[Question] = []
     for system in found:
-        name, size = system["system"], system["candidates"]
-        own_words, alone_words = (
-            CLAIM.wording(key, size=size, number=formats.count(size), label=label, reranked=_system_label(system))
-            for key in ("over_mf_{size}", "beside_alone_{size}")
-        )
-        questions += [
-            on_variants(rerank, own_words, (name, MF), metric),
-            on_variants(rerank, alone_words, (name, SOFTMAX), metric, Expected.NOT_LOWER),
-        ]
-    return [*questions, *_harm(rerank, min(found, key=lambda system: int(system["candidates"])))]
+        name, values = system["system"], _named(system)
+        over_mf = CLAIM.wording("over_mf_{size}", label=label, **values)
+        alone = CLAIM.wording("beside_alone_{size}", label=label, **values)
+        questions.append(on_users(rerank, over_mf, (name, MF), metric))
+        questions.append(on_users(rerank, alone, (name, SOFTMAX), metric, Expected.NOT_LOWER))
+    # Foreign items in the shortest re-ranked lists, compared with those of the DNN alone and of MF's own order.
+    smallest = min(found, key=lambda system: int(system["candidates"]))
+    for rival, expected in ((SOFTMAX, Expected.SMALLER), (MF, Expected.NOT_HIGHER)):
+        words = CLAIM.wording(f"spurious_{rival}", **_named(smallest))
+        questions.append(on_users(rerank, words, (smallest["system"], rival), SPURIOUS, expected, Form.SHARE))
+    return questions
 
 
-def _harm(rerank: Rerank, smallest: Variant) -> list[Question]:
-    """Foreign items in the re-ranked lists, compared with those of the DNN alone and of MF's own order."""
-    number, reranked = formats.count(smallest["candidates"]), _system_label(smallest)
-    return [
-        on_variants(
-            rerank,
-            CLAIM.wording(f"spurious_{rival}", number=number, reranked=reranked),
-            (smallest["system"], rival),
-            SPURIOUS,
-            expected,
-            Form.SHARE,
-        )
-        for rival, expected in ((SOFTMAX, Expected.SMALLER), (MF, Expected.NOT_HIGHER))
-    ]
+def _named(system: Variant) -> dict[str, Any]:
+    """The names in claims.toml of a system that ranks candidates again."""
+    size = system["candidates"]
+    return {"size": size, "number": formats.count(size), "reranked": _system_label(system)}
 
 
 def _planted(planted: PlantedGroups | NotMeasured) -> list[Question]:

@@ -75,18 +75,11 @@ def _measure(measured: Mapping[str, Any], _: ReportParams, __: Statistics) -> La
     rows = []
     for kind, (single, plural) in QUERIES.items():
         for batch in sorted({batch for model in models.values() for batch in model.get(kind, {})}, key=int):
-            rows += [
-                (
-                    f"{batch} {single if batch == '1' else plural}",
-                    name,
-                    figure(found, "p50_seconds"),
-                    figure(found, "p95_seconds"),
-                    int(found["calls"]),
-                    figure(model, "model_bytes"),
-                )
-                for name, model in models.items()
-                if (found := model.get(kind, {}).get(batch))
-            ]
+            query = f"{batch} {single if batch == '1' else plural}"
+            for name, model in models.items():
+                if found := model.get(kind, {}).get(batch):
+                    seconds = (figure(found, f"{end}_seconds") for end in ("p50", "p95"))
+                    rows.append((query, name, *seconds, int(found["calls"]), figure(model, "model_bytes")))
     return Latencies(
         frame=pd.DataFrame(rows, columns=["group", "model", "low", "high", "calls", "size"]),
         precomputed={name: str(model.get("precomputed", "")) for name, model in models.items()},

@@ -10,7 +10,6 @@ import pandas as pd
 from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import Difference, OfModels, Statistics, best
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.formats import metric_label
 from bakeoff.report.models import CONTENDERS, MF, SOFTMAX, baselines, model_label, model_noun, model_styles
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Column, Figure, Row, Table, change_cell, table_of
@@ -50,7 +49,7 @@ def _ask(evidence: Evidence, params: ReportParams) -> list[Question]:
     Models that were tuned on ordered histories read noise in shuffled ones, so that those parts decide nothing.
     """
     metric = params.compare.primary_metric
-    wording = partial(CLAIM.wording, label=metric_label(metric))
+    wording = partial(CLAIM.wording, label=formats.metric_label(metric))
     shuffled = _against(
         {name: model.shuffled_users[metric].to_numpy(np.float64) for name, model in evidence.models.items()},
         wording("shuffled", decides=False),
@@ -93,7 +92,7 @@ def _measure(evidence: Evidence, params: ReportParams, statistics: Statistics) -
 
 
 def _draw(found: Order) -> Iterator[Figure]:
-    title = f"{metric_label(found.metric)} with ordered and with shuffled histories"
+    title = f"{formats.metric_label(found.metric)} with ordered and with shuffled histories"
     yield Figure(
         key="order",
         title=title,
@@ -102,7 +101,7 @@ def _draw(found: Order) -> Iterator[Figure]:
         spec=series_charts.dumbbells(
             found.frame.assign(series=found.frame.model.map(model_label)),
             model_styles(found.models),
-            f"{metric_label(found.metric)}, mean over users",
+            f"{formats.metric_label(found.metric)}, mean over users",
             ("ordered", "shuffled"),
         ),
         table=_table(found, title),

@@ -214,12 +214,6 @@ CLAIMS = {key: Claim(each["number"], key, each["title"], each["words"]) for key,
 """Claims of the textbook by their keys, not judged yet."""
 
 
-CSS_CLASSES = dict(
-    zip(ClaimOutcome, ("held", "in-part", "not-held", "not-held", "small", "no-evidence", "no-evidence"), strict=True)
-)
-"""Outcome → class of the page's style."""
-
-
 def figure_text(part: ClaimPart, value: float) -> str:
     """Either figure of a part; an en dash where it was not measured."""
     return formats.NO_VALUE if isnan(value) else part.form.value(value)

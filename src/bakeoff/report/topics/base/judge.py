@@ -13,7 +13,6 @@ from bakeoff.evaluation.stats.timing_intervals import Repeated, minus, ratio
 from bakeoff.report import formats
 from bakeoff.report.accuracy import Difference, Statistics
 from bakeoff.report.evidence import Evidence, HasVariants, figure, paired
-from bakeoff.report.models import MF, SOFTMAX
 from bakeoff.report.params import ReportParams
 from bakeoff.report.topics.base import claims
 from bakeoff.report.topics.base.claims import Claim, ClaimOutcome, ClaimPart, Expected, Form, Paired, Question, Words
@@ -87,8 +86,7 @@ def _judge_paired(questions: Sequence[Paired], statistics: Statistics) -> list[C
     if not answered:
         return parts
     shown = [questions[place] for place in answered]
-    size = max(len(question.first) for question in shown)
-    first, second = ([padded(getattr(each, side), size) for each in shown] for side in ("first", "second"))
+    first, second = ([getattr(question, side) for question in shown] for side in ("first", "second"))
     differences = statistics.differences(first, second, [question.words.key for question in shown])
     needs_p = np.array([question.expected not in BY_MARGIN for question in shown])
     raw = np.where(needs_p, [difference.p for difference in differences], np.nan)
@@ -115,40 +113,21 @@ def _both(question: Paired) -> NDArray[np.bool_]:
     return ~(np.isnan(question.first) | np.isnan(question.second))
 
 
-def padded(values: NDArray[np.float64], size: int) -> NDArray[np.float64]:
-    """[size] the values, then NaN, which counts nowhere: columns of different users have one length so."""
-    return np.concatenate([values, np.full(size - len(values), np.nan)])
-
-
 def unknown(words: Words, reason: str, is_cost: bool = False) -> ClaimPart:
     """A part that this data can't answer, with the reason."""
     return ClaimPart(words, ClaimOutcome.NOT_MEASURED, is_cost=is_cost, note=reason)
 
 
-def on_models(
-    evidence: Evidence,
-    words: Words,
-    column: str,
-    expected: Expected = Expected.LARGER,
-    form: Form = Form.METRIC,
-    models: tuple[str, str] = (SOFTMAX, MF),
-) -> Paired:
-    """Two models by a column of their metrics per warm user."""
-    first, second = (evidence.models[name].users.set_index("user_id")[column] for name in models)
-    return Paired(words, *paired(first, second), expected, form)
-
-
-def on_variants(
-    measured: HasVariants,
+def on_users(
+    source: Evidence | HasVariants,
     words: Words,
     names: tuple[str, str],
     metric: str,
     expected: Expected = Expected.LARGER,
     form: Form = Form.METRIC,
 ) -> Paired:
-    """Two variants, or systems, on the users that have the metric in both."""
-    first, second = (measured.values(name, metric) for name in names)
-    return Paired(words, *paired(first, second), expected, form)
+    """Two models, variants or systems on the users that have the metric in both."""
+    return Paired(words, *paired(*(source.values(name, metric) for name in names)), expected, form)
 
 
 def on_costs(

@@ -21,7 +21,7 @@ from bakeoff.report.evidence import Evidence, NotMeasured, notes_on
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Cell, Figure, Row, Table, estimate_cell, present, table_of
 from bakeoff.report.topics.base.claims import Claim, Question
-from bakeoff.report.topics.base.judge import judge_questions, padded
+from bakeoff.report.topics.base.judge import judge_questions
 
 PACKAGE = "bakeoff.report.topics"
 NEW, LEARN = "New to the models", "What they learn"
@@ -168,11 +168,8 @@ Named = tuple[str, str, NDArray[np.float64]]
 
 def estimates(columns: Sequence[Named], statistics: Statistics) -> pd.DataFrame:
     """Group, series, mean, low, high: a row per column; columns without any user are left out."""
-    size = max((len(values) for _, _, values in columns), default=0)
-    found = statistics.estimates(
-        [(series, group, padded(values, size)) for group, series, values in columns if not np.isnan(values).all()]
-    )
-    rows = [(e.metric, e.model, e.mean, e.low, e.high) for e in found]
+    known = [(series, group, values) for group, series, values in columns if not np.isnan(values).all()]
+    rows = [(e.metric, e.model, e.mean, e.low, e.high) for e in statistics.estimates(known)]
     return pd.DataFrame(rows, columns=["group", "series", "mean", "low", "high"])
 
 
