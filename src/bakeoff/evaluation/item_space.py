@@ -49,8 +49,7 @@ def directions(embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
     # Divided by the largest entry first, so that the squares of very large and very small ones stay within float32.
     scaled = embeddings / _or_one(np.abs(embeddings).max(axis=1, initial=0))[:, None]
     length = np.sqrt(np.einsum("nd,nd->n", scaled, scaled, dtype=np.float64))
-    unit: NDArray[np.float32] = (scaled / _or_one(length)[:, None]).astype(np.float32)
-    return unit
+    return np.asarray(scaled / _or_one(length)[:, None], np.float32)
 
 
 def nearest(unit: NDArray[np.float32], asked: NDArray[np.int64], count: int, items_per_block: int) -> TopLists:

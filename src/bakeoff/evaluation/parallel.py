@@ -154,8 +154,7 @@ class _Distributed:
 
     def item_embeddings(self) -> NDArray[np.float32]:
         list(self._run(partial(_save_items, self.job), 1))
-        found: NDArray[np.float32] = np.load(self.job.items)
-        return found
+        return np.asarray(np.load(self.job.items))
 
     def _run(self, task: Callable[[int], None], count: int) -> Iterator[None]:
         for error in self.run(partial(_error_of, task), count):

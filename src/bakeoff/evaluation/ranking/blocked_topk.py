@@ -87,8 +87,7 @@ class TopKBuffer:
             queries: int64 [b], some of the m queries.
             limits: float32 [m], the largest score that a later item may have; not negative.
         """
-        found: Indices = may_gain(queries, limits.view(np.int32), self._worst)
-        return found
+        return np.asarray(may_gain(queries, limits.view(np.int32), self._worst))
 
     def best(self) -> Indices:
         """Keys int64 [m, k] in any order, padded with NOTHING; the buffer can't be used afterwards."""

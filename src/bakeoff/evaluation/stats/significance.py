@@ -102,8 +102,7 @@ def sign_flip_p(differences: Values, rng: np.random.Generator, resamples: int = 
         float64 [c] in (0, 1]. 1 where all differences are 0 and for a single user; NaN without users.
     """
     parts = [(group, _p(blocks, rng, resamples)) for group, blocks in resampling.complete_columns(differences)]
-    p: FloatArray = resampling.scattered(differences, parts, [np.nan])[0]
-    return p
+    return np.asarray(resampling.scattered(differences, parts, [np.nan])[0])
 
 
 def holm(p: FloatArray) -> FloatArray:
@@ -163,8 +162,7 @@ def _p(blocks: Blocks, rng: np.random.Generator, resamples: int) -> FloatArray:
         for block in regrouped(blocks(), USERS_PER_BLOCK):
             each(partial(_add_kept, block), parts)
     counts = [_extreme(observed, absolute, sums) for _, sums in parts]
-    p: FloatArray = (1 + np.sum(counts, axis=0)) / (1 + resamples)
-    return p
+    return np.asarray((1 + np.sum(counts, axis=0)) / (1 + resamples))
 
 
 def _add_kept(block: FloatArray, part: tuple[np.random.Generator, FloatArray]) -> None:
@@ -185,8 +183,7 @@ def _extreme(observed: FloatArray, absolute: FloatArray, positive: FloatArray) -
     """
     sums = 2 * positive - observed
     slack = _ROUNDING * absolute
-    counts: NDArray[np.int64] = (np.abs(sums) >= np.abs(observed) - slack).sum(axis=0)
-    return counts
+    return np.asarray((np.abs(sums) >= np.abs(observed) - slack).sum(axis=0))
 
 
 def _spread(values: Values, num_users: IntArray, mean: FloatArray) -> tuple[FloatArray, IntArray]:

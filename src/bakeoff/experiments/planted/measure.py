@@ -113,8 +113,7 @@ def _by_group(scores: NDArray[np.floating], dataset: PlantedDataset) -> NDArray[
     of_users, of_items = dataset.user_groups, dataset.item_groups
     users, items = (groups[:, np.newaxis] == np.unique(groups) for groups in (of_users, of_items))
     sizes = users.sum(axis=0)[:, np.newaxis] * items.sum(axis=0)
-    means: NDArray[np.float64] = users.T.astype(np.float64) @ scores @ items / sizes
-    return means
+    return np.asarray(users.T.astype(np.float64) @ scores @ items / sizes)
 
 
 def _off_group_by_candidates(

@@ -49,8 +49,7 @@ def standard_log_popularity(counts: NDArray[np.integer]) -> FloatArray:
         counts: [n], interactions of each item; one without any counts as if it had one.
     """
     logs = np.log(np.maximum(counts, 1))
-    standard: FloatArray = ((logs - logs.mean()) / (logs.std() or 1)).astype(np.float32)
-    return standard
+    return np.asarray((logs - logs.mean()) / (logs.std() or 1), np.float32)
 
 
 def debiased(scores: FloatArray, popularity: FloatArray, debias: float) -> FloatArray:
@@ -67,8 +66,7 @@ def debiased(scores: FloatArray, popularity: FloatArray, debias: float) -> Float
     """
     best = min(BEST, scores.shape[1])
     spread = np.partition(scores, -best, axis=1)[:, -best:].std(axis=1, keepdims=True)
-    lowered: FloatArray = scores - np.float32(debias) * spread * popularity
-    return lowered
+    return np.asarray(scores - np.float32(debias) * spread * popularity)
 
 
 def diverse(scores: FloatArray, vectors: FloatArray, k: int, diversity: float) -> NDArray[np.int64]:

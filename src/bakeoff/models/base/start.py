@@ -87,8 +87,7 @@ class Start:
 
 def rows_of(known: Sequence[str] | NDArray[np.str_], wanted: Sequence[str]) -> NDArray[np.int64]:
     """Place of each wanted label among the known ones, which differ, int64 [n]; −1 where it is none of them."""
-    places: NDArray[np.int64] = pd.Index(np.asarray(known, object)).get_indexer(np.asarray(wanted, object))
-    return places
+    return np.asarray(pd.Index(np.asarray(known, object)).get_indexer(np.asarray(wanted, object)), np.int64)
 
 
 def from_neighbours(table: NDArray[np.float32], is_known: NDArray[np.bool_], histories: Histories) -> None:
