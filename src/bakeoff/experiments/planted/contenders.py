@@ -137,10 +137,10 @@ class OwnGroupSampler(NegativeSampler):
 class OwnGroupBatches(Batches):
     """Batches of users of one group each, in random order."""
 
-    def __init__(self, queries: Queries, *arguments: Any, user_groups: NDArray[np.integer]) -> None:
+    def __init__(self, *arguments: Any, user_groups: NDArray[np.integer], **options: Any) -> None:
         """Know the group of each query, user_groups [n]."""
         self.user_groups = user_groups
-        super().__init__(queries, *arguments)
+        super().__init__(*arguments, **options)
 
     def _make_sampler(self, num_items: int) -> NegativeSampler:
         return OwnGroupSampler(self._queries.histories, num_items, self._params, self.user_groups)

@@ -37,10 +37,6 @@ class SoftmaxEncoder(tf.Module):
         """Follow the item tower after more training; the tower itself would be exported if it were an attribute."""
         self._read_embeddings.assign(item_embeddings)
 
-    def rank_by(self, item_embeddings: NDArray[np.float32]) -> None:
-        """Rank by other embeddings than those that are read."""
-        self.item_embeddings.assign(item_embeddings)
-
     @graph(input_signature=QUERY_SIGNATURE)
     def embed_queries(self, history: Any, timestamps: Any, dense: Any, categorical: Any) -> Any:
         """Query embeddings float32 [B, d]."""
