@@ -83,8 +83,7 @@ class Experiment:
     @property
     def why_not(self) -> str | None:
         """Why the model can't be trained on this split; None if it can."""
-        facts = DataFacts(self.prepared.num_items, self.prepared.item_features.num_features > 0)
-        return self.spec.why_not(facts, self.settings)
+        return self.spec.why_not(facts_of(self.prepared), self.settings)
 
     @property
     def max_epochs(self) -> int:
@@ -251,6 +250,13 @@ def train_keeping_best(
         trainer.restore(state)
     retriever, seconds, costs = trainer.retriever(), time.perf_counter() - start, found.training[1:] or found.training
     return TrainedModel(retriever, epoch, trainer.num_parameters, seconds, costs, found.curve, trainer)
+
+
+def facts_of(prepared: Prepared) -> DataFacts:
+    """What the choice of models and variants depends on."""
+    has_features = (each.num_features > 0 for each in (prepared.item_features, prepared.user_features))
+    train = prepared.train
+    return DataFacts(prepared.num_items, *has_features, len(train.items) / max(np.count_nonzero(train.lengths), 1))
 
 
 def warm_users(prepared: Prepared) -> NDArray[np.int64]:

@@ -7,7 +7,7 @@ next one starts from them. Its refit then starts from the weights that it select
 
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -100,8 +100,7 @@ def train_auto(
     parent: Parent | None,
     named: Mapping[str, Any] | None,
     params: WarmStartParams,
-    checkpoints: Checkpoints,
-    warm_checkpoints: Checkpoints,
+    checkpoints: Sequence[Checkpoints],
 ) -> tuple[ShippedModel, Parent]:
     """Train as `train_shipped` does, from a parent where the rules allow it; the model and what it leaves to the next.
 
@@ -110,13 +109,12 @@ def train_auto(
         parent: where to start; None: a full fit.
         named: version, commit and MD5 of the parent, for the record.
         params: the rules.
-        checkpoints: of the full fit.
-        warm_checkpoints: of the warm one.
+        checkpoints: of the full fit, and of the warm one.
 
     Raises:
         BakeoffError: the train part has no event, or the settings don't lead to a usable model.
     """
-    training, record = select_auto(experiment, parent, params, checkpoints, warm_checkpoints)
+    training, record = select_auto(experiment, parent, params, checkpoints)
     is_warm = record["fit"] == "warm"
     if not is_warm:
         print(f"{experiment.spec.name}: a full fit. {record['reason']}", flush=True)
@@ -128,24 +126,21 @@ def train_auto(
 
 
 def select_auto(
-    experiment: Experiment,
-    parent: Parent | None,
-    params: WarmStartParams,
-    checkpoints: Checkpoints,
-    warm_checkpoints: Checkpoints,
+    experiment: Experiment, parent: Parent | None, params: WarmStartParams, checkpoints: Sequence[Checkpoints]
 ) -> tuple[Training, dict[str, Any]]:
     """The training that the rules lead to, its epoch selected; and `fit`, warm or full, `reason` and scores."""
-    reason, scores = why_full(experiment, parent, params), dict[str, float]()
+    (of_full, of_warm), scores = checkpoints, dict[str, float]()
+    reason = why_full(experiment, parent, params)
     if parent is not None and reason is None:
         try:
-            warm = Training(_shortened(experiment, parent.last, params.epoch_share), warm_checkpoints, keeps=True)
+            warm = Training(_shortened(experiment, parent.last, params.epoch_share), of_warm, keeps=True)
             scores = _compared(warm.select()[1], replace(experiment, start=parent.full))
             reason = _behind(scores, params.margin)
             if reason is None:
                 return warm, {"fit": "warm", "reason": None, **scores}
         except StartError as error:
             reason = str(error)
-    training = Training(experiment, checkpoints, keeps=True)
+    training = Training(experiment, of_full, keeps=True)
     training.select()
     return training, {"fit": "full", "reason": reason, **scores}
 

@@ -30,15 +30,19 @@ class NoSettings(Frozen):
 
 @dataclass(frozen=True)
 class DataFacts:
-    """The facts of a split that decide whether a model can be trained on it.
+    """The facts of a split that decide whether a model can be trained on it, and which variants of it there are.
 
     Attributes:
         num_items: size of the catalogue.
         has_item_features: whether items have any feature.
+        has_user_features: whether users have any feature.
+        events_per_user: mean number of train events of users with any.
     """
 
     num_items: int
     has_item_features: bool
+    has_user_features: bool = False
+    events_per_user: float = 0.0
 
 
 WhyNot = Callable[[DataFacts, Any], str | None]
