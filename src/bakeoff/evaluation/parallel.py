@@ -74,9 +74,8 @@ def evaluator(
         yield _InProcess(queries, load(queries.prepared.items), on_users)
         return
     with scratch_directory(engine) as scratch, executors(scratch) as (run, concurrency):
-        job = _Job(
-            scratch.resolve(), workspace.root.resolve(), queries.params, queries.seed, queries.sampled_candidates, load
-        )
+        asked = (queries.params, queries.seed, queries.sampled_candidates)
+        job = _Job(scratch.resolve(), workspace.root.resolve(), asked, load)
         yield _Distributed(queries, job, run, concurrency, on_users)
 
 
@@ -109,17 +108,13 @@ class _Job:
     Attributes:
         scratch: directory that it and the stage's process see under this path.
         root: of the workspace.
-        params: what is measured.
-        seed: of the queries.
-        sampled_candidates: of the queries.
+        asked: what EvalQueries take besides the split: what is measured, the seed, and how many sampled candidates.
         load: loads the model.
     """
 
     scratch: Path
     root: Path = field(compare=False)
-    params: EvaluateParams = field(compare=False)
-    seed: int = field(compare=False)
-    sampled_candidates: int = field(compare=False)
+    asked: tuple[EvaluateParams, int, int] = field(compare=False)
     load: LoadModel = field(compare=False)
 
     def batch(self, name: str, number: int) -> Path:
@@ -195,8 +190,7 @@ def _save(path: Path, write: Callable[[Path], None]) -> None:
 def _loaded(job: _Job) -> tuple[EvalQueries, Retriever]:
     """Split and model, once in each process."""
     prepared = load_prepared(workspace := Workspace(job.root))
-    held_out = load_held_out(workspace, prepared)
-    queries = EvalQueries(prepared, held_out, job.params, job.seed, job.sampled_candidates)
+    queries = EvalQueries(prepared, load_held_out(workspace, prepared), *job.asked)
     return queries, job.load(prepared.items)
 
 
