@@ -120,15 +120,8 @@ class UserBatch:
 
 def _sampled(queries: EvalQueries, retriever: Retriever, eval_set: EvalSet, lists: TopLists) -> PerUser:
     """Metrics of test items ranked among a few items, and of the same items ranked among all."""
-    few = sampled_metrics(
-        retriever,
-        eval_set.queries,
-        eval_set.queries.histories.merged(eval_set.truth),
-        eval_set.truth,
-        queries.sampled_candidates,
-        queries.candidate_rng(eval_set.users),
-        queries.params.users_per_block,
-    )
+    rng, users_per_block = queries.candidate_rng(eval_set.users), queries.params.users_per_block
+    few = sampled_metrics(retriever, eval_set, queries.sampled_candidates, rng, users_per_block)
     full = full_metrics(lists, eval_set.truth)
     return few | {f"{ALL_ITEMS}{name}": values for name, values in full.items()}
 

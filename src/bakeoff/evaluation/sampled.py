@@ -8,11 +8,12 @@ compared with counts each test item by itself too, so that nothing but the candi
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.core.histories import PAD, Histories, Queries
+from bakeoff.core.histories import PAD, Histories
 from bakeoff.evaluation.metrics.formulas import IntArray, distinct, divide, num_relevant, relevance
 from bakeoff.evaluation.metrics.table import METRICS
 from bakeoff.evaluation.ranking import TopLists
 from bakeoff.evaluation.ranking import reproducible_scores as exact
+from bakeoff.evaluation.ranking.protocol import EvalSet
 from bakeoff.models.base.retriever import Retriever
 
 CUTOFF = 10
@@ -31,25 +32,17 @@ those that are drawn are scored, about a hundred for each test item."""
 
 
 def sampled_metrics(
-    retriever: Retriever,
-    queries: Queries,
-    seen: Histories,
-    truth: Histories,
-    num_candidates: int,
-    rng: np.random.Generator,
-    users_per_block: int,
+    retriever: Retriever, eval_set: EvalSet, num_candidates: int, rng: np.random.Generator, users_per_block: int
 ) -> dict[str, NDArray[np.float64]]:
     """ndcg@10, hit_rate@10 and mrr@10 of each user, float64 [n] in [0, 1]: means over the user's test items.
 
     A test item is ranked among items drawn without replacement from those that the user has never had; with one
-    relevant item the ideal DCG is 1. Candidates depend on `seen`, `truth` and `rng` and on nothing else, so that all
+    relevant item the ideal DCG is 1. Candidates depend on `eval_set` and `rng` and on nothing else, so that all
     models get the same ones, whatever the size of blocks.
 
     Args:
         retriever: the model.
-        queries: n queries.
-        seen: n rows, everything that the users ever interacted with, their test items included.
-        truth: n rows, test items; repeats count once.
+        eval_set: n queries, whose histories and truth, in which repeats count once, are all that users ever had.
         num_candidates: drawn for each test item; all that exist where they are fewer.
         rng: source of the candidates.
         users_per_block: users scored at once.
@@ -57,8 +50,9 @@ def sampled_metrics(
     Returns:
         the metrics by name; NaN where a user has no test item, or no other item to rank it against.
     """
+    queries, truth = eval_set.queries, eval_set.truth
     total = {name: np.zeros(len(queries)) for name in _FORMULAS}
-    count = np.zeros(len(queries))
+    count, seen = np.zeros(len(queries)), queries.histories.merged(truth)
     catalogue = exact.rounded(retriever.item_embeddings)
     for part, block in queries.blocks(max(1, users_per_block)):
         rows, embedded = np.arange(part.start, part.stop), exact.rounded(retriever.embed_queries(block))

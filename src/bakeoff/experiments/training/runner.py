@@ -8,7 +8,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any, NamedTuple
@@ -123,10 +123,8 @@ class Experiment:
 @contextmanager
 def in_session(experiment: Experiment) -> Iterator[Experiment]:
     """The experiment with the resources that its model's training needs, such as a cluster, while the block lasts."""
-    if experiment.spec.session is None:
-        yield experiment
-        return
-    with resolve(experiment.spec.session)(experiment.settings) as changes:
+    session = experiment.spec.session
+    with resolve(session)(experiment.settings) if session else nullcontext({}) as changes:
         yield replace(experiment, **changes)
 
 

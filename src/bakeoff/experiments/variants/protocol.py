@@ -168,8 +168,7 @@ class VariantProtocol:
         new_users = {count: each.evaluate(retriever, params) for count, each in self.new_users.items()}
         folding: PerUser = {}
         if self.relatedness is not None:
-            queries, users = self.warm.queries, self.warm.users
-            folding = model_folding(retriever, queries, self.relatedness, users, seed=shipped.seed)
+            folding = model_folding(retriever, self.warm, self.relatedness, seed=shipped.seed)
         figures = {
             "metrics": warm.means(self.prepared),
             "new_users": {count: means_or_none(each.accuracy) for count, each in new_users.items()},

@@ -9,6 +9,7 @@ from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any, Literal
 
 from bakeoff.core.errors import BakeoffError
@@ -154,15 +155,8 @@ class ModelSpec:
         )
 
 
-def resolve(path: str) -> Any:
-    """The object behind an import path, `package.module:name`.
-
-    Raises:
-        ImportError: there is no such module.
-        AttributeError: the module has no such name.
-    """
-    module, _, name = path.partition(":")
-    return getattr(import_module(module), name)
+resolve = resolve_name
+"""The object behind an import path, `package.module:name`; ImportError or AttributeError where there is none."""
 
 
 @cache
