@@ -75,9 +75,9 @@ def nearest(unit: NDArray[np.float32], asked: NDArray[np.int64], count: int, ite
     found = rank(_Directions(unit[pointing]), queries, themselves, themselves.first(0), count, items_per_block)
     items = np.full((len(unit), count), PAD, np.int32)
     scores = np.full((len(unit), count), -np.inf, np.float32)
-    filled = found.items != PAD
-    items[asked] = np.where(filled, pointing[found.items] if len(pointing) else PAD, PAD)
-    scores[asked] = np.where(filled, np.clip(found.scores, -1, 1).round(SIMILARITY_DECIMALS), -np.inf)
+    items[asked] = np.append(pointing, PAD)[found.items]  # the place of PAD is the last one
+    cosines = np.clip(found.scores, -1, 1).round(SIMILARITY_DECIMALS)
+    scores[asked] = np.where(found.items != PAD, cosines, -np.inf)
     return TopLists(items, scores)
 
 

@@ -145,7 +145,7 @@ class _Distributed:
             batch = UserBatch.read(path)
             path.unlink()
             yield replace(batch, **{what: getattr(batch, what) / self.concurrency for what in SECONDS})
-            self.on_users(len(batch))
+            self.on_users(len(batch.users))
 
     def item_embeddings(self) -> NDArray[np.float32]:
         list(self._run(partial(_save_items, self.job), 1))

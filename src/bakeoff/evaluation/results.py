@@ -64,10 +64,6 @@ class UserBatch:
     ranking_seconds: float = 0.0
     sampled_seconds: float = 0.0
 
-    def __len__(self) -> int:
-        """Number of users n."""
-        return len(self.users)
-
     @classmethod
     def measure(
         cls, queries: EvalQueries, retriever: Retriever, name: str, users: Users, on_block: OnBlock | None = None

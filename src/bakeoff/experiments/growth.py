@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 from statistics import fmean, median
 from typing import Any
@@ -171,10 +172,7 @@ def measure_fit(experiment: Experiment, queries: Queries, epochs: int, seconds: 
     start = Seconds.now()
 
     def in_time(planned: range) -> Iterator[int]:
-        for epoch in planned:
-            if epoch > 2 and Seconds.now().since(start).wall >= seconds:
-                return
-            yield epoch
+        return takewhile(lambda epoch: epoch <= 2 or Seconds.now().since(start).wall < seconds, planned)
 
     costs = timed_fit(experiment, queries, epochs, in_time)
     whole = Seconds.now().since(start)

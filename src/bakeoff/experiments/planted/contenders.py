@@ -130,9 +130,6 @@ class OwnGroupSampler(NegativeSampler):
         chances = [_in_batch(part, num_items, params).inclusion for part in parts]
         super().__init__(np.max(chances, axis=0))  # given a batch of the item's group
 
-    def _ids(self, targets: NDArray[np.int32], rng: np.random.Generator) -> NDArray[np.integer]:
-        return np.unique(targets)
-
 
 class OwnGroupBatches(Batches):
     """Batches of users of one group each, in random order."""

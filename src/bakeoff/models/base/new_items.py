@@ -1,6 +1,5 @@
 """Embeddings of items that a model was trained without: by its item tower, or by the items with nearest features."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +8,9 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, hstack
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.data.features.encoding import EncodedFeatures, TableEncoding
+from bakeoff.data.features.encoding import TableEncoding
 from bakeoff.models.base import specs
-from bakeoff.models.base.storage import StoredModel, filterable, read_items, read_known_users, read_stored
+from bakeoff.models.base.storage import filterable, read_items, read_known_users, read_stored
 
 NEIGHBOURS = 10
 """Items whose mean a new item gets. This and NUMBER_WEIGHT were chosen in the earlier periods of
@@ -41,10 +40,8 @@ def embed_new_items(trained: Path, embeddings: FloatArray, table: pd.DataFrame) 
     """
     name, stored = read_stored(trained)
     refuse_without_features(name, stored.encoding.item)
-    embed: Callable[[StoredModel, EncodedFeatures], FloatArray | None]
     if path := specs.spec(name).embed_items:
-        embed = specs.resolve(path)
-        found = embed(stored, stored.encoding.item.encode(table))
+        found: FloatArray | None = specs.resolve(path)(stored, stored.encoding.item.encode(table))
         if found is not None:
             return found, "from their features, by the item tower"
     items = read_items(trained)

@@ -88,9 +88,8 @@ class ServingModule(tf.Module):
         kinds = catalogue.kinds
         self._compared = encoder.item_embeddings if kinds is None else tf.Variable(kinds, trainable=False, name="kinds")
         encoding = catalogue.encoding.user
-        self._scales = np.array([(scale.mean, scale.std) for scale in encoding.dense.values()], np.float32).reshape(
-            -1, 2
-        )
+        scales = [(scale.mean, scale.std) for scale in encoding.dense.values()]
+        self._scales = np.array(scales, np.float32).reshape(-1, 2)
         self._vector_sizes = list(encoding.vector.values())
         self._values = [_lookup(values) for values in encoding.categorical.values()]
         self._popularity = tf.constant(standard_log_popularity(seen.item_counts(len(catalogue.item_ids))))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bakeoff.core.histories import Histories, Queries
 from bakeoff.data.prepared.tables import Prepared
-from bakeoff.models.base.retriever import recency_weights, without_order
+from bakeoff.models.base.retriever import ArraysRetriever, recency_weights, without_order
 from bakeoff.models.base.start import FIT_IN_FULL, Start, StartError
 from bakeoff.models.base.storage import StoredModel
 from bakeoff.models.mf import kernels
@@ -32,7 +32,7 @@ Factorise = Callable[[Histories, int, MFParams, int], "ImplicitALS | MLlibALS"]
 
 
 @dataclass(frozen=True, eq=False)
-class MFRetriever:
+class MFRetriever(ArraysRetriever):
     """Fold-in: the query embedding is the least-squares optimum of a history against fixed item embeddings.
 
     ALS ends with the users' half of an epoch, so with equal weights folding a row of training in gives the
@@ -71,14 +71,6 @@ class MFRetriever:
             with row_threads() as pool:
                 share(pool, lambda some: kernels.solve_cholesky(some, *given, *found), rows)
         return embeddings
-
-    def uses_fallback(self, queries: Queries) -> NDArray[np.bool_]:
-        """Where the history is empty."""
-        return np.asarray(queries.histories.lengths == 0)
-
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """Item embeddings, their Gramian's diagonal and the mean trained user."""
-        return {"item_embeddings": self.item_embeddings, "spectrum": self.spectrum, "mean_user": self.mean_user}
 
 
 def load(stored: StoredModel) -> MFRetriever:
