@@ -36,6 +36,9 @@ USERS_PER_PROCESS = 1 << 14
 MAX_PROCESSES = 8
 """Number of processes that start by default: each takes a gigabyte or more. On more cores each has several threads."""
 
+ITEMS = "items.npy"
+"""File of the item embeddings in the scratch directory."""
+
 _FEWER = "Run it again, or with fewer: BAKEOFF_PROCESSES says how many there are, and 1 starts none."
 
 LoadModel = Callable[[pa.Table], Retriever]
@@ -121,11 +124,6 @@ class _Job:
         """File of a measured batch until it is read."""
         return self.scratch / f"{name}-{number}.npz"
 
-    @property
-    def items(self) -> Path:
-        """File of the item embeddings."""
-        return self.scratch / "items.npy"
-
 
 @dataclass(frozen=True)
 class _Distributed:
@@ -149,7 +147,7 @@ class _Distributed:
 
     def item_embeddings(self) -> NDArray[np.float32]:
         list(self._run(partial(_save_items, self.job), 1))
-        return np.asarray(np.load(self.job.items))
+        return np.asarray(np.load(self.job.scratch / ITEMS))
 
     def _run(self, task: Callable[[int], None], count: int) -> Iterator[None]:
         for error in self.run(partial(_error_of, task), count):
@@ -177,7 +175,7 @@ def _measure(job: _Job, name: str, at_least: int, number: int) -> None:
 def _save_items(job: _Job, _number: int) -> None:
     """Write the item embeddings, in another process."""
     _, retriever = _loaded(job)
-    _save(job.items, lambda path: np.save(path, retriever.item_embeddings, allow_pickle=False))
+    _save(job.scratch / ITEMS, lambda path: np.save(path, retriever.item_embeddings, allow_pickle=False))
 
 
 def _save(path: Path, write: Callable[[Path], None]) -> None:

@@ -5,6 +5,9 @@ order than the full ranking. They are measured for that comparison and decide no
 compared with counts each test item by itself too, so that nothing but the candidates differs.
 """
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,6 +28,8 @@ SAMPLED = ("ndcg", "hit_rate", "mrr")
 _PAIRS_PER_CHUNK = 1 << 14
 # Test items whose candidates are in memory at once: 13 MB of random numbers with 99 candidates.
 
+Draw = Callable[[IntArray], NDArray[np.int32]]
+"""Rows [p] of users → candidates [p, c]: `draw_candidates` with all but the rows given."""
 
 WHOLE_CATALOGUE = 1 << 14
 """Items up to which one matrix product scores all for a block of users, in 64 MiB for 1,024 users; of more items only
@@ -56,7 +61,9 @@ def sampled_metrics(
     catalogue = exact.rounded(retriever.item_embeddings)
     for part, block in queries.blocks(max(1, users_per_block)):
         rows, embedded = np.arange(part.start, part.stop), exact.rounded(retriever.embed_queries(block))
-        user, rank = _ranks(embedded, catalogue, seen.take(rows), truth.take(rows), num_candidates, rng)
+        had = seen.take(rows)
+        draw = partial(draw_candidates, seen=had, num_items=len(catalogue), count=num_candidates, rng=rng)
+        user, rank = _ranks(embedded, catalogue, truth.take(rows), draw)
         count[part] = np.bincount(user, minlength=len(rows))
         for name, values in _of_ranks(rank).items():
             total[name][part] = np.bincount(user, weights=values, minlength=len(rows))
@@ -118,12 +125,7 @@ def draw_candidates(
 
 
 def _ranks(
-    queries: NDArray[np.float32],
-    catalogue: NDArray[np.float32],
-    seen: Histories,
-    truth: Histories,
-    num_candidates: int,
-    rng: np.random.Generator,
+    queries: NDArray[np.float32], catalogue: NDArray[np.float32], truth: Histories, draw: Draw
 ) -> tuple[IntArray, IntArray]:
     """User and rank, from 1, of each test item that has candidates."""
     num_items = len(catalogue)
@@ -133,7 +135,7 @@ def _ranks(
     for start in range(0, len(user), _PAIRS_PER_CHUNK):
         pairs = slice(start, start + _PAIRS_PER_CHUNK)
         asked = user[pairs]
-        others = draw_candidates(asked, seen, num_items, num_candidates, rng)
+        others = draw(asked)
         rows, columns = asked[:, np.newaxis], np.column_stack([item[pairs], others])
         scores = exact.scores_of(queries[asked], catalogue, columns) if whole is None else whole[rows, columns]
         # A tie counts against the model.

@@ -201,18 +201,10 @@ def measure_unbiasedness(seed: int, steps: int = STEPS, repeats: int = REPEATS) 
             row = _row(name, corrected, steps, repeats)
             rows.append(row | {"reference": rows[0]["kl"] if rows else None})
             _print(rows[-1])
-    world = {
-        "items": NUM_ITEMS,
-        "users": NUM_USERS,
-        "positives": NUM_POSITIVES,
-        "sampled": NUM_SAMPLED,
-        "selected": NUM_SELECTED,
-        "queries": QUERIES,
-        "batches": BATCHES,
-        "steps": steps,
-        "repeats": repeats,
-    }
-    return {"sentence": SENTENCE, "world": world, "samplers": rows}
+    world = {"items": NUM_ITEMS, "users": NUM_USERS, "positives": NUM_POSITIVES}
+    drawn = {"sampled": NUM_SAMPLED, "selected": NUM_SELECTED, "queries": QUERIES, "batches": BATCHES}
+    effort = {"steps": steps, "repeats": repeats}
+    return {"sentence": SENTENCE, "world": world | drawn | effort, "samplers": rows}
 
 
 def _print(row: dict[str, Any]) -> None:

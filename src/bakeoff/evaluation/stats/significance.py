@@ -73,16 +73,12 @@ def compare_paired(
     """
     interval = intervals(differences, rng, confidence, resamples)
     p = sign_flip_p(differences, rng, resamples)
-    sd, signs = _spread(differences, interval.num_users, interval.mean)
+    sd, (wins, ties, losses) = _spread(differences, interval.num_users, interval.mean)
+    effect_size = np.where((sd == 0) & (interval.mean == 0), 0.0, divide(interval.mean, sd))
     z = NormalDist().inv_cdf((1 + confidence) / 2) + NormalDist().inv_cdf(POWER)
+    detectable = z * sd / np.sqrt(np.maximum(interval.num_users, 1))
     return Differences(
-        **vars(interval),
-        p=p,
-        effect_size=np.where((sd == 0) & (interval.mean == 0), 0.0, divide(interval.mean, sd)),
-        wins=signs[0],
-        ties=signs[1],
-        losses=signs[2],
-        detectable=z * sd / np.sqrt(np.maximum(interval.num_users, 1)),
+        **vars(interval), p=p, effect_size=effect_size, wins=wins, ties=ties, losses=losses, detectable=detectable
     )
 
 

@@ -3,6 +3,8 @@
 `list_options_graph` has the same in TensorFlow, for exported models.
 """
 
+from collections.abc import Container, Iterable
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -34,12 +36,16 @@ def kinds_of_items(table: pd.DataFrame, encoding: TableEncoding) -> csr_array | 
         table: n rows with raw features; those that it lacks are left out.
         encoding: of item features.
     """
-    categorical, tags = (
-        {name: values for name, values in features.items() if name in table}
-        for features in (encoding.categorical, encoding.tags)
-    )
-    found = TableEncoding(categorical=categorical, tags=tags).encode(table).directions
+    found = only(encoding, ("categorical", "tags"), table).encode(table).directions
     return found if 0 < found.shape[1] <= MOST_KINDS else None
+
+
+def only(encoding: TableEncoding, kinds: Iterable[str], names: Container[str]) -> TableEncoding:
+    """The encoding of those features alone that are of these kinds and have one of these names."""
+    features = {kind: getattr(encoding, kind).items() for kind in kinds}
+    return TableEncoding(
+        **{kind: {name: each for name, each in of.items() if name in names} for kind, of in features.items()}
+    )
 
 
 def standard_log_popularity(counts: NDArray[np.integer]) -> FloatArray:

@@ -10,6 +10,7 @@ from scipy.sparse import csr_array, hstack
 from bakeoff.core.errors import BakeoffError
 from bakeoff.data.features.encoding import TableEncoding
 from bakeoff.models.base import specs
+from bakeoff.models.base.list_options import only
 from bakeoff.models.base.storage import filterable, read_items, read_known_users, read_stored
 
 NEIGHBOURS = 10
@@ -95,24 +96,18 @@ def mean_of_nearest(known: csr_array, vectors: FloatArray, new: csr_array, count
     return found
 
 
-def positions(
-    encoding: TableEncoding, table: pd.DataFrame, model: str, number_weight: float = NUMBER_WEIGHT
-) -> csr_array:
+def positions(encoding: TableEncoding, table: pd.DataFrame, model: str) -> csr_array:
     """Where each item is: its categories and tags, of length 1, and its numbers, float [n, F]; texts play no part.
 
     Raises:
         BakeoffError: there is nothing but texts.
     """
     there = [name for name in filterable(encoding) if name in table and table[name].notna().any()]
-    kinds = {
-        kind: {name: values for name, values in getattr(encoding, kind).items() if name in there}
-        for kind in ("dense", "categorical", "tags")
-    }
     if not there:
         raise BakeoffError(
             f"{model} knows items by texts alone, which don't say which of them are near each other, or was stored "
             f"without their features by an older version: add a number, category or tags to data.item_features, and "
             f"train {model} again."
         )
-    features = TableEncoding(**kinds).encode(table)
-    return csr_array(hstack([features.directions, csr_array(number_weight * features.dense)], "csr"))
+    features = only(encoding, ("dense", "categorical", "tags"), there).encode(table)
+    return csr_array(hstack([features.directions, csr_array(NUMBER_WEIGHT * features.dense)], "csr"))

@@ -153,5 +153,5 @@ def build(
     if factorise is not ImplicitALS:
         raise StartError(f"Spark's ALS (mf.solver: mllib) can't start from an earlier model. {FIT_IN_FULL}")
     zeros = np.zeros((prepared.num_items, section.dim), np.float32)
-    items = start.take("item_embeddings", start.item_rows(prepared.item_ids), zeros)
+    items = start.take("item_embeddings", zeros, start.item_rows(prepared.item_ids))
     return MFTrainer(histories, prepared.num_items, section, seed, partial(ImplicitALS, start=items))

@@ -278,10 +278,7 @@ def started_weights(
         # Row 0 is of the unknown value.
         table = OWN_VECTORS if name == USER_ID else FEATURE.format(place)
         rows[table] = np.concatenate([[0], np.where(values >= 0, values + 1, -1)])
-    found = {
-        name: start.take(name, rows[name], weight) if name in rows else start.same(name, weight)
-        for name, weight in initial.items()
-    }
+    found = {name: start.take(name, weight, rows.get(name)) for name, weight in initial.items()}
     if ITEM_IDS in found:
         is_trained = histories.item_counts(prepared.num_items) > 0
         is_known = (rows[ITEM_IDS] >= 0) & is_trained
