@@ -1,6 +1,6 @@
 """How the cost of training grows with the data, and the cost of a step with the catalogue."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from itertools import takewhile
 from pathlib import Path
@@ -70,12 +70,10 @@ def measure_growth(settings: ExperimentSettings, root: Path, epochs: Mapping[str
     catalogues: list[dict[str, Any]] = []
     shares = sorted(set(settings.evidence.growth_shares))
     for model in epochs:
-        tasks: list[Callable[[], Any]] = [
-            partial(measure_share, root, settings, model, share, epochs[model]) for share in shares
-        ]
-        if model == "softmax":
-            tasks.append(partial(measure_catalogues, settings))  # in the process that has loaded TensorFlow already
-        found = run_alone(tasks)
+        fits = [partial(measure_share, root, settings, model, share, epochs[model]) for share in shares]
+        # In the process that has loaded TensorFlow already.
+        steps = [partial(measure_catalogues, settings)] if model == "softmax" else []
+        found: list[Any] = run_alone([*fits, *steps])
         catalogues += [row for rows in found[len(shares) :] for row in rows]
         sizes += found[: len(shares)]
     exponents = {name: _exponents([size for size in sizes if size["model"] == name]) for name in growth_models()}

@@ -3,7 +3,8 @@
 `list_options_graph` has the same in TensorFlow, for exported models.
 """
 
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -42,10 +43,11 @@ def kinds_of_items(table: pd.DataFrame, encoding: TableEncoding) -> csr_array | 
 
 def only(encoding: TableEncoding, kinds: Iterable[str], names: Container[str]) -> TableEncoding:
     """The encoding of those features alone that are of these kinds and have one of these names."""
-    features = {kind: getattr(encoding, kind).items() for kind in kinds}
-    return TableEncoding(
-        **{kind: {name: each for name, each in of.items() if name in names} for kind, of in features.items()}
-    )
+
+    def chosen(features: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: fitted for name, fitted in features.items() if name in names}
+
+    return TableEncoding(**{kind: chosen(getattr(encoding, kind)) for kind in kinds})
 
 
 def standard_log_popularity(counts: NDArray[np.integer]) -> FloatArray:
