@@ -147,8 +147,7 @@ class TopKeys:
         filled = self._pool.map(fill, range(0, len(queries), QUERIES_PER_TILE))
 
         def wait() -> NDArray[np.int64]:
-            for _ in filled:  # raises the error of a thread
-                pass
+            list(filled)  # raises the error of a thread
             return best
 
         return wait

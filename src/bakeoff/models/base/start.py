@@ -75,10 +75,6 @@ class Start:
             raise StartError(f"The model to start from has no {name}: its settings were others. {FIT_IN_FULL}")
         return self.weights[name]
 
-    def item_rows(self, item_ids: Sequence[str]) -> NDArray[np.int64]:
-        """Row of each item of a catalogue in that of the earlier training, int64 [n]; −1 where it is new."""
-        return rows_of(self.item_ids, item_ids)
-
 
 def rows_of(known: Sequence[str] | NDArray[np.str_], wanted: Sequence[str]) -> NDArray[np.int64]:
     """Place of each wanted label among the known ones, which differ, int64 [n]; −1 where it is none of them."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from bakeoff.core.histories import Histories, Queries
 from bakeoff.data.prepared.tables import Prepared
 from bakeoff.models.base.retriever import ArraysRetriever, recency_weights, without_order
-from bakeoff.models.base.start import FIT_IN_FULL, Start, StartError
+from bakeoff.models.base.start import FIT_IN_FULL, Start, StartError, rows_of
 from bakeoff.models.base.storage import StoredModel
 from bakeoff.models.mf import kernels
 from bakeoff.models.mf.als import ROWS_PER_SHARE, ImplicitALS, ridge, row_threads, share
@@ -153,5 +153,5 @@ def build(
     if factorise is not ImplicitALS:
         raise StartError(f"Spark's ALS (mf.solver: mllib) can't start from an earlier model. {FIT_IN_FULL}")
     zeros = np.zeros((prepared.num_items, section.dim), np.float32)
-    items = start.take("item_embeddings", zeros, start.item_rows(prepared.item_ids))
+    items = start.take("item_embeddings", zeros, rows_of(start.item_ids, prepared.item_ids))
     return MFTrainer(histories, prepared.num_items, section, seed, partial(ImplicitALS, start=items))

@@ -271,7 +271,7 @@ def started_weights(
             f"The model to start from has the user features {', '.join(theirs.names) or 'none'}, and the data have "
             f"{', '.join(ours.names) or 'none'}. {FIT_IN_FULL}"
         )
-    rows = {ITEM_IDS: start.item_rows(prepared.item_ids)}
+    rows = {ITEM_IDS: rows_of(start.item_ids, prepared.item_ids)}
     rows[INPUTS] = rows_of(input_labels(start.encoding.item), input_labels(prepared.encoding.item))
     for place, name in enumerate(ours.categorical):
         values = rows_of(theirs.categorical[name], ours.categorical[name])
