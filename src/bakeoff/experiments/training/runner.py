@@ -252,9 +252,9 @@ def train_keeping_best(
 
 def facts_of(prepared: Prepared) -> DataFacts:
     """What the choice of models and variants depends on."""
-    has_features = (each.num_features > 0 for each in (prepared.item_features, prepared.user_features))
-    train = prepared.train
-    return DataFacts(prepared.num_items, *has_features, len(train.items) / max(np.count_nonzero(train.lengths), 1))
+    of_items, of_users = (each.num_features > 0 for each in (prepared.item_features, prepared.user_features))
+    events, users = len(prepared.train.items), int(np.count_nonzero(prepared.train.lengths))
+    return DataFacts(prepared.num_items, of_items, of_users, events / max(users, 1))
 
 
 def warm_users(prepared: Prepared) -> NDArray[np.int64]:
