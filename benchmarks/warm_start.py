@@ -190,7 +190,7 @@ def warm_fit(
     checkpoints = [fresh(workspace, experiment, kind) for kind in ("auto", "warm")]
     scores = test_ndcg(experiment, workspace, full.last)  # before the clock starts: it loads libraries and kernels
     start = Seconds.now()
-    training, record = select_auto(experiment, parent, params.warm_start, *checkpoints)
+    training, record = select_auto(experiment, parent, params.warm_start, checkpoints)
     figures = {"warm_cpu": Seconds.now().since(start).cpu, **record}
     epoch, curve = training.select()
     figures |= {"warm": curve[epoch - 1]["valid_ndcg@10"], "warm_epoch": epoch}

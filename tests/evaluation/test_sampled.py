@@ -11,12 +11,13 @@ from bakeoff.core.histories import PAD, Histories, Queries
 from bakeoff.evaluation import sampled
 from bakeoff.evaluation.metrics import formulas
 from bakeoff.evaluation.ranking import rank
+from bakeoff.evaluation.ranking.protocol import EvalSet
 from bakeoff.evaluation.sampled import draw_candidates, full_metrics, sampled_metrics
 
 
 @dataclass
 class Table:
-    """Query u has the history [u], and its scores are row u of a table."""
+    """Query u has the dense feature u, and its scores are row u of a table."""
 
     table: np.ndarray
 
@@ -25,7 +26,7 @@ class Table:
         return np.eye(self.table.shape[1], dtype=np.float32)
 
     def embed_queries(self, queries):
-        return self.table[queries.histories.items].astype(np.float32)
+        return self.table[queries.dense[:, 0].astype(int)].astype(np.float32)
 
     def uses_fallback(self, queries):
         return np.zeros(len(queries), np.bool_)
@@ -37,16 +38,14 @@ def histories(rows):
     return Histories.from_rows(np.repeat(np.arange(len(rows)), lengths), items, np.zeros_like(items), len(rows))
 
 
-def queries(n):
-    return Queries(histories([[u] for u in range(n)]), np.zeros((n, 0), np.float32), np.zeros((n, 0), np.int32))
+def queries(seen):
+    return Queries(histories(seen), np.arange(len(seen), dtype=np.float32)[:, None], np.zeros((len(seen), 0), np.int32))
 
 
 def measure(table, seen, truth, num_candidates=99, seed=0, users_per_block=1024):
     table = np.asarray(table, np.float32)
-    everything = histories([[*had, *tested] for had, tested in zip(seen, truth, strict=True)])
-    rng = np.random.default_rng(seed)
-    of_users = queries(len(table))
-    return sampled_metrics(Table(table), of_users, everything, histories(truth), num_candidates, rng, users_per_block)
+    eval_set = EvalSet(np.arange(len(table)), queries(seen), histories(seen), histories(truth))
+    return sampled_metrics(Table(table), eval_set, num_candidates, np.random.default_rng(seed), users_per_block)
 
 
 def draw(seen, num_items, count, times=1, seed=0):
@@ -96,7 +95,7 @@ def test_with_all_items_as_candidates_it_is_the_full_ranking():
     table = rng.integers(0, 30, (40, 60))  # with ties
     chosen = np.array([rng.permutation(60)[:11] for _ in range(40)])
     seen, truth = chosen[:, :10].tolist(), chosen[:, 10:].tolist()
-    lists = rank(Table(table.astype(np.float32)), queries(40), histories(seen), histories(truth), 10, 100)
+    lists = rank(Table(table.astype(np.float32)), queries(seen), histories(seen), histories(truth), 10, 100)
     relevant = formulas.relevance(lists, histories(truth))
     found = measure(table, seen, truth, num_candidates=60)
     np.testing.assert_allclose(found["ndcg@10"], formulas.ndcg(relevant, np.ones(40, np.int64), 10))
@@ -151,7 +150,7 @@ def test_each_test_item_has_candidates_of_its_own():
 
 def full(table, seen, truth, list_length):
     table = np.asarray(table, np.float32)
-    lists = rank(Table(table), queries(len(table)), histories(seen), histories(truth), list_length, 1024)
+    lists = rank(Table(table), queries(seen), histories(seen), histories(truth), list_length, 1024)
     return full_metrics(lists, histories(truth))
 
 

@@ -3,6 +3,7 @@ import pytest
 
 from bakeoff.core.histories import Histories, Queries
 from bakeoff.evaluation.metrics.table import means
+from bakeoff.evaluation.ranking.protocol import EvalSet
 from bakeoff.experiments import folding
 from bakeoff.experiments.folding import Calibration, Relatedness
 from bakeoff.experiments.folding import model_folding as of_users
@@ -36,35 +37,36 @@ def asked(histories_per_user=5):
     return Queries(histories, ROWS[:, np.newaxis].astype(np.float32), np.zeros((NUM_USERS, 0), np.int32))
 
 
-def model_folding(*arguments, **options):
-    return means(of_users(*arguments, **options))
+def model_folding(model, queries, rows=ROWS, **options):
+    nothing = queries.histories.first(0)
+    return means(of_users(model, EvalSet(rows, queries, queries.histories, nothing), RELATED, **options))
 
 
 def test_a_model_that_scores_by_group_does_not_fold():
     model = Table(ONE_HOT[USER_GROUPS], ONE_HOT[ITEM_GROUPS])
-    assert model_folding(model, asked(), RELATED, ROWS) == {"folding": 0, "spurious@10": 0}
+    assert model_folding(model, asked()) == {"folding": 0, "spurious@10": 0}
 
 
 def test_a_model_that_scores_everything_alike_folds_by_half_of_what_is_foreign():
     # Every score is worth 1/2, and half of the items have relatedness 0: 1/2 · 1/2.
     model = Table(np.ones((NUM_USERS, 1)), np.ones((NUM_ITEMS, 1)))
-    assert model_folding(model, asked(), RELATED, ROWS)["folding"] == pytest.approx(0.25)
+    assert model_folding(model, asked())["folding"] == pytest.approx(0.25)
 
 
 def test_a_model_that_recommends_the_other_group_is_spurious_throughout():
     model = Table(ONE_HOT[1 - USER_GROUPS], ONE_HOT[ITEM_GROUPS])
-    assert model_folding(model, asked(), RELATED, ROWS)["spurious@10"] == 1
+    assert model_folding(model, asked())["spurious@10"] == 1
 
 
 def test_seen_items_are_left_out_of_lists():
     # All 20 items of the own group were seen, so that the best model has but foreign ones to offer.
     model = Table(ONE_HOT[USER_GROUPS], ONE_HOT[ITEM_GROUPS])
-    assert model_folding(model, asked(20), RELATED, ROWS)["spurious@10"] == 1
+    assert model_folding(model, asked(20))["spurious@10"] == 1
 
 
 def test_rows_say_whose_relatedness_is_meant():
     model = Table(ONE_HOT[USER_GROUPS], ONE_HOT[ITEM_GROUPS])
-    assert model_folding(model, asked(), RELATED, ROWS[::-1])["spurious@10"] == 1
+    assert model_folding(model, asked(), ROWS[::-1])["spurious@10"] == 1
 
 
 @pytest.fixture
@@ -75,22 +77,22 @@ def noisy():
 
 def test_a_sample_of_users_is_that_of_its_seed(noisy):
     def found(seed):
-        return model_folding(noisy, asked(), RELATED, ROWS, num_sampled_users=10, seed=seed)
+        return model_folding(noisy, asked(), num_users=10, seed=seed)
 
     assert found(1) == found(1)
     assert found(1) != found(2)
 
 
 def test_figures_do_not_depend_on_the_size_of_blocks(noisy, monkeypatch):
-    whole = model_folding(noisy, asked(), RELATED, ROWS)
+    whole = model_folding(noisy, asked())
     monkeypatch.setattr(folding, "SCORES_PER_BLOCK", 1)
-    assert model_folding(noisy, asked(), RELATED, ROWS) == pytest.approx(whole)
+    assert model_folding(noisy, asked()) == pytest.approx(whole)
 
 
 def test_nothing_is_said_where_nobody_is_asked(noisy):
-    figures = model_folding(noisy, asked().take(ROWS[:0]), RELATED, ROWS[:0])
+    figures = model_folding(noisy, asked().take(ROWS[:0]), ROWS[:0])
     assert np.isnan(list(figures.values())).all()
 
 
 def test_users_without_history_leave_nothing_to_calibrate_on(noisy):
-    assert np.isnan(model_folding(noisy, asked(0), RELATED, ROWS)["folding"])
+    assert np.isnan(model_folding(noisy, asked(0))["folding"])

@@ -12,7 +12,7 @@ from bakeoff.stages import unbiasedness
 def study(tmp_path_factory):
     folder = tmp_path_factory.mktemp("study")
     with pytest.MonkeyPatch.context() as monkeypatch:
-        cases = [case for case in study_of_samplers.CASES if case.name in ("full", "in-batch", "hard")]
+        cases = {name: study_of_samplers.CASES[name] for name in ("full", "in-batch", "hard")}
         monkeypatch.setattr(study_of_samplers, "CASES", cases)
         unbiasedness.run(Params(), Workspace(folder), steps=60, repeats=20)
     return json.loads((folder / "studies/unbiasedness.json").read_text(encoding="utf-8"))

@@ -38,7 +38,7 @@ def do_less() -> None:
     latency.CALLS = {1: 2, 256: 2}
     latency.WARM_UP_CALLS = 1
     unbiasedness.run.__defaults__ = (3, 2)
-    sampler_bias.CASES = sampler_bias.CASES[:1]
+    sampler_bias.CASES = {"full": sampler_bias.CASES["full"]}
     tensorflow.config.run_functions_eagerly(sys.argv[1] not in ("planted", "unbiasedness"))
 
 

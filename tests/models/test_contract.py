@@ -17,6 +17,7 @@ from small import histories, no_features, queries
 from bakeoff.core.histories import PAD
 from bakeoff.data.features.encoding import TableEncoding
 from bakeoff.evaluation.ranking import rank
+from bakeoff.models.base import encoder
 from bakeoff.models.base.encoder import EncoderRetriever
 from bakeoff.models.base.export import export
 from bakeoff.models.base.list_options import standard_log_popularity
@@ -148,8 +149,9 @@ def test_lists_from_memory_from_stored_arrays_and_inside_the_graph_are_the_same(
 
 
 @pytest.mark.parametrize("size", [4, 512])
-def test_the_graph_embeds_as_the_arrays_do_in_blocks_of_any_size(shop, size):
-    graph = EncoderRetriever(shop.encoder, size)
+def test_the_graph_embeds_as_the_arrays_do_in_blocks_of_any_size(shop, size, monkeypatch):
+    monkeypatch.setattr(encoder, "QUERIES_PER_BLOCK", size)
+    graph = EncoderRetriever(shop.encoder)
     assert graph.item_embeddings.tolist() == shop.retriever.item_embeddings.tolist()
     people = shop.world.people
     assert graph.embed_queries(people) == pytest.approx(shop.retriever.embed_queries(people), abs=1e-6)

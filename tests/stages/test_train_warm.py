@@ -50,7 +50,7 @@ def workspace(tmp_path):
 def parent(workspace):
     train.run(PARAMS, workspace, "mf")
     copied(workspace, "mf")
-    return read_parent(workspace, "mf")[0]
+    return read_parent(workspace, "mf")
 
 
 @pytest.mark.parametrize("model", ["mf", "softmax"])
@@ -63,7 +63,7 @@ def test_a_training_leaves_what_the_next_one_starts_from(workspace, model):
         "nights": 0,
     }
     named = copied(workspace, model)
-    first, _ = read_parent(workspace, model)
+    first = read_parent(workspace, model)
     assert first.full is first.last
     train.run(PARAMS.model_copy(update={"warm_start": WarmStartParams(mode="auto", margin=1)}), workspace, model)
     found = lineage(workspace, model)
@@ -72,7 +72,7 @@ def test_a_training_leaves_what_the_next_one_starts_from(workspace, model):
     described = json.loads(workspace.training(model).read_text())
     assert [len(described[curve]) for curve in ("curve", "refit_curve")] == [1, 1]
     copied(workspace, model)
-    second, _ = read_parent(workspace, model)
+    second = read_parent(workspace, model)
     assert (second.nights, second.newest) == (1, first.newest)
     for name, weight in second.full.weights.items():  # the last full fit is handed on
         np.testing.assert_array_equal(weight, first.last.weights[name])

@@ -49,8 +49,7 @@ def directions(embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
     # Divided by the largest entry first, so that the squares of very large and very small ones stay within float32.
     scaled = embeddings / _or_one(np.abs(embeddings).max(axis=1, initial=0))[:, None]
     length = np.sqrt(np.einsum("nd,nd->n", scaled, scaled, dtype=np.float64))
-    unit: NDArray[np.float32] = (scaled / _or_one(length)[:, None]).astype(np.float32)
-    return unit
+    return np.asarray(scaled / _or_one(length)[:, None], np.float32)
 
 
 def nearest(unit: NDArray[np.float32], asked: NDArray[np.int64], count: int, items_per_block: int) -> TopLists:
@@ -76,9 +75,9 @@ def nearest(unit: NDArray[np.float32], asked: NDArray[np.int64], count: int, ite
     found = rank(_Directions(unit[pointing]), queries, themselves, themselves.first(0), count, items_per_block)
     items = np.full((len(unit), count), PAD, np.int32)
     scores = np.full((len(unit), count), -np.inf, np.float32)
-    filled = found.items != PAD
-    items[asked] = np.where(filled, pointing[found.items] if len(pointing) else PAD, PAD)
-    scores[asked] = np.where(filled, np.clip(found.scores, -1, 1).round(SIMILARITY_DECIMALS), -np.inf)
+    items[asked] = np.append(pointing, PAD)[found.items]  # the place of PAD is the last one
+    cosines = np.clip(found.scores, -1, 1).round(SIMILARITY_DECIMALS)
+    scores[asked] = np.where(found.items != PAD, cosines, -np.inf)
     return TopLists(items, scores)
 
 

@@ -36,6 +36,9 @@ USERS_PER_PROCESS = 1 << 14
 MAX_PROCESSES = 8
 """Number of processes that start by default: each takes a gigabyte or more. On more cores each has several threads."""
 
+ITEMS = "items.npy"
+"""File of the item embeddings in the scratch directory."""
+
 _FEWER = "Run it again, or with fewer: BAKEOFF_PROCESSES says how many there are, and 1 starts none."
 
 LoadModel = Callable[[pa.Table], Retriever]
@@ -74,9 +77,8 @@ def evaluator(
         yield _InProcess(queries, load(queries.prepared.items), on_users)
         return
     with scratch_directory(engine) as scratch, executors(scratch) as (run, concurrency):
-        job = _Job(
-            scratch.resolve(), workspace.root.resolve(), queries.params, queries.seed, queries.sampled_candidates, load
-        )
+        asked = (queries.params, queries.seed, queries.sampled_candidates)
+        job = _Job(scratch.resolve(), workspace.root.resolve(), asked, load)
         yield _Distributed(queries, job, run, concurrency, on_users)
 
 
@@ -109,27 +111,18 @@ class _Job:
     Attributes:
         scratch: directory that it and the stage's process see under this path.
         root: of the workspace.
-        params: what is measured.
-        seed: of the queries.
-        sampled_candidates: of the queries.
+        asked: what EvalQueries take besides the split: what is measured, the seed, and how many sampled candidates.
         load: loads the model.
     """
 
     scratch: Path
     root: Path = field(compare=False)
-    params: EvaluateParams = field(compare=False)
-    seed: int = field(compare=False)
-    sampled_candidates: int = field(compare=False)
+    asked: tuple[EvaluateParams, int, int] = field(compare=False)
     load: LoadModel = field(compare=False)
 
     def batch(self, name: str, number: int) -> Path:
         """File of a measured batch until it is read."""
         return self.scratch / f"{name}-{number}.npz"
-
-    @property
-    def items(self) -> Path:
-        """File of the item embeddings."""
-        return self.scratch / "items.npy"
 
 
 @dataclass(frozen=True)
@@ -150,12 +143,11 @@ class _Distributed:
             batch = UserBatch.read(path)
             path.unlink()
             yield replace(batch, **{what: getattr(batch, what) / self.concurrency for what in SECONDS})
-            self.on_users(len(batch))
+            self.on_users(len(batch.users))
 
     def item_embeddings(self) -> NDArray[np.float32]:
         list(self._run(partial(_save_items, self.job), 1))
-        found: NDArray[np.float32] = np.load(self.job.items)
-        return found
+        return np.asarray(np.load(self.job.scratch / ITEMS))
 
     def _run(self, task: Callable[[int], None], count: int) -> Iterator[None]:
         for error in self.run(partial(_error_of, task), count):
@@ -183,7 +175,7 @@ def _measure(job: _Job, name: str, at_least: int, number: int) -> None:
 def _save_items(job: _Job, _number: int) -> None:
     """Write the item embeddings, in another process."""
     _, retriever = _loaded(job)
-    _save(job.items, lambda path: np.save(path, retriever.item_embeddings, allow_pickle=False))
+    _save(job.scratch / ITEMS, lambda path: np.save(path, retriever.item_embeddings, allow_pickle=False))
 
 
 def _save(path: Path, write: Callable[[Path], None]) -> None:
@@ -196,8 +188,7 @@ def _save(path: Path, write: Callable[[Path], None]) -> None:
 def _loaded(job: _Job) -> tuple[EvalQueries, Retriever]:
     """Split and model, once in each process."""
     prepared = load_prepared(workspace := Workspace(job.root))
-    held_out = load_held_out(workspace, prepared)
-    queries = EvalQueries(prepared, held_out, job.params, job.seed, job.sampled_candidates)
+    queries = EvalQueries(prepared, load_held_out(workspace, prepared), *job.asked)
     return queries, job.load(prepared.items)
 
 

@@ -1,8 +1,8 @@
 """The files of one model's evaluation: batches of users as they are measured, and the figures of all of them."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, Self
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bakeoff.core.files import replaced, write_json
 from bakeoff.core.histories import PAD
-from bakeoff.core.large_tables import RowGroups, row_groups
+from bakeoff.core.large_tables import ROWS_PER_GROUP, RowGroups, row_groups
 from bakeoff.evaluation.metrics.formulas import num_relevant
 from bakeoff.evaluation.metrics.table import ALL_ITEMS, AllLists, Means, PerUser, or_none
 from bakeoff.evaluation.ranking import TopLists
@@ -63,10 +63,6 @@ class UserBatch:
     sampled: PerUser = field(default_factory=dict)
     ranking_seconds: float = 0.0
     sampled_seconds: float = 0.0
-
-    def __len__(self) -> int:
-        """Number of users n."""
-        return len(self.users)
 
     @classmethod
     def measure(
@@ -120,15 +116,8 @@ class UserBatch:
 
 def _sampled(queries: EvalQueries, retriever: Retriever, eval_set: EvalSet, lists: TopLists) -> PerUser:
     """Metrics of test items ranked among a few items, and of the same items ranked among all."""
-    few = sampled_metrics(
-        retriever,
-        eval_set.queries,
-        eval_set.queries.histories.merged(eval_set.truth),
-        eval_set.truth,
-        queries.sampled_candidates,
-        queries.candidate_rng(eval_set.users),
-        queries.params.users_per_block,
-    )
+    rng, users_per_block = queries.candidate_rng(eval_set.users), queries.params.users_per_block
+    few = sampled_metrics(retriever, eval_set, queries.sampled_candidates, rng, users_per_block)
     full = full_metrics(lists, eval_set.truth)
     return few | {f"{ALL_ITEMS}{name}": values for name, values in full.items()}
 
@@ -153,9 +142,8 @@ def write_evaluation(
     """
     writer = _Writer(queries, evaluator)
     with replaced(folder) as new:
-        sampled_file = row_groups(new / "sampled.parquet", USERS_PER_GROUP)
-        with _tables(new, "recommendations", "users") as tables, sampled_file as sampled:
-            test, of_sampled = writer.write(TEST, *tables, sampled)
+        with _tables(new, "recommendations", "users", "sampled") as tables:
+            test, of_sampled = writer.write(TEST, *tables)
         with _tables(new, "shuffled_recommendations", "shuffled_users") as tables:
             shuffled, _ = writer.write(SHUFFLED, *tables)
         with _tables(new, "new_user_recommendations", "new_users") as tables:
@@ -167,12 +155,11 @@ def write_evaluation(
 
 
 @contextmanager
-def _tables(folder: Path, lists: str, users: str) -> Iterator[tuple[RowGroups, RowGroups]]:
-    with (
-        row_groups(folder / f"{lists}.parquet") as of_lists,
-        row_groups(folder / f"{users}.parquet", USERS_PER_GROUP) as of_users,
-    ):
-        yield of_lists, of_users
+def _tables(folder: Path, lists: str, *of_users: str) -> Iterator[list[RowGroups]]:
+    """The files of lists and of what is known of each user."""
+    groups = {lists: ROWS_PER_GROUP} | dict.fromkeys(of_users, USERS_PER_GROUP)
+    with ExitStack() as files:
+        yield [files.enter_context(row_groups(folder / f"{name}.parquet", rows)) for name, rows in groups.items()]
 
 
 class _Writer:
@@ -189,49 +176,38 @@ class _Writer:
         averages, of_sampled = Means(), Means()
         together = AllLists(self._prepared.num_items, self._cutoffs)
         is_warm = name in OF_WARM
+        step = None if is_warm else name
         for batch in self._evaluator.batches(name):
             self.seconds = {what: total + getattr(batch, what) for what, total in self.seconds.items()}
-            table = pa.table({"num_history": batch.num_history, "num_test": batch.num_test})
-            table = table.add_column(0, "user_id", self._prepared.user_ids(batch.users))
-            listed = self._lists_table(batch)
+            ids = self._prepared.user_ids(batch.users)
+            lists.add(self._lists_table(batch.lists, ids, step))
             if sampled is not None:
-                sampled.add(_with_columns(table.drop_columns("num_history"), batch.sampled))
+                sampled.add(_table(ids, None, {"num_test": batch.num_test, **batch.sampled}))
                 of_sampled.add(batch.sampled)
+            columns: dict[str, NDArray[Any]] = {"num_history": batch.num_history, "num_test": batch.num_test}
             if is_warm:
                 together.add(batch.lists, batch.metrics)
             else:
-                table = table.append_column("fallback", pa.array(batch.fallback))
-                table, listed = (_with_step(each, name) for each in (table, listed))
-            lists.add(listed)
-            users.add(_with_columns(table, batch.metrics))
+                columns["fallback"] = batch.fallback
+            users.add(_table(ids, step, columns | batch.metrics))
             # The mean of 1 where the fallback answered, else 0, is the share of those users.
             averages.add({"fallback_share": batch.fallback.astype(np.float64)} | batch.metrics)
         figures = _figures(averages) | (or_none(together.figures()) if is_warm else {})
         return figures, _figures(of_sampled)
 
-    def _lists_table(self, batch: UserBatch) -> pa.Table:
-        """One row per recommended item: user_id, rank from 1, item_id, score."""
-        row, place = np.nonzero(batch.lists.items != PAD)
-        return pa.table(
-            {
-                "user_id": self._prepared.user_ids(batch.users).take(pa.array(row)),
-                "rank": (place + 1).astype(np.int32),
-                "item_id": self._prepared.item_ids.take(pa.array(batch.lists.items[row, place])),
-                "score": batch.lists.scores[row, place],
-            }
-        )
+    def _lists_table(self, lists: TopLists, ids: pa.StringArray, step: str | None) -> pa.Table:
+        """One row per recommended item: rank from 1, item_id, score."""
+        row, place = np.nonzero(lists.items != PAD)
+        items = self._prepared.item_ids.take(pa.array(lists.items[row, place]))
+        columns = {"rank": (place + 1).astype(np.int32), "item_id": items, "score": lists.scores[row, place]}
+        return _table(ids.take(pa.array(row)), step, columns)
+
+
+def _table(ids: pa.StringArray, step: str | None, columns: Mapping[str, Any]) -> pa.Table:
+    """The id of a user in each row, the step, if there is one, and these columns."""
+    steps = {} if step is None else {STEP: pa.array([step] * len(ids), pa.string())}
+    return pa.table({"user_id": ids, **steps, **columns})
 
 
 def _figures(means: Means) -> Figures:
     return {"num_users": means.num_users} | or_none(means.figures())
-
-
-def _with_columns(table: pa.Table, columns: PerUser) -> pa.Table:
-    """The table with more columns at its end."""
-    for name, values in columns.items():
-        table = table.append_column(name, pa.array(values))
-    return table
-
-
-def _with_step(table: pa.Table, name: str) -> pa.Table:
-    return table.add_column(1, STEP, pa.array([name] * table.num_rows, pa.string()))

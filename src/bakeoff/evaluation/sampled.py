@@ -5,14 +5,18 @@ order than the full ranking. They are measured for that comparison and decide no
 compared with counts each test item by itself too, so that nothing but the candidates differs.
 """
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.core.histories import PAD, Histories, Queries
+from bakeoff.core.histories import PAD, Histories
 from bakeoff.evaluation.metrics.formulas import IntArray, distinct, divide, num_relevant, relevance
 from bakeoff.evaluation.metrics.table import METRICS
 from bakeoff.evaluation.ranking import TopLists
 from bakeoff.evaluation.ranking import reproducible_scores as exact
+from bakeoff.evaluation.ranking.protocol import EvalSet
 from bakeoff.models.base.retriever import Retriever
 
 CUTOFF = 10
@@ -24,6 +28,8 @@ SAMPLED = ("ndcg", "hit_rate", "mrr")
 _PAIRS_PER_CHUNK = 1 << 14
 # Test items whose candidates are in memory at once: 13 MB of random numbers with 99 candidates.
 
+Draw = Callable[[IntArray], NDArray[np.int32]]
+"""Rows [p] of users → candidates [p, c]: `draw_candidates` with all but the rows given."""
 
 WHOLE_CATALOGUE = 1 << 14
 """Items up to which one matrix product scores all for a block of users, in 64 MiB for 1,024 users; of more items only
@@ -31,25 +37,17 @@ those that are drawn are scored, about a hundred for each test item."""
 
 
 def sampled_metrics(
-    retriever: Retriever,
-    queries: Queries,
-    seen: Histories,
-    truth: Histories,
-    num_candidates: int,
-    rng: np.random.Generator,
-    users_per_block: int,
+    retriever: Retriever, eval_set: EvalSet, num_candidates: int, rng: np.random.Generator, users_per_block: int
 ) -> dict[str, NDArray[np.float64]]:
     """ndcg@10, hit_rate@10 and mrr@10 of each user, float64 [n] in [0, 1]: means over the user's test items.
 
     A test item is ranked among items drawn without replacement from those that the user has never had; with one
-    relevant item the ideal DCG is 1. Candidates depend on `seen`, `truth` and `rng` and on nothing else, so that all
+    relevant item the ideal DCG is 1. Candidates depend on `eval_set` and `rng` and on nothing else, so that all
     models get the same ones, whatever the size of blocks.
 
     Args:
         retriever: the model.
-        queries: n queries.
-        seen: n rows, everything that the users ever interacted with, their test items included.
-        truth: n rows, test items; repeats count once.
+        eval_set: n queries, whose histories and truth, in which repeats count once, are all that users ever had.
         num_candidates: drawn for each test item; all that exist where they are fewer.
         rng: source of the candidates.
         users_per_block: users scored at once.
@@ -57,12 +55,15 @@ def sampled_metrics(
     Returns:
         the metrics by name; NaN where a user has no test item, or no other item to rank it against.
     """
+    queries, truth = eval_set.queries, eval_set.truth
     total = {name: np.zeros(len(queries)) for name in _FORMULAS}
-    count = np.zeros(len(queries))
+    count, seen = np.zeros(len(queries)), queries.histories.merged(truth)
     catalogue = exact.rounded(retriever.item_embeddings)
     for part, block in queries.blocks(max(1, users_per_block)):
         rows, embedded = np.arange(part.start, part.stop), exact.rounded(retriever.embed_queries(block))
-        user, rank = _ranks(embedded, catalogue, seen.take(rows), truth.take(rows), num_candidates, rng)
+        had = seen.take(rows)
+        draw = partial(draw_candidates, seen=had, num_items=len(catalogue), count=num_candidates, rng=rng)
+        user, rank = _ranks(embedded, catalogue, truth.take(rows), draw)
         count[part] = np.bincount(user, minlength=len(rows))
         for name, values in _of_ranks(rank).items():
             total[name][part] = np.bincount(user, weights=values, minlength=len(rows))
@@ -124,12 +125,7 @@ def draw_candidates(
 
 
 def _ranks(
-    queries: NDArray[np.float32],
-    catalogue: NDArray[np.float32],
-    seen: Histories,
-    truth: Histories,
-    num_candidates: int,
-    rng: np.random.Generator,
+    queries: NDArray[np.float32], catalogue: NDArray[np.float32], truth: Histories, draw: Draw
 ) -> tuple[IntArray, IntArray]:
     """User and rank, from 1, of each test item that has candidates."""
     num_items = len(catalogue)
@@ -139,7 +135,7 @@ def _ranks(
     for start in range(0, len(user), _PAIRS_PER_CHUNK):
         pairs = slice(start, start + _PAIRS_PER_CHUNK)
         asked = user[pairs]
-        others = draw_candidates(asked, seen, num_items, num_candidates, rng)
+        others = draw(asked)
         rows, columns = asked[:, np.newaxis], np.column_stack([item[pairs], others])
         scores = exact.scores_of(queries[asked], catalogue, columns) if whole is None else whole[rows, columns]
         # A tie counts against the model.

@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import isotonic_regression
 
-from bakeoff.core.histories import PAD, Histories, Queries
+from bakeoff.core.histories import PAD, Histories
 from bakeoff.evaluation.metrics.formulas import FloatArray, divide
 from bakeoff.evaluation.ranking import rank
+from bakeoff.evaluation.ranking.protocol import EvalSet
 from bakeoff.models.base.retriever import Retriever
 from bakeoff.models.mf.als import ImplicitALS
 from bakeoff.models.mf.spec import MFParams
@@ -189,12 +190,7 @@ def sampled_positives(
 
 
 def model_folding(
-    retriever: Retriever,
-    queries: Queries,
-    relatedness: Relatedness,
-    rows: NDArray[np.integer],
-    num_sampled_users: int = SAMPLED_USERS,
-    seed: int = 0,
+    retriever: Retriever, eval_set: EvalSet, relatedness: Relatedness, num_users: int = SAMPLED_USERS, seed: int = 0
 ) -> dict[str, NDArray[np.float64]]:
     """Folding and spurious@10 of each of a sample of users.
 
@@ -203,10 +199,9 @@ def model_folding(
 
     Args:
         retriever: the model.
-        queries: n queries, with the histories that the model was trained on.
+        eval_set: n queries, with the histories that the model was trained on.
         relatedness: of all users and items.
-        rows: [n], row of each query's user in `relatedness`.
-        num_sampled_users: at most; the same users for every model with the same seed.
+        num_users: size of the sample, at most; the same users for every model with the same seed.
         seed: of the sample and of the random pairs.
 
     Returns:
@@ -216,15 +211,15 @@ def model_folding(
     Raises:
         BakeoffError: the model's embeddings are not finite.
     """
-    rng = np.random.default_rng(seed)
-    sample = np.sort(rng.choice(len(queries), min(num_sampled_users, len(queries)), replace=False))
-    sampled, users = queries.take(sample), rows[sample]
+    rng, num_queries = np.random.default_rng(seed), len(eval_set)
+    sample = np.sort(rng.choice(num_queries, min(num_users, num_queries), replace=False))
+    sampled, users = eval_set.queries.take(sample), eval_set.users[sample]
     items = retriever.item_embeddings
     size = max(1, SCORES_PER_BLOCK // max(len(items), 1))
     lists = rank(retriever, sampled, sampled.histories, sampled.histories.first(0), CUTOFF, size)  # checks embeddings
     embedded = retriever.embed_queries(sampled)
     calibration = calibrate_on_pairs(dot_products(embedded, items), sampled.histories, len(items), rng)
-    folding, spurious = np.full(len(queries), np.nan), np.full(len(queries), np.nan)
+    folding, spurious = np.full(num_queries, np.nan), np.full(num_queries, np.nan)
     spurious[sample] = relatedness.spurious_at_k(lists.items, users, CUTOFF)
     for start in range(0, len(sampled), size):
         part = slice(start, start + size)

@@ -1,7 +1,8 @@
 """How the cost of training grows with the data, and the cost of a step with the catalogue."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 from statistics import fmean, median
 from typing import Any
@@ -69,12 +70,10 @@ def measure_growth(settings: ExperimentSettings, root: Path, epochs: Mapping[str
     catalogues: list[dict[str, Any]] = []
     shares = sorted(set(settings.evidence.growth_shares))
     for model in epochs:
-        tasks: list[Callable[[], Any]] = [
-            partial(measure_share, root, settings, model, share, epochs[model]) for share in shares
-        ]
-        if model == "softmax":
-            tasks.append(partial(measure_catalogues, settings))  # in the process that has loaded TensorFlow already
-        found = run_alone(tasks)
+        fits = [partial(measure_share, root, settings, model, share, epochs[model]) for share in shares]
+        # In the process that has loaded TensorFlow already.
+        steps = [partial(measure_catalogues, settings)] if model == "softmax" else []
+        found: list[Any] = run_alone([*fits, *steps])
         catalogues += [row for rows in found[len(shares) :] for row in rows]
         sizes += found[: len(shares)]
     exponents = {name: _exponents([size for size in sizes if size["model"] == name]) for name in growth_models()}
@@ -110,15 +109,6 @@ def fit_exponent(sizes: ArrayLike, costs: ArrayLike) -> dict[str, float] | None:
     return {"exponent": slope, "low": slope - half, "high": slope + half}
 
 
-def _print_size(size: dict[str, Any]) -> None:
-    memory = size["peak_memory_bytes"] / 2**20
-    print(
-        f"{size['model']}: {size['events']:,} events of {size['users']:,} users: {size['epochs']} epochs in "
-        f"{size['fit_seconds']:.1f} s, {size['cpu_seconds']:.1f} s of CPU, {memory:,.0f} MiB",
-        flush=True,
-    )
-
-
 def measure_share(root: Path, settings: ExperimentSettings, model: str, share: float, epochs: int) -> dict[str, Any]:
     """Train a model on a share of the users; a row of `sizes` in growth.json."""
     prepared = load_prepared(Workspace(root))
@@ -126,17 +116,14 @@ def measure_share(root: Path, settings: ExperimentSettings, model: str, share: f
     queries = prepared.queries(prepared.known(), users)
     experiment = Experiment(spec(model), settings.models[model], prepared, settings.seed)
     warm_up(experiment)
-    row = {
-        "model": model,
-        "share": share,
-        "users": len(users),
-        "items": prepared.num_items,
-        "events": len(queries.histories.items),
-        **shortest_fit(experiment, queries, epochs, SECONDS_PER_FIT),
-        "peak_memory_bytes": own_peak_memory_bytes(),
-    }
-    _print_size(row)
-    return row
+    sizes = {"users": len(users), "items": prepared.num_items, "events": len(queries.histories.items)}
+    fit, memory = shortest_fit(experiment, queries, epochs, SECONDS_PER_FIT), own_peak_memory_bytes()
+    print(
+        f"{model}: {sizes['events']:,} events of {len(users):,} users: {epochs} epochs in {fit['fit_seconds']:.1f} s, "
+        f"{fit['cpu_seconds']:.1f} s of CPU, {memory / 2**20:,.0f} MiB",
+        flush=True,
+    )
+    return {"model": model, "share": share, **sizes, **fit, "peak_memory_bytes": memory}
 
 
 def users_of_share(prepared: Prepared, share: float, seed: int) -> NDArray[np.int64]:
@@ -183,10 +170,7 @@ def measure_fit(experiment: Experiment, queries: Queries, epochs: int, seconds: 
     start = Seconds.now()
 
     def in_time(planned: range) -> Iterator[int]:
-        for epoch in planned:
-            if epoch > 2 and Seconds.now().since(start).wall >= seconds:
-                return
-            yield epoch
+        return takewhile(lambda epoch: epoch <= 2 or Seconds.now().since(start).wall < seconds, planned)
 
     costs = timed_fit(experiment, queries, epochs, in_time)
     whole = Seconds.now().since(start)
@@ -214,7 +198,7 @@ def timed_fit(experiment: Experiment, queries: Queries, epochs: int, pace: Pace 
 
 def measure_catalogues(settings: ExperimentSettings) -> list[dict[str, Any]]:
     """Time full and sampled steps on generated catalogues; a row of `catalogues` in growth.json for each size."""
-    from bakeoff.experiments.step_time import Steps  # loads TensorFlow, as below
+    from bakeoff.experiments.step_time import Steps  # loads TensorFlow
 
     negatives = settings.softmax.negatives
     drawn = negatives.sampler in ("uniform", "popularity", "log-uniform")

@@ -106,9 +106,8 @@ def measure_latency(
         calls = calls_by_id({**exported, **stored}, prepared, users, size)
         for name, taken in take_turns(calls, CALLS[size], seconds).items():
             by_id[name][str(size)] = _percentiles(taken)
-    by_history = take_turns(
-        calls_by_history(exported, prepared, users, prepared.known().take(users)), CALLS[1], seconds
-    )
+    calls = calls_by_history(exported, prepared, users, prepared.known().take(users))
+    by_history = take_turns(calls, CALLS[1], seconds)
     return {
         name: {
             "batches": by_id[name],

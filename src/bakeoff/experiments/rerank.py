@@ -82,9 +82,9 @@ def measure_reranking(
         ndcg = next(name for name in means if name.startswith("ndcg@"))
         recall = "" if system.recall is None else f"  recall of the candidates {system.recall:.4f}"
         print(f"{system.name}: {ndcg} {means[ndcg]:.4f}  {SPURIOUS} {means[SPURIOUS]:.4f}{recall}")
-    sampled = sample_sentence(len(users), len(with_items))
-    sentence = " ".join([_sentence(settings, len(users), num_items, relatedness.threshold), sampled]).rstrip()
-    content = {"sentence": sentence + _capped(settings, num_items), "systems": [system.figures() for system in systems]}
+    done = _sentence(settings, len(users), num_items, relatedness.threshold)
+    said = (done, sample_sentence(len(users), len(with_items)), _capped(settings, num_items))
+    content = {"sentence": " ".join(filter(None, said)), "systems": [system.figures() for system in systems]}
     num_test = formulas.num_relevant(eval_set.truth)
     return content, pa.concat_tables(
         prepared.per_user_table(users, {"num_test": num_test, **each.per_user}, system=each.name) for each in systems
@@ -141,4 +141,4 @@ def _capped(settings: ExperimentSettings, num_items: int) -> str:
     if not beyond:
         return ""
     sizes = " and ".join(f"{size:,}" for size in beyond)
-    return f" The catalogue has {num_items:,} items: {sizes} candidates are all of them."
+    return f"The catalogue has {num_items:,} items: {sizes} candidates are all of them."

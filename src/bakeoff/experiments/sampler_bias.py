@@ -6,7 +6,7 @@ The full softmax then ends at softmax(s) = the share of each item among all posi
 
 from collections.abc import Callable
 from functools import cache, partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from bakeoff.core.histories import Histories
 from bakeoff.models.base.tensorflow import graph, seed_everything, tf
 from bakeoff.models.neural.model import MultiHotSampledSoftmax
 from bakeoff.models.neural.proposals import NegativeSampler, all_targets, log_counts, make_sampler
-from bakeoff.models.neural.selection import CandidateSelector, HardSelector, TopKSelector
+from bakeoff.models.neural.selection import CandidateSelector, make_selector
 from bakeoff.models.neural.spec import NegativesParams
 
 NUM_ITEMS = 50
@@ -175,23 +175,12 @@ SENTENCE = (
 )
 
 
-class SamplerCase(NamedTuple):
-    """A sampler, with what narrows its candidates down."""
-
-    name: str
-    """In the study."""
-    sampler: str
-    """As `negatives.sampler`."""
-    selector: Callable[[bool], CandidateSelector] | None = None
-    """With and without correction; none: all candidates act as negatives."""
-
-
-CASES = (
-    *(SamplerCase(name, name) for name in ("full", "uniform", "popularity", "log-uniform", "in-batch", "mixed")),
-    SamplerCase("hard", "mixed", lambda corrected: HardSelector(NUM_SELECTED, corrected=corrected)),
-    SamplerCase("top-k", "mixed", lambda corrected: TopKSelector(NUM_SELECTED, corrected)),
-)
-"""The whole catalogue has nothing to correct: it appears once, as the reference."""
+CASES = {
+    **{name: {"sampler": name} for name in ("full", "uniform", "popularity", "log-uniform", "in-batch", "mixed")},
+    **{name: {"sampler": "mixed", "selection": name} for name in ("hard", "top-k")},
+}
+"""Name in the study → settings of negatives. The whole catalogue has nothing to correct: it appears once, as the
+reference."""
 
 
 def measure_unbiasedness(seed: int, steps: int = STEPS, repeats: int = REPEATS) -> dict[str, Any]:
@@ -207,23 +196,15 @@ def measure_unbiasedness(seed: int, steps: int = STEPS, repeats: int = REPEATS) 
     """
     seed_everything(seed)
     rows: list[dict[str, Any]] = []
-    for case in CASES:
+    for name in CASES:
         for corrected in (False, True) if rows else (False,):
-            row = _row(case, corrected, steps, repeats)
+            row = _row(name, corrected, steps, repeats)
             rows.append(row | {"reference": rows[0]["kl"] if rows else None})
             _print(rows[-1])
-    world = {
-        "items": NUM_ITEMS,
-        "users": NUM_USERS,
-        "positives": NUM_POSITIVES,
-        "sampled": NUM_SAMPLED,
-        "selected": NUM_SELECTED,
-        "queries": QUERIES,
-        "batches": BATCHES,
-        "steps": steps,
-        "repeats": repeats,
-    }
-    return {"sentence": SENTENCE, "world": world, "samplers": rows}
+    world = {"items": NUM_ITEMS, "users": NUM_USERS, "positives": NUM_POSITIVES}
+    drawn = {"sampled": NUM_SAMPLED, "selected": NUM_SELECTED, "queries": QUERIES, "batches": BATCHES}
+    effort = {"steps": steps, "repeats": repeats}
+    return {"sentence": SENTENCE, "world": world | drawn | effort, "samplers": rows}
 
 
 def _print(row: dict[str, Any]) -> None:
@@ -235,17 +216,17 @@ def _print(row: dict[str, Any]) -> None:
     )
 
 
-def _row(case: SamplerCase, corrected: bool, steps: int, repeats: int) -> dict[str, Any]:
+def _row(name: str, corrected: bool, steps: int, repeats: int) -> dict[str, Any]:
     """Figures of the project's loss and, where they can differ, of the one whose targets are exact."""
-    negatives = NegativesParams.model_validate({"sampler": case.sampler, "num_sampled": NUM_SAMPLED})
-    selector = None if case.selector is None else case.selector(corrected)
+    sizes = {"num_sampled": NUM_SAMPLED, "num_selected": NUM_SELECTED}
+    negatives = NegativesParams.model_validate({**CASES[name], **sizes, "logq_correction": corrected})
 
     def make(events: Histories) -> NegativeSampler:
         return make_sampler(events, NUM_ITEMS, negatives, all_targets, QUERIES)
 
     def figures(loss: Callable[..., Any]) -> dict[str, float]:
-        world = TabularWorld(make, selector, NUM_POSITIVES, loss)
+        world = TabularWorld(make, make_selector(negatives), NUM_POSITIVES, loss)
         return world.figures(float(corrected), steps, repeats)
 
     exact = figures(positives_exact) if corrected else None
-    return {"sampler": case.name, "corrected": corrected, **figures(MultiHotSampledSoftmax()), "exact_targets": exact}
+    return {"sampler": name, "corrected": corrected, **figures(MultiHotSampledSoftmax()), "exact_targets": exact}

@@ -4,7 +4,6 @@ Both are SoftmaxTrainer with 64 dimensions and ids only. The two take turns, so 
 meets both; a step's time is the median over the turns.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +12,7 @@ from bakeoff.core.histories import Histories, Queries
 from bakeoff.data.features.encoding import EncodedFeatures
 from bakeoff.evaluation.stats.timing_intervals import Repeated, middle
 from bakeoff.experiments.latency import take_turns
-from bakeoff.models.neural.spec import SoftmaxParams
+from bakeoff.models.neural.spec import NegativesParams, SoftmaxParams
 from bakeoff.models.neural.trainer import SoftmaxTrainer
 
 DIM = 64
@@ -88,21 +87,16 @@ def made_queries(num_items: int, num_users: int, seed: int) -> Queries:
 
 def _trainer(kind: str, num_items: int, steps: Steps, count: int, seed: int) -> SoftmaxTrainer:
     """A trainer whose epoch has `count` steps."""
-    negatives: Mapping[str, object] = {
-        "sampler": "full" if kind == "full" else steps.sampler,
-        "num_sampled": steps.num_sampled,
-    }
-    params = SoftmaxParams.model_validate(
-        {
-            "dim": DIM,
-            "hidden": [DIM],
-            "max_epochs": steps.turns + 1,
-            "users_per_batch": steps.users_per_batch,
-            "cuts_per_user": CUTS_PER_USER,
-            "use_user_features": False,
-            "use_item_features": False,
-            "negatives": negatives,
-        }
+    sampler = "full" if kind == "full" else steps.sampler
+    params = SoftmaxParams(
+        dim=DIM,
+        hidden=(DIM,),
+        max_epochs=steps.turns + 1,
+        users_per_batch=steps.users_per_batch,
+        cuts_per_user=CUTS_PER_USER,
+        use_user_features=False,
+        use_item_features=False,
+        negatives=NegativesParams.model_validate({"sampler": sampler, "num_sampled": steps.num_sampled}),
     )
     queries = made_queries(num_items, steps.users_per_batch * count, seed)
     nothing = EncodedFeatures(np.zeros((num_items, 0), np.float32), np.zeros((num_items, 0), np.int32), ())

@@ -34,15 +34,16 @@ def run(params: Params, workspace: Workspace, model: str) -> None:
             skip_training(workspace, model, reason)
             return
         decisive: dict[str, Any] = {"seed": params.seed, model: shipped.settings.model_dump(mode="json")}
-        parent, named, start = None, None, None
+        parent, start = None, None
         if keeps_start := params.warm_start.mode == "auto" and shipped.spec.starts_warm:
-            parent, named = read_parent(workspace, model)
-            decisive |= {"warm_start": params.warm_start.model_dump(mode="json"), "parent": named}
+            parent = read_parent(workspace, model)
+            record = None if parent is None else parent.record
+            decisive |= {"warm_start": params.warm_start.model_dump(mode="json"), "parent": record}
         code = fingerprint(prepared, shipped.spec, decisive)
         checkpoints = [Checkpoints(workspace, name, code) for name in (model, f"{model}-warm")]
         with in_session(shipped) as experiment:
             if keeps_start:
-                trained, left = train_auto(experiment, parent, named, params.warm_start, *checkpoints)
+                trained, left = train_auto(experiment, parent, params.warm_start, checkpoints)
                 start = left.arrays()
             elif shipped.spec.replicated and os.environ.get(ADDRESS):
                 trained = train_on_cluster(experiment, checkpoints[0], workspace)

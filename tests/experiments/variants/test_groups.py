@@ -1,12 +1,13 @@
 import pytest
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.experiments.variants.groups import NAMES, SplitFacts, make_group
+from bakeoff.experiments.variants.groups import NAMES, make_group
 from bakeoff.experiments.variants.variant import Group, SkippedGroup
+from bakeoff.models.base.specs import DataFacts
 from bakeoff.params import Params
 
 PARAMS = Params()
-ALL = SplitFacts(user_features=True, item_features=True, num_items=100)
+ALL = DataFacts(100, has_item_features=True, has_user_features=True)
 
 
 def softmax(group):
@@ -67,9 +68,12 @@ def test_features_that_are_shipped_off_are_put_in():
 
 
 def test_only_features_that_the_data_has_are_left_out():
-    assert labels(made("features", SplitFacts(False, True, 9))) == ["as shipped", "without item features"]
-    assert labels(made("features", SplitFacts(True, False, 9))) == ["as shipped", "without user features"]
-    skipped = made("features", SplitFacts(False, False, 9))
+    assert labels(made("features", DataFacts(9, has_item_features=True))) == ["as shipped", "without item features"]
+    assert labels(made("features", DataFacts(9, has_item_features=False, has_user_features=True))) == [
+        "as shipped",
+        "without user features",
+    ]
+    skipped = made("features", DataFacts(9, has_item_features=False))
     assert isinstance(skipped, SkippedGroup)
     assert "data.user_features" in skipped.reason
 
@@ -107,9 +111,9 @@ def test_folding_has_the_shipped_weight_among_those_of_unobserved_pairs():
 
 @pytest.mark.parametrize("name", ["features", "folding", "depth"])
 def test_popularity_and_ease_stand_beside_the_contenders_where_ease_fits(name):
-    group = made(name, SplitFacts(True, True, 100, 20.0))
+    group = made(name, DataFacts(100, True, True, 20.0))
     assert [(each.model, each.base) for each in group.variants[-2:]] == [("popularity", True), ("ease", True)]
-    large = made(name, SplitFacts(True, True, 100, 20.0), ease={"max_items": 99})
+    large = made(name, DataFacts(100, True, True, 20.0), ease={"max_items": 99})
     assert "ease" not in [each.model for each in large.variants]
     assert list(large.left_out) == ["ease"]
     assert "They are more than ease.max_items = 99" in large.left_out["ease"]
@@ -118,7 +122,7 @@ def test_popularity_and_ease_stand_beside_the_contenders_where_ease_fits(name):
 def test_the_ridge_of_the_mean_user_is_held_when_the_weight_changes():
     # λ_u = λ (events + α₀ n)^ν: 0.01 · (20 + 0.5 · 100) = 0.7 = λ · (20 + 10 · 100)
     mf = {"unobserved_weight": 0.5, "regularization": 0.01, "regularization_exponent": 1.0}
-    group = made("folding", SplitFacts(True, True, 100, 20.0), evidence={"unobserved_weights": (10.0,)}, mf=mf)
+    group = made("folding", DataFacts(100, True, True, 20.0), evidence={"unobserved_weights": (10.0,)}, mf=mf)
     [changed] = [each for each in group.variants if each.name == "mf-10"]
     assert changed.applied_to(group.shipped).mf.regularization == pytest.approx(0.7 / 1020)
 
@@ -146,7 +150,7 @@ def test_shipped_hard_negatives_do_not_leak_into_the_other_kinds():
 def test_new_items_are_asked_of_every_model_that_the_data_allows():
     models = ["popularity", "ease", "mf", "softmax", "two_tower"]
     assert [each.model for each in made("new-items").variants if each.base] == models
-    group = made("new-items", SplitFacts(True, False, 100), ease={"max_items": 99})
+    group = made("new-items", DataFacts(100, has_item_features=False, has_user_features=True), ease={"max_items": 99})
     assert [each.model for each in group.variants] == ["popularity", "mf", "softmax"]
     assert set(group.left_out) == {"ease", "two_tower"}
 
@@ -189,6 +193,6 @@ def test_the_study_has_every_sampler_with_and_without_correction_and_is_judged_o
 def test_other_models_stand_beside_the_study_and_ease_where_it_fits():
     beside = [each.name for each in made("sampling").variants if each.model != "softmax"]
     assert beside == ["mf-shipped", "ease-shipped", "popularity-shipped"]
-    large = made("sampling", SplitFacts(True, True, 10**6))
+    large = made("sampling", DataFacts(10**6, True, True))
     assert [each.model for each in large.variants if each.model != "softmax"] == ["mf", "popularity"]
     assert "1,000,000 items" in large.left_out["ease"]

@@ -15,7 +15,7 @@ from bakeoff.models.base.serving_module import Catalogue, ServingModule
 from bakeoff.models.base.tensorflow import tf
 from bakeoff.models.neural.encoder import encoder_of, load
 from bakeoff.models.neural.item_tower import ItemTower, input_labels
-from bakeoff.models.neural.new_items import embed_items, named
+from bakeoff.models.neural.new_items import embed_items
 from bakeoff.models.neural.spec import TwoTowerParams
 from bakeoff.models.neural.trainer import SoftmaxTrainer
 
@@ -93,7 +93,7 @@ def test_the_stored_weights_of_a_tower_embed_a_new_item_by_its_number_and_its_ve
     tower(tf.range(6))
     for layer in (*tower._hidden, tower._output):
         layer.set_weights([rng.normal(size=weight.shape) for weight in layer.get_weights()])
-    stored = SimpleNamespace(arrays=named(tower.feature_weights()), settings=TWO_TOWER.model_dump())
+    stored = SimpleNamespace(arrays=tower.feature_weights(), settings=TWO_TOWER.model_dump())
     np.testing.assert_allclose(embed_items(stored, found)[5], tower(tf.range(6)).numpy()[5], atol=1e-6)
 
 

@@ -155,8 +155,7 @@ def self_information(counts: IntArray, num_users: int) -> FloatArray:
 
     An item without a train interaction counts as if it had one: its information would be infinite.
     """
-    bits: FloatArray = -np.log2(np.maximum(counts, 1) / num_users)
-    return bits
+    return np.asarray(-np.log2(np.maximum(counts, 1) / num_users))
 
 
 def long_tail(counts: IntArray, head_share: float = 0.8) -> BoolArray:

@@ -20,15 +20,11 @@ class EvaluateParams(Frozen):
     """Users whose query embeddings and lists are in memory at once; of their scores 256 MiB are, at most."""
 
     @model_validator(mode="after")
-    def _lists_are_long_enough(self) -> Self:
+    def _values_fit(self) -> Self:
         if max(self.cutoffs) > self.list_length:
             raise ValueError(
                 f"list_length {self.list_length} is shorter than the largest cutoff {max(self.cutoffs)}: raise it"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _nothing_is_measured_twice(self) -> Self:
         for name in ("cutoffs", "first_interactions"):
             values = getattr(self, name)
             if len(set(values)) < len(values):

@@ -9,15 +9,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from bakeoff.core.histories import Histories
 from bakeoff.evaluation.metrics import formulas
 from bakeoff.evaluation.metrics.formulas import BoolArray, FloatArray, IntArray
 from bakeoff.evaluation.ranking import TopLists
+
+if TYPE_CHECKING:  # the former is slow to import, the latter imports this table
+    from bakeoff.data.prepared.tables import Prepared
+    from bakeoff.evaluation.ranking.protocol import Evaluated
 
 HISTORY_POPULARITY = "history_arp"
 """Mean popularity of a user's own history: what `popularity_lift@k` compares `arp@k` with."""
@@ -43,7 +46,7 @@ class MetricSet(Enum):
     POPULARITY = "popularity"
     """(counts [num_items], num_users) → [num_items] values of items, averaged over the first k of each user's list."""
     CATALOGUE = "catalogue"
-    """(ListedItems, k) → [n] values of users. They are not in the family of tests of the accuracy metrics."""
+    """(Evaluated, Prepared, k) → [n] values of users. They are not in the family of tests of the accuracy metrics."""
     ALL_LISTS = "all lists"
     """(ListTotals) → a figure that the first k items of all lists have together."""
 
@@ -65,32 +68,13 @@ class Metric:
     function: Callable[..., Any]
 
 
-@dataclass(frozen=True)
-class ListedItems:
-    """Lists of n users, and what is known of the items.
+def _debiased_ndcg(found: "Evaluated", prepared: "Prepared", k: int) -> FloatArray:
+    weights = formulas.popularity_weights(prepared.train_counts, DEBIAS_EXPONENT)
+    return formulas.debiased_ndcg(found.lists, found.relevant, found.eval_set.truth, weights, k)
 
-    Attributes:
-        lists: n lists.
-        relevant: bool [n, length], from `formulas.relevance`.
-        truth: n rows, the held-out items.
-        counts: int64 [num_items], train interactions of each item.
-        directions: [num_items, F], `EncodedFeatures.directions` of the items.
-    """
 
-    lists: TopLists
-    relevant: BoolArray
-    truth: Histories
-    counts: IntArray
-    directions: csr_array
-
-    def debiased_ndcg(self, k: int) -> FloatArray:
-        """See formulas."""
-        weights = formulas.popularity_weights(self.counts, DEBIAS_EXPONENT)
-        return formulas.debiased_ndcg(self.lists, self.relevant, self.truth, weights, k)
-
-    def diversity(self, k: int) -> FloatArray:
-        """See formulas.intra_list_diversity."""
-        return formulas.intra_list_diversity(self.lists, self.directions, k)
+def _diversity(found: "Evaluated", prepared: "Prepared", k: int) -> FloatArray:
+    return formulas.intra_list_diversity(found.lists, prepared.item_features.directions, k)
 
 
 class ExactSum:
@@ -152,8 +136,8 @@ METRICS = (
     Metric("arp", "ARP", MetricSet.POPULARITY, lambda counts, _: counts),
     Metric("novelty", "Novelty", MetricSet.POPULARITY, formulas.self_information),
     Metric("long_tail_share", "Long-tail share", MetricSet.POPULARITY, lambda counts, _: formulas.long_tail(counts)),
-    Metric("debiased_ndcg", f"Debiased NDCG (β {DEBIAS_EXPONENT})", MetricSet.CATALOGUE, ListedItems.debiased_ndcg),
-    Metric("diversity", "Intra-list diversity", MetricSet.CATALOGUE, ListedItems.diversity),
+    Metric("debiased_ndcg", f"Debiased NDCG (β {DEBIAS_EXPONENT})", MetricSet.CATALOGUE, _debiased_ndcg),
+    Metric("diversity", "Intra-list diversity", MetricSet.CATALOGUE, _diversity),
     Metric("coverage", "Coverage", MetricSet.ALL_LISTS, lambda totals: formulas.coverage(totals.slots)),
     Metric("gini", "Gini", MetricSet.ALL_LISTS, lambda totals: formulas.gini(totals.slots)),
     Metric("popularity_lift", "Popularity lift", MetricSet.ALL_LISTS, ListTotals.popularity_lift),
@@ -179,9 +163,7 @@ def accuracy_per_user(lists: TopLists, truth: Histories, cutoffs: Sequence[int])
 
 def accuracy_of(relevant: BoolArray, truth: Histories, cutoffs: Sequence[int]) -> dict[str, FloatArray]:
     """`accuracy_per_user` of lists with these hits, [n, length], from `formulas.relevance`."""
-    sizes = formulas.num_relevant(truth)
-    table = metrics_of(MetricSet.ACCURACY)
-    return {f"{name}@{k}": metric.function(relevant, sizes, k) for k in cutoffs for name, metric in table.items()}
+    return at_cutoffs(MetricSet.ACCURACY, cutoffs, relevant, formulas.num_relevant(truth))
 
 
 def popularity_per_user(
@@ -202,10 +184,10 @@ def popularity_per_user(
     }
 
 
-def catalogue_per_user(listed: ListedItems, cutoffs: Sequence[int]) -> dict[str, FloatArray]:
-    """debiased_ndcg@k and diversity@k of each user, float64 [n] in [0, 1]; NaN where not defined."""
-    table = metrics_of(MetricSet.CATALOGUE)
-    return {f"{name}@{k}": metric.function(listed, k) for k in cutoffs for name, metric in table.items()}
+def at_cutoffs(group: MetricSet, cutoffs: Sequence[int], *given: Any) -> dict[str, FloatArray]:
+    """Metrics of a set at each of the k, by name, whose functions take what is given and k; see MetricSet."""
+    table = metrics_of(group)
+    return {f"{name}@{k}": metric.function(*given, k) for k in cutoffs for name, metric in table.items()}
 
 
 class AllLists:

@@ -87,8 +87,7 @@ class TopKBuffer:
             queries: int64 [b], some of the m queries.
             limits: float32 [m], the largest score that a later item may have; not negative.
         """
-        found: Indices = may_gain(queries, limits.view(np.int32), self._worst)
-        return found
+        return np.asarray(may_gain(queries, limits.view(np.int32), self._worst))
 
     def best(self) -> Indices:
         """Keys int64 [m, k] in any order, padded with NOTHING; the buffer can't be used afterwards."""
@@ -148,8 +147,7 @@ class TopKeys:
         filled = self._pool.map(fill, range(0, len(queries), QUERIES_PER_TILE))
 
         def wait() -> NDArray[np.int64]:
-            for _ in filled:  # raises the error of a thread
-                pass
+            list(filled)  # raises the error of a thread
             return best
 
         return wait

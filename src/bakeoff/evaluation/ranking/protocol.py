@@ -18,7 +18,7 @@ from bakeoff.data.prepared.tables import HeldOut, Prepared
 from bakeoff.evaluation.metrics import table
 from bakeoff.evaluation.metrics.formulas import divide, num_relevant, relevance
 from bakeoff.evaluation.metrics.params import EvaluateParams
-from bakeoff.evaluation.metrics.table import PerUser
+from bakeoff.evaluation.metrics.table import MetricSet, PerUser
 from bakeoff.evaluation.ranking import TopLists, rank
 from bakeoff.models.base.retriever import Retriever
 
@@ -125,9 +125,8 @@ class Evaluated:
 
     def beyond_accuracy(self, prepared: Prepared) -> PerUser:
         """Popularity metrics of each user, and those that depend on what is known of the items, float64 [n]."""
-        counts, directions = prepared.train_counts, prepared.item_features.directions
-        listed = table.ListedItems(self.lists, self.relevant, self.eval_set.truth, counts, directions)
-        return self.popularity(prepared) | table.catalogue_per_user(listed, self.cutoffs)
+        of_catalogue = table.at_cutoffs(MetricSet.CATALOGUE, self.cutoffs, self, prepared)
+        return self.popularity(prepared) | of_catalogue
 
     def repeats(self) -> PerUser:
         """Shares of each user's different test items, and of the hits among the first k, that the user has had before.

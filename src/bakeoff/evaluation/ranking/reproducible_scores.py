@@ -49,8 +49,7 @@ def rounded(embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def norms(embeddings: NDArray[np.float32]) -> NDArray[np.float64]:
     """[n] length of each row."""
-    lengths: NDArray[np.float64] = np.sqrt(np.einsum("nd,nd->n", embeddings, embeddings, dtype=np.float64))
-    return lengths
+    return np.asarray(np.sqrt(np.einsum("nd,nd->n", embeddings, embeddings, dtype=np.float64)))
 
 
 def bits(dim: int) -> int:

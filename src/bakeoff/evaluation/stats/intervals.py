@@ -5,7 +5,7 @@ depend on the number of users and not on the blocks.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from operator import methodcaller
@@ -206,11 +206,9 @@ def block_sizes(num_users: int) -> IntArray:
 @contextmanager
 def thread_map(work: int) -> Iterator[Callable[[Callable[[Any], Any], Iterable[Any]], list[Any]]]:
     """A `map` that returns a list and runs in threads where the work, users × resamples, is large enough."""
-    if work < _THREADS_FROM:
-        yield lambda task, parts: list(map(task, parts))
-        return
-    with own_threads(ThreadpoolController()) as pool:
-        yield lambda task, parts: list(pool.map(task, parts))
+    with own_threads(ThreadpoolController()) if work >= _THREADS_FROM else nullcontext() as pool:
+        apply = map if pool is None else pool.map
+        yield lambda task, parts: list(apply(task, parts))
 
 
 def regrouped(portions: Iterable[NDArray[Any]], *sizes: int) -> Iterator[NDArray[Any]]:

@@ -73,16 +73,12 @@ def compare_paired(
     """
     interval = intervals(differences, rng, confidence, resamples)
     p = sign_flip_p(differences, rng, resamples)
-    sd, signs = _spread(differences, interval.num_users, interval.mean)
+    sd, (wins, ties, losses) = _spread(differences, interval.num_users, interval.mean)
+    effect_size = np.where((sd == 0) & (interval.mean == 0), 0.0, divide(interval.mean, sd))
     z = NormalDist().inv_cdf((1 + confidence) / 2) + NormalDist().inv_cdf(POWER)
+    detectable = z * sd / np.sqrt(np.maximum(interval.num_users, 1))
     return Differences(
-        **vars(interval),
-        p=p,
-        effect_size=np.where((sd == 0) & (interval.mean == 0), 0.0, divide(interval.mean, sd)),
-        wins=signs[0],
-        ties=signs[1],
-        losses=signs[2],
-        detectable=z * sd / np.sqrt(np.maximum(interval.num_users, 1)),
+        **vars(interval), p=p, effect_size=effect_size, wins=wins, ties=ties, losses=losses, detectable=detectable
     )
 
 
@@ -102,8 +98,7 @@ def sign_flip_p(differences: Values, rng: np.random.Generator, resamples: int = 
         float64 [c] in (0, 1]. 1 where all differences are 0 and for a single user; NaN without users.
     """
     parts = [(group, _p(blocks, rng, resamples)) for group, blocks in resampling.complete_columns(differences)]
-    p: FloatArray = resampling.scattered(differences, parts, [np.nan])[0]
-    return p
+    return np.asarray(resampling.scattered(differences, parts, [np.nan])[0])
 
 
 def holm(p: FloatArray) -> FloatArray:
@@ -163,8 +158,7 @@ def _p(blocks: Blocks, rng: np.random.Generator, resamples: int) -> FloatArray:
         for block in regrouped(blocks(), USERS_PER_BLOCK):
             each(partial(_add_kept, block), parts)
     counts = [_extreme(observed, absolute, sums) for _, sums in parts]
-    p: FloatArray = (1 + np.sum(counts, axis=0)) / (1 + resamples)
-    return p
+    return np.asarray((1 + np.sum(counts, axis=0)) / (1 + resamples))
 
 
 def _add_kept(block: FloatArray, part: tuple[np.random.Generator, FloatArray]) -> None:
@@ -185,8 +179,7 @@ def _extreme(observed: FloatArray, absolute: FloatArray, positive: FloatArray) -
     """
     sums = 2 * positive - observed
     slack = _ROUNDING * absolute
-    counts: NDArray[np.int64] = (np.abs(sums) >= np.abs(observed) - slack).sum(axis=0)
-    return counts
+    return np.asarray((np.abs(sums) >= np.abs(observed) - slack).sum(axis=0))
 
 
 def _spread(values: Values, num_users: IntArray, mean: FloatArray) -> tuple[FloatArray, IntArray]:

@@ -130,17 +130,14 @@ class OwnGroupSampler(NegativeSampler):
         chances = [_in_batch(part, num_items, params).inclusion for part in parts]
         super().__init__(np.max(chances, axis=0))  # given a batch of the item's group
 
-    def _ids(self, targets: NDArray[np.int32], rng: np.random.Generator) -> NDArray[np.integer]:
-        return np.unique(targets)
-
 
 class OwnGroupBatches(Batches):
     """Batches of users of one group each, in random order."""
 
-    def __init__(self, queries: Queries, *arguments: Any, user_groups: NDArray[np.integer]) -> None:
+    def __init__(self, *arguments: Any, user_groups: NDArray[np.integer], **options: Any) -> None:
         """Know the group of each query, user_groups [n]."""
         self.user_groups = user_groups
-        super().__init__(queries, *arguments)
+        super().__init__(*arguments, **options)
 
     def _make_sampler(self, num_items: int) -> NegativeSampler:
         return OwnGroupSampler(self._queries.histories, num_items, self._params, self.user_groups)

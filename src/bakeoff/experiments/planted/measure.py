@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -113,8 +114,7 @@ def _by_group(scores: NDArray[np.floating], dataset: PlantedDataset) -> NDArray[
     of_users, of_items = dataset.user_groups, dataset.item_groups
     users, items = (groups[:, np.newaxis] == np.unique(groups) for groups in (of_users, of_items))
     sizes = users.sum(axis=0)[:, np.newaxis] * items.sum(axis=0)
-    means: NDArray[np.float64] = users.T.astype(np.float64) @ scores @ items / sizes
-    return means
+    return np.asarray(users.T.astype(np.float64) @ scores @ items / sizes)
 
 
 def _off_group_by_candidates(
@@ -123,11 +123,9 @@ def _off_group_by_candidates(
     """Number of another model's candidates → [num_users] off_group@10 once this one orders them; NaN without any."""
     if candidates is None:
         return dict.fromkeys(sizes, np.full(dataset.prepared.num_users, np.nan))
-    tests, found = dataset.eval_set, {}
-    for size in sizes:
-        first = TopLists(candidates.items[:, :size], candidates.scores[:, :size])
-        found[size] = _off_group(reorder(retriever, tests.queries, first, tests.truth, USERS_PER_BLOCK), dataset)
-    return found
+    tests, firsts = dataset.eval_set, {size: candidates.first(size) for size in sizes}
+    ordered = partial(reorder, retriever, tests.queries, truth=tests.truth, users_per_block=USERS_PER_BLOCK)
+    return {size: _off_group(ordered(first), dataset) for size, first in firsts.items()}
 
 
 def _off_group(lists: TopLists, dataset: PlantedDataset) -> NDArray[np.float64]:

@@ -47,11 +47,6 @@ class TrainingProgress:
     selection_seconds: float = 0.0
     refit_seconds: float = 0.0
 
-    @property
-    def seconds(self) -> float:
-        """Wall time of both phases."""
-        return self.selection_seconds + self.refit_seconds
-
 
 class Checkpoints:
     """The checkpoint of one model, in `.bakeoff/checkpoints/<model>`: DVC empties models/ before a stage runs."""

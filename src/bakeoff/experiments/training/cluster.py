@@ -93,8 +93,7 @@ def _train(task: Mapping[str, Any]) -> tuple[Any, ...] | str | None:
     def agreed(validate: Validate) -> Validate:
         # Another kind of processor may round to another best epoch.
         def scores(retriever: Retriever) -> Mapping[str, float]:
-            found: Mapping[str, float] = broadcast_from_rank_zero(dict(validate(retriever)) if is_first else None)
-            return found
+            return dict(broadcast_from_rank_zero(dict(validate(retriever)) if is_first else None))
 
         return scores
 

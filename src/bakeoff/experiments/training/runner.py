@@ -8,7 +8,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any, NamedTuple
@@ -83,8 +83,7 @@ class Experiment:
     @property
     def why_not(self) -> str | None:
         """Why the model can't be trained on this split; None if it can."""
-        facts = DataFacts(self.prepared.num_items, self.prepared.item_features.num_features > 0)
-        return self.spec.why_not(facts, self.settings)
+        return self.spec.why_not(facts_of(self.prepared), self.settings)
 
     @property
     def max_epochs(self) -> int:
@@ -124,10 +123,8 @@ class Experiment:
 @contextmanager
 def in_session(experiment: Experiment) -> Iterator[Experiment]:
     """The experiment with the resources that its model's training needs, such as a cluster, while the block lasts."""
-    if experiment.spec.session is None:
-        yield experiment
-        return
-    with resolve(experiment.spec.session)(experiment.settings) as changes:
+    session = experiment.spec.session
+    with resolve(session)(experiment.settings) if session else nullcontext({}) as changes:
         yield replace(experiment, **changes)
 
 
@@ -251,6 +248,13 @@ def train_keeping_best(
         trainer.restore(state)
     retriever, seconds, costs = trainer.retriever(), time.perf_counter() - start, found.training[1:] or found.training
     return TrainedModel(retriever, epoch, trainer.num_parameters, seconds, costs, found.curve, trainer)
+
+
+def facts_of(prepared: Prepared) -> DataFacts:
+    """What the choice of models and variants depends on."""
+    of_items, of_users = (each.num_features > 0 for each in (prepared.item_features, prepared.user_features))
+    events, users = len(prepared.train.items), int(np.count_nonzero(prepared.train.lengths))
+    return DataFacts(prepared.num_items, of_items, of_users, events / max(users, 1))
 
 
 def warm_users(prepared: Prepared) -> NDArray[np.int64]:

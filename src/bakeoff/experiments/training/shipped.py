@@ -120,7 +120,7 @@ class Training:
         self._progress, self._state = checkpoints.load()
         kept = [name for name in self._state if name.startswith(_KEPT)]
         self.best_weights = {name.removeprefix(_KEPT): self._state.pop(name) for name in kept}
-        self._earlier_seconds = self._progress.seconds
+        self._earlier_seconds = self._progress.selection_seconds + self._progress.refit_seconds
         self._costs: list[Seconds] = []
 
     def run(self, start: Start | None = None) -> ShippedModel:

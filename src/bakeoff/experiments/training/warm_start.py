@@ -7,7 +7,7 @@ next one starts from them. Its refit then starts from the weights that it select
 
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -41,6 +41,7 @@ class Parent:
         settings: the model's section, as JSON values.
         nights: warm fits since the last full one.
         newest: UTC seconds of the newest event that the last full fit learned from; 0 where events have no time.
+        record: its version, commit and MD5, once it is kept as one of parents.json.
     """
 
     last: Start
@@ -48,6 +49,7 @@ class Parent:
     settings: Mapping[str, Any]
     nights: int
     newest: int
+    record: Mapping[str, Any] | None = None
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """All of it, for one file of NumPy's."""
@@ -73,8 +75,8 @@ class Parent:
         return cls(last, start("full") if "full" in meta else last, meta["settings"], meta["nights"], meta["newest"])
 
 
-def read_parent(workspace: Workspace, model: str) -> tuple[Parent | None, Mapping[str, Any] | None]:
-    """The parent of a model, and its version, commit and MD5; none where parents.json names none.
+def read_parent(workspace: Workspace, model: str) -> Parent | None:
+    """The parent of a model; None where parents.json names none.
 
     Raises:
         BakeoffError: a file is missing or damaged, or it is not the one that parents.json names.
@@ -83,11 +85,11 @@ def read_parent(workspace: Workspace, model: str) -> tuple[Parent | None, Mappin
     try:
         named = json.loads(record.read_text(encoding="utf-8")).get(model) if record.exists() else None
         if named is None:
-            return None, None
+            return None
         if file_hash(path, "md5") != named["md5"]:
             raise ValueError(f"its MD5 is not {named['md5']}, that of {record.name}")
         with np.load(path, allow_pickle=False) as stored:
-            return Parent.of_arrays({name: stored[name] for name in stored.files}), named
+            return replace(Parent.of_arrays({name: stored[name] for name in stored.files}), record=named)
     except (OSError, ValueError, LookupError, TypeError, AttributeError, zipfile.BadZipFile) as error:
         raise BakeoffError(
             f"{path}, the model that training starts from, can't be read ({error}): run `dvc pull parents.dvc`, or "
@@ -96,56 +98,46 @@ def read_parent(workspace: Workspace, model: str) -> tuple[Parent | None, Mappin
 
 
 def train_auto(
-    experiment: Experiment,
-    parent: Parent | None,
-    named: Mapping[str, Any] | None,
-    params: WarmStartParams,
-    checkpoints: Checkpoints,
-    warm_checkpoints: Checkpoints,
+    experiment: Experiment, parent: Parent | None, params: WarmStartParams, checkpoints: Sequence[Checkpoints]
 ) -> tuple[ShippedModel, Parent]:
     """Train as `train_shipped` does, from a parent where the rules allow it; the model and what it leaves to the next.
 
     Args:
         experiment: what a full fit would be.
         parent: where to start; None: a full fit.
-        named: version, commit and MD5 of the parent, for the record.
         params: the rules.
-        checkpoints: of the full fit.
-        warm_checkpoints: of the warm one.
+        checkpoints: of the full fit, and of the warm one.
 
     Raises:
         BakeoffError: the train part has no event, or the settings don't lead to a usable model.
     """
-    training, record = select_auto(experiment, parent, params, checkpoints, warm_checkpoints)
+    training, record = select_auto(experiment, parent, params, checkpoints)
     is_warm = record["fit"] == "warm"
     if not is_warm:
         print(f"{experiment.spec.name}: a full fit. {record['reason']}", flush=True)
     # Without validation nothing has been selected yet, and a warm refit starts from the parent.
     shipped = training.run(start_of(training) if is_warm and training.best_weights else None)
     left = leave(training, experiment.settings, parent if is_warm else None)
-    record |= {"parent": named, "nights": left.nights}
+    record |= {"parent": None if parent is None else parent.record, "nights": left.nights}
     return replace(shipped, description={**shipped.description, "warm_start": record}), left
 
 
 def select_auto(
-    experiment: Experiment,
-    parent: Parent | None,
-    params: WarmStartParams,
-    checkpoints: Checkpoints,
-    warm_checkpoints: Checkpoints,
+    experiment: Experiment, parent: Parent | None, params: WarmStartParams, checkpoints: Sequence[Checkpoints]
 ) -> tuple[Training, dict[str, Any]]:
     """The training that the rules lead to, its epoch selected; and `fit`, warm or full, `reason` and scores."""
-    reason, scores = why_full(experiment, parent, params), dict[str, float]()
+    (of_full, of_warm), scores = checkpoints, dict[str, float]()
+    reason = why_full(experiment, parent, params)
     if parent is not None and reason is None:
         try:
-            warm = Training(_shortened(experiment, parent.last, params.epoch_share), warm_checkpoints, keeps=True)
+            warm = Training(_shortened(experiment, parent.last, params.epoch_share), of_warm, keeps=True)
             scores = _compared(warm.select()[1], replace(experiment, start=parent.full))
             reason = _behind(scores, params.margin)
             if reason is None:
                 return warm, {"fit": "warm", "reason": None, **scores}
         except StartError as error:
             reason = str(error)
-    training = Training(experiment, checkpoints, keeps=True)
+    training = Training(experiment, of_full, keeps=True)
     training.select()
     return training, {"fit": "full", "reason": reason, **scores}
 

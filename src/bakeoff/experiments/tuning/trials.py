@@ -130,18 +130,15 @@ class TuningStudy:
         path.touch()
         os.truncate(path, path.read_bytes().rfind(b"\n") + 1)  # a killed process may have left half a line
         self._space, self._seed = space, seed
+        storage = JournalStorage(JournalFileBackend(str(path)))
+        # No pruning in the first quarter: a small learning rate starts slowly and may end well.
+        pruner = optuna.pruners.MedianPruner(n_warmup_steps=max_epochs // 4 + 1)
         self._study = optuna.create_study(
-            storage=JournalStorage(JournalFileBackend(str(path))),
-            study_name="tuning",
-            load_if_exists=True,
-            direction="maximize",
-            # No pruning in the first quarter: a small learning rate starts slowly and may end well.
-            pruner=optuna.pruners.MedianPruner(n_warmup_steps=max_epochs // 4 + 1),
+            storage=storage, study_name="tuning", load_if_exists=True, direction="maximize", pruner=pruner
         )
         self._seed_sampler()
         self._retry_unfinished()
-        if all(trial.user_attrs.get("values") != current for trial in self._study.trials):
-            self._study.enqueue_trial(as_trial(space, current), user_attrs={"values": current})
+        self._study.enqueue_trial(as_trial(space, current), user_attrs={"values": current}, skip_if_exists=True)
 
     @property
     def tried(self) -> list[FrozenTrial]:

@@ -1,7 +1,7 @@
 """The groups of variants: what is changed in each, and how it is evaluated."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -39,23 +39,6 @@ RANKINGS = 7
 """Times that the same queries are ranked where the cost of ranking is compared; the first one does not count."""
 
 
-@dataclass(frozen=True)
-class SplitFacts:
-    """What a group must know about the split.
-
-    Attributes:
-        user_features: whether users have features.
-        item_features: whether items have features.
-        num_items: size of the catalogue.
-        events_per_user: mean number of train events of users with any.
-    """
-
-    user_features: bool
-    item_features: bool
-    num_items: int
-    events_per_user: float = 0.0
-
-
 def check_group(name: str) -> None:
     """Refuse what is not the name of a group.
 
@@ -66,7 +49,7 @@ def check_group(name: str) -> None:
         raise BakeoffError(f"{name!r} is not a group of variants: it must be one of {', '.join(NAMES)}.")
 
 
-def make_group(name: str, shipped: ExperimentSettings, data: SplitFacts) -> Group | SkippedGroup:
+def make_group(name: str, shipped: ExperimentSettings, data: DataFacts) -> Group | SkippedGroup:
     """The group with this name.
 
     Args:
@@ -101,9 +84,9 @@ def _training_sentence(shipped: ExperimentSettings) -> str:
 ON_TEST = "The truth is in test; the history is train and validation, without training on validation."
 
 
-def _features(shipped: ExperimentSettings, data: SplitFacts, group: MakeGroup) -> Group | SkippedGroup:
+def _features(shipped: ExperimentSettings, data: DataFacts, group: MakeGroup) -> Group | SkippedGroup:
     variants = [Variant("shipped", "softmax", "as shipped")]
-    for there, what in ((data.user_features, "user"), (data.item_features, "item")):
+    for there, what in ((data.has_user_features, "user"), (data.has_item_features, "item")):
         if there:
             used = not getattr(shipped.softmax, f"use_{what}_features")
             word = "with" if used else "without"
@@ -122,7 +105,7 @@ def _features(shipped: ExperimentSettings, data: SplitFacts, group: MakeGroup) -
     )
 
 
-def _depth(shipped: ExperimentSettings, _: SplitFacts, group: MakeGroup) -> Group | SkippedGroup:
+def _depth(shipped: ExperimentSettings, _: DataFacts, group: MakeGroup) -> Group | SkippedGroup:
     variants = []
     for depth in dict.fromkeys(shipped.evidence.depths):
         for width in dict.fromkeys(shipped.evidence.widths):
@@ -141,7 +124,7 @@ def _depth(shipped: ExperimentSettings, _: SplitFacts, group: MakeGroup) -> Grou
     )
 
 
-def _folding(shipped: ExperimentSettings, data: SplitFacts, group: MakeGroup) -> Group:
+def _folding(shipped: ExperimentSettings, data: DataFacts, group: MakeGroup) -> Group:
     weights = [
         Variant(f"mf-{weight:g}", "mf", f"α₀ = {weight:g}", _weighted(shipped.mf, weight, data))
         for weight in sorted({*shipped.evidence.unobserved_weights, shipped.mf.unobserved_weight})
@@ -164,7 +147,7 @@ def _folding(shipped: ExperimentSettings, data: SplitFacts, group: MakeGroup) ->
 def _group(
     name: str,
     shipped: ExperimentSettings,
-    data: SplitFacts,
+    data: DataFacts,
     sentence: str,
     variants: Sequence[Variant],
     models: Sequence[str] = REFERENCES,
@@ -176,14 +159,13 @@ def _group(
     return Group(name, sentence, shipped, (*variants, *able), left_out=left_out, **options)
 
 
-def _left_out(shipped: ExperimentSettings, data: SplitFacts, models: Sequence[str]) -> dict[str, str]:
+def _left_out(shipped: ExperimentSettings, data: DataFacts, models: Sequence[str]) -> dict[str, str]:
     """Those of the models that can't be trained on this data, each with the reason."""
-    facts = DataFacts(data.num_items, data.item_features)
-    reasons = {model: spec(model).why_not(facts, shipped.models[model]) for model in models}
+    reasons = {model: spec(model).why_not(data, shipped.models[model]) for model in models}
     return {model: reason for model, reason in reasons.items() if reason is not None}
 
 
-def _weighted(mf: MFParams, weight: float, data: SplitFacts) -> dict[str, Any]:
+def _weighted(mf: MFParams, weight: float, data: DataFacts) -> dict[str, Any]:
     """MF with this weight, and λ such that λ_u of a user with the mean number of events stays what it is.
 
     λ_u grows with α₀: with a large weight, the effect would be that of the ridge and not of the weight.
@@ -195,13 +177,13 @@ def _weighted(mf: MFParams, weight: float, data: SplitFacts) -> dict[str, Any]:
     return {"mf.unobserved_weight": weight, "mf.regularization": mf.regularization * held}
 
 
-def _new_items(shipped: ExperimentSettings, data: SplitFacts, _: MakeGroup) -> Group | SkippedGroup:
+def _new_items(shipped: ExperimentSettings, data: DataFacts, _: MakeGroup) -> Group | SkippedGroup:
     if shipped.evidence.new_item_share == 0:
         return SkippedGroup("evidence.new_item_share is 0, so that no item counts as new: raise it in params.yaml.")
     models = (*REFERENCES, *(name for name, each in specs().items() if each.role in ("contender", "other")))
     left_out = _left_out(shipped, data, models)
     bases = tuple(Variant(model, model, "as shipped", base=True) for model in models if model not in left_out)
-    reads_features = data.item_features and shipped.softmax.use_item_features
+    reads_features = data.has_item_features and shipped.softmax.use_item_features
     return Group(
         NEW_ITEMS,
         "Items that the models have never seen: all their events were taken out of train and validation, and the warm "
@@ -212,7 +194,7 @@ def _new_items(shipped: ExperimentSettings, data: SplitFacts, _: MakeGroup) -> G
     )
 
 
-def _sampling(shipped: ExperimentSettings, _: SplitFacts, group: MakeGroup) -> Group:
+def _sampling(shipped: ExperimentSettings, _: DataFacts, group: MakeGroup) -> Group:
     negatives = shipped.softmax.negatives
     named = {name: getattr(negatives, name) for name in ("sampler", "selection", "logq_correction")}
     variants = with_bases(_samplers(), shipped)

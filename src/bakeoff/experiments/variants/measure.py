@@ -48,8 +48,7 @@ def measure_variants(protocol: VariantProtocol) -> list[VariantResult]:
         experiment = variant.experiment(group.shipped, protocol.prepared)
         trained = train_variant(experiment)
         metrics = protocol.evaluate(trained.retriever)
-        caught = None if variant.build is not None else false_negatives(trained)
-        entry = _entry(variant, trained, metrics, caught, experiment)
+        entry = _entry(variant, trained, metrics, experiment)
         results.append(VariantResult(variant, entry, metrics, _cost(trained, metrics, steps_per_epoch(experiment))))
         _print_result(group, results[-1], time.perf_counter() - start)
     return results
@@ -80,10 +79,9 @@ def steps_per_epoch(experiment: Experiment) -> int | None:
     return math.ceil(len(experiment.users) / settings.users_per_batch)
 
 
-def _entry(
-    variant: Variant, trained: TrainedModel, metrics: VariantMetrics, caught: int | None, experiment: Experiment
-) -> dict[str, Any]:
+def _entry(variant: Variant, trained: TrainedModel, metrics: VariantMetrics, experiment: Experiment) -> dict[str, Any]:
     """What variants.json says about a variant; every epoch sees every user once."""
+    caught = None if variant.build is not None else false_negatives(trained)
     epochs, steps = trained.epoch or 0, steps_per_epoch(experiment)
     return {
         "name": variant.name,
@@ -137,10 +135,8 @@ def with_intervals(results: Sequence[VariantResult], compare: CompareParams, see
     base = next(each for each, result in zip(values, results, strict=True) if result.variant.base)
     columns = np.stack([*values, *(each - base for each in values)], axis=1)
     found = intervals(columns, np.random.default_rng(seed), compare.confidence, compare.resamples)
-    ends = [
-        {"mean": float(mean), "low": float(low), "high": float(high)}
-        for mean, low, high in zip(found.mean, found.low, found.high, strict=True)
-    ]
+    names, ends_of = ("mean", "low", "high"), np.stack([found.mean, found.low, found.high], axis=1).tolist()
+    ends = [dict(zip(names, each, strict=True)) for each in ends_of]
     return [
         each.entry | {"metric": compare.primary_metric, "interval": interval, "difference_to_base": difference}
         for each, interval, difference in zip(results, ends[: len(results)], ends[len(results) :], strict=True)

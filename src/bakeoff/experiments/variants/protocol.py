@@ -18,13 +18,19 @@ from bakeoff.evaluation.metrics.table import PerUser, means_or_none
 from bakeoff.evaluation.ranking.protocol import EvalQueries, EvalSet, Evaluated, users_with_test_items
 from bakeoff.experiments.folding import Relatedness, fit_relatedness, model_folding
 from bakeoff.experiments.params import ExperimentSettings
-from bakeoff.experiments.training.runner import Seconds
-from bakeoff.experiments.variants.groups import NEW_ITEMS, SplitFacts, make_group
+from bakeoff.experiments.training.runner import Seconds, facts_of
+from bakeoff.experiments.variants.groups import NEW_ITEMS, make_group
 from bakeoff.experiments.variants.variant import Group, SkippedGroup
 from bakeoff.models.base.retriever import Retriever
 
 MIN_EVENTS = 5
 """Train and validation events that an item must have to be drawn: test has hardly any event on the others."""
+
+
+def _changed(prepared: Prepared, change: Callable[[Histories], Histories]) -> dict[str, Any]:
+    """Train and validation events, and dislikes where there are any, each changed; by name."""
+    parts = {name: getattr(prepared, name) for name in ("train", "valid", "dislikes")}
+    return {name: change(part) for name, part in parts.items() if part is not None}
 
 
 def with_users(prepared: Prepared, users: NDArray[np.int64]) -> Prepared:
@@ -34,15 +40,9 @@ def with_users(prepared: Prepared, users: NDArray[np.int64]) -> Prepared:
         prepared: the split.
         users: user_index of each, ascending.
     """
-    features = prepared.user_features
-    return replace(
-        prepared,
-        users=prepared.users.take(pa.array(users)),
-        user_features=replace(features, dense=features.dense[users], categorical=features.categorical[users]),
-        train=prepared.train.take(users),
-        valid=prepared.valid.take(users),
-        dislikes=None if prepared.dislikes is None else prepared.dislikes.take(users),
-    )
+    table, features = prepared.users.take(pa.array(users)), prepared.user_features
+    encoded = replace(features, dense=features.dense[users], categorical=features.categorical[users])
+    return replace(prepared, users=table, user_features=encoded, **_changed(prepared, lambda part: part.take(users)))
 
 
 def held_out_with_users(held_out: HeldOut, users: NDArray[np.int64]) -> HeldOut:
@@ -73,11 +73,7 @@ def draw_new_items(prepared: Prepared, share: float, seed: int) -> NDArray[np.in
 
 def withhold(prepared: Prepared, new: NDArray[np.int64]) -> Prepared:
     """The split without train and validation events on these items; they stay in the catalogue."""
-    train, valid = (each.keep(~np.isin(each.items, new)) for each in (prepared.train, prepared.valid))
-    dislikes = prepared.dislikes
-    if dislikes is not None:
-        dislikes = dislikes.keep(~np.isin(dislikes.items, new))
-    return replace(prepared, train=train, valid=valid, dislikes=dislikes)
+    return replace(prepared, **_changed(prepared, lambda part: part.keep(~np.isin(part.items, new))))
 
 
 def only_items(histories: Histories, items: NDArray[np.int64]) -> Histories:
@@ -172,8 +168,7 @@ class VariantProtocol:
         new_users = {count: each.evaluate(retriever, params) for count, each in self.new_users.items()}
         folding: PerUser = {}
         if self.relatedness is not None:
-            queries, users = self.warm.queries, self.warm.users
-            folding = model_folding(retriever, queries, self.relatedness, users, seed=shipped.seed)
+            folding = model_folding(retriever, self.warm, self.relatedness, seed=shipped.seed)
         figures = {
             "metrics": warm.means(self.prepared),
             "new_users": {count: means_or_none(each.accuracy) for count, each in new_users.items()},
@@ -209,14 +204,7 @@ def protocol_of(
     users = draw_users(whole.num_users, settings.evidence.max_users, settings.seed)
     is_sample = len(users) < whole.num_users
     prepared = with_users(whole, users) if is_sample else whole
-    lengths = prepared.train.lengths
-    facts = SplitFacts(
-        user_features=prepared.user_features.num_features > 0,
-        item_features=prepared.item_features.num_features > 0,
-        num_items=prepared.num_items,
-        events_per_user=float(lengths[lengths > 0].mean()),
-    )
-    group = make_group(name, settings, facts)
+    group = make_group(name, settings, facts_of(prepared))
     if isinstance(group, SkippedGroup):
         return group
     if is_sample:
@@ -236,7 +224,7 @@ def on_validation(group: Group, prepared: Prepared) -> VariantProtocol:
     warm = EvalSet.of(prepared, prepared.train, prepared.valid)
     if len(warm) == 0:
         raise BakeoffError("The validation part has no event to judge by: raise split.valid_share and split again.")
-    return VariantProtocol(group, prepared, warm, relatedness=_relatedness(group, prepared, on_train=True))
+    return VariantProtocol(group, prepared, warm, relatedness=_relatedness(group, prepared.train, prepared.num_items))
 
 
 def on_test(group: Group, prepared: Prepared, held_out: HeldOut) -> VariantProtocol | SkippedGroup:
@@ -253,16 +241,15 @@ def on_test(group: Group, prepared: Prepared, held_out: HeldOut) -> VariantProto
     of_new = EvalQueries(prepared, held_out, shipped.evaluate, shipped.seed, shipped.evidence.sampled_candidates)
     steps = of_new.steps if group.evaluates_new_users else ()
     new_users = {step: of_new.eval_set(step, of_new.new) for step in steps}
-    return VariantProtocol(group, prepared, warm, new_users, _relatedness(group, prepared))
+    relatedness = _relatedness(group, prepared.known(), prepared.num_items)
+    return VariantProtocol(group, prepared, warm, new_users, relatedness)
 
 
-def _relatedness(group: Group, prepared: Prepared, on_train: bool = False) -> Relatedness | None:
+def _relatedness(group: Group, history: Histories, num_items: int) -> Relatedness | None:
     if not group.measures_folding:
         return None
     shipped = group.shipped
-    history = prepared.train if on_train else prepared.known()
-    weight = shipped.evidence.relatedness_weight
-    return fit_relatedness(history, prepared.num_items, shipped.mf, weight, shipped.seed)
+    return fit_relatedness(history, num_items, shipped.mf, shipped.evidence.relatedness_weight, shipped.seed)
 
 
 def _on_new_items(group: Group, prepared: Prepared, held_out: HeldOut) -> VariantProtocol | SkippedGroup:

@@ -23,6 +23,9 @@ HISTORY_SIGNATURE = QUERY_SIGNATURE[:1]
 EXPLAIN_SIGNATURE = (*QUERY_SIGNATURE, tf.TensorSpec([None], tf.int32, name="items"))
 """One query as in QUERY_SIGNATURE, and the items [m] whose scores are explained."""
 
+QUERIES_PER_BLOCK = 128
+"""Queries that are embedded at once."""
+
 
 class Encoder(Protocol):
     """A model in TensorFlow, as training leaves it and as a SavedModel gives it back.
@@ -66,8 +69,9 @@ class ArraysEncoder(tf.Module):
     """
 
     def __init__(self, retriever: TrainedRetriever) -> None:
-        """Hold the retriever's arrays as variables of the same names."""
+        """Hold the retriever's arrays as variables of the same names, and itself for what else a subclass reads."""
         super().__init__()
+        self._retriever: Any = retriever
         for name, values in retriever.arrays().items():
             setattr(self, name, tf.Variable(values, trainable=False, name=name))
 
@@ -79,10 +83,9 @@ class ArraysEncoder(tf.Module):
 class EncoderRetriever:
     """A retriever over an encoder; the same code runs a model in memory and an exported one."""
 
-    def __init__(self, encoder: Encoder, queries_per_block: int = 128) -> None:
-        """Wrap an encoder; memory grows with queries_per_block, not with the number of queries."""
+    def __init__(self, encoder: Encoder) -> None:
+        """Wrap an encoder; memory does not grow with the number of queries."""
         self.encoder = encoder
-        self._queries_per_block = queries_per_block
 
     @property
     def item_embeddings(self) -> NDArray[np.float32]:
@@ -126,8 +129,8 @@ class EncoderRetriever:
     def _blocks(self, queries: Queries) -> Iterator[tuple[NDArray[np.int64], tuple[NDArray[Any], ...]]]:
         """Rows and inputs (QUERY_SIGNATURE) of blocks of queries of similar length, so that little is padding."""
         order = np.argsort(queries.histories.lengths, kind="stable")
-        for start in range(0, len(order), self._queries_per_block):
-            rows = order[start : start + self._queries_per_block]
+        for start in range(0, len(order), QUERIES_PER_BLOCK):
+            rows = order[start : start + QUERIES_PER_BLOCK]
             block = queries if len(queries) == 1 else queries.take(rows)  # most requests of a server: nothing to copy
             # At least one column, so that a block of empty histories still has a shape to compute with.
             width = max(1, int(block.histories.lengths.max(initial=0)))

@@ -1,6 +1,5 @@
 """The SavedModel `models/<name>/saved_model`, and what a server reads next to it."""
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from bakeoff.models.base.encoder import Encoder
 from bakeoff.models.base.list_options import kinds_of_items
 from bakeoff.models.base.loading import EXTRAS
 from bakeoff.models.base.serving_module import SIGNATURES, Catalogue, ServingModule
-from bakeoff.models.base.storage import CATALOGUE, MODEL, load_trained, read_encoding, read_items, read_known_users
+from bakeoff.models.base.storage import CATALOGUE, load_trained, read_items, read_known_users, read_stored
 from bakeoff.models.base.tensorflow import tf
 
 LARGEST = 1 << 24
@@ -58,10 +57,9 @@ def export_trained(trained: Path, into: Path) -> None:
     Raises:
         BakeoffError: there is no trained model, or a file of it is damaged.
     """
-    retriever = load_trained(trained)
-    name = json.loads((trained / MODEL).read_text(encoding="utf-8"))["model"]
-    users = read_known_users(trained)
-    items, encoding = read_items(trained), read_encoding(trained)
+    retriever, users, items = load_trained(trained), read_known_users(trained), read_items(trained)
+    name, stored = read_stored(trained)
+    encoding = stored.encoding
     kinds = kinds_of_items(items, encoding.item)
     ids = items["item_id"].astype(str).tolist()
     encoder: Encoder = specs.resolve(specs.spec(name).graph)(retriever)

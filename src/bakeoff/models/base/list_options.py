@@ -3,6 +3,9 @@
 `list_options_graph` has the same in TensorFlow, for exported models.
 """
 
+from collections.abc import Container, Iterable, Mapping
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -34,12 +37,17 @@ def kinds_of_items(table: pd.DataFrame, encoding: TableEncoding) -> csr_array | 
         table: n rows with raw features; those that it lacks are left out.
         encoding: of item features.
     """
-    categorical, tags = (
-        {name: values for name, values in features.items() if name in table}
-        for features in (encoding.categorical, encoding.tags)
-    )
-    found = TableEncoding(categorical=categorical, tags=tags).encode(table).directions
+    found = only(encoding, ("categorical", "tags"), table).encode(table).directions
     return found if 0 < found.shape[1] <= MOST_KINDS else None
+
+
+def only(encoding: TableEncoding, kinds: Iterable[str], names: Container[str]) -> TableEncoding:
+    """The encoding of those features alone that are of these kinds and have one of these names."""
+
+    def chosen(features: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: fitted for name, fitted in features.items() if name in names}
+
+    return TableEncoding(**{kind: chosen(getattr(encoding, kind)) for kind in kinds})
 
 
 def standard_log_popularity(counts: NDArray[np.integer]) -> FloatArray:
@@ -49,8 +57,7 @@ def standard_log_popularity(counts: NDArray[np.integer]) -> FloatArray:
         counts: [n], interactions of each item; one without any counts as if it had one.
     """
     logs = np.log(np.maximum(counts, 1))
-    standard: FloatArray = ((logs - logs.mean()) / (logs.std() or 1)).astype(np.float32)
-    return standard
+    return np.asarray((logs - logs.mean()) / (logs.std() or 1), np.float32)
 
 
 def debiased(scores: FloatArray, popularity: FloatArray, debias: float) -> FloatArray:
@@ -67,8 +74,7 @@ def debiased(scores: FloatArray, popularity: FloatArray, debias: float) -> Float
     """
     best = min(BEST, scores.shape[1])
     spread = np.partition(scores, -best, axis=1)[:, -best:].std(axis=1, keepdims=True)
-    lowered: FloatArray = scores - np.float32(debias) * spread * popularity
-    return lowered
+    return np.asarray(scores - np.float32(debias) * spread * popularity)
 
 
 def diverse(scores: FloatArray, vectors: FloatArray, k: int, diversity: float) -> NDArray[np.int64]:

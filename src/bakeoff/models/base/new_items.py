@@ -1,6 +1,5 @@
 """Embeddings of items that a model was trained without: by its item tower, or by the items with nearest features."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +8,10 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, hstack
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.data.features.encoding import EncodedFeatures, TableEncoding
+from bakeoff.data.features.encoding import TableEncoding
 from bakeoff.models.base import specs
-from bakeoff.models.base.storage import StoredModel, filterable, read_items, read_known_users, read_stored
+from bakeoff.models.base.list_options import only
+from bakeoff.models.base.storage import filterable, read_items, read_known_users, read_stored
 
 NEIGHBOURS = 10
 """Items whose mean a new item gets. This and NUMBER_WEIGHT were chosen in the earlier periods of
@@ -41,10 +41,8 @@ def embed_new_items(trained: Path, embeddings: FloatArray, table: pd.DataFrame) 
     """
     name, stored = read_stored(trained)
     refuse_without_features(name, stored.encoding.item)
-    embed: Callable[[StoredModel, EncodedFeatures], FloatArray | None]
     if path := specs.spec(name).embed_items:
-        embed = specs.resolve(path)
-        found = embed(stored, stored.encoding.item.encode(table))
+        found: FloatArray | None = specs.resolve(path)(stored, stored.encoding.item.encode(table))
         if found is not None:
             return found, "from their features, by the item tower"
     items = read_items(trained)
@@ -98,24 +96,18 @@ def mean_of_nearest(known: csr_array, vectors: FloatArray, new: csr_array, count
     return found
 
 
-def positions(
-    encoding: TableEncoding, table: pd.DataFrame, model: str, number_weight: float = NUMBER_WEIGHT
-) -> csr_array:
+def positions(encoding: TableEncoding, table: pd.DataFrame, model: str) -> csr_array:
     """Where each item is: its categories and tags, of length 1, and its numbers, float [n, F]; texts play no part.
 
     Raises:
         BakeoffError: there is nothing but texts.
     """
     there = [name for name in filterable(encoding) if name in table and table[name].notna().any()]
-    kinds = {
-        kind: {name: values for name, values in getattr(encoding, kind).items() if name in there}
-        for kind in ("dense", "categorical", "tags")
-    }
     if not there:
         raise BakeoffError(
             f"{model} knows items by texts alone, which don't say which of them are near each other, or was stored "
             f"without their features by an older version: add a number, category or tags to data.item_features, and "
             f"train {model} again."
         )
-    features = TableEncoding(**kinds).encode(table)
-    return csr_array(hstack([features.directions, csr_array(number_weight * features.dense)], "csr"))
+    features = only(encoding, ("dense", "categorical", "tags"), there).encode(table)
+    return csr_array(hstack([features.directions, csr_array(NUMBER_WEIGHT * features.dense)], "csr"))

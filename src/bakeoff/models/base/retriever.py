@@ -41,6 +41,21 @@ class TrainedRetriever(Retriever, Protocol):
         """All arrays that its spec's `load` needs, by name."""
 
 
+class ArraysRetriever:
+    """Base of retrievers whose attributes that are arrays are all that is stored of them.
+
+    Their stated fallback answers where the history is empty.
+    """
+
+    def uses_fallback(self, queries: Queries) -> NDArray[np.bool_]:
+        """Where the history is empty."""
+        return np.asarray(queries.histories.lengths == 0)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """By the names of the attributes."""
+        return {name: values for name, values in vars(self).items() if isinstance(values, np.ndarray)}
+
+
 @dataclass(frozen=True)
 class Fitted:
     """A model that was fitted once.

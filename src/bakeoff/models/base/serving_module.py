@@ -88,9 +88,8 @@ class ServingModule(tf.Module):
         kinds = catalogue.kinds
         self._compared = encoder.item_embeddings if kinds is None else tf.Variable(kinds, trainable=False, name="kinds")
         encoding = catalogue.encoding.user
-        self._scales = np.array([(scale.mean, scale.std) for scale in encoding.dense.values()], np.float32).reshape(
-            -1, 2
-        )
+        scales = [(scale.mean, scale.std) for scale in encoding.dense.values()]
+        self._scales = np.array(scales, np.float32).reshape(-1, 2)
         self._vector_sizes = list(encoding.vector.values())
         self._values = [_lookup(values) for values in encoding.categorical.values()]
         self._popularity = tf.constant(standard_log_popularity(seen.item_counts(len(catalogue.item_ids))))
@@ -115,8 +114,7 @@ class ServingModule(tf.Module):
             item_ids string [B, k] and scores float32 [B, k], best first, NO_ITEM and −∞ where nothing is left;
             known bool [B], whether the model knows the user; anyone else gets the list of someone without history.
         """
-        query, known = self._query_of_users(user_ids)
-        return {**self._recommend(query, k), "known": known}
+        return self._recommend(*self._query_of_users(user_ids), k)
 
     @graph(input_signature=(*USER_SIGNATURE, *OPTIONS_SIGNATURE))
     def recommend_for_users_with_options(
@@ -155,8 +153,7 @@ class ServingModule(tf.Module):
         Returns:
             item_ids and scores as in recommend_for_users; known bool [B, W], which items are in the catalogue.
         """
-        query, known = self._raw_query(history, timestamps, dense, categorical)
-        return {**self._recommend(query, k), "known": known}
+        return self._recommend(*self._raw_query(history, timestamps, dense, categorical), k)
 
     @graph(input_signature=(*RAW_SIGNATURE, *OPTIONS_SIGNATURE))
     def recommend_for_histories_with_options(
@@ -202,11 +199,11 @@ class ServingModule(tf.Module):
         items, timestamps = (tf.gather(x, order, batch_dims=1) for x in (items, timestamps))
         return (items, timestamps, self._standardise(dense), self._encode(categorical)), known
 
-    def _recommend(self, query: Encoded, k: Any) -> dict[str, Any]:
+    def _recommend(self, query: Encoded, known: Any, k: Any) -> dict[str, Any]:
         scores, seen = self._scores(*query)
         best, items = tf.math.top_k(options.without(scores, seen), k=tf.minimum(k, self._num_items))
         items = tf.where(tf.math.is_inf(best), self._num_items, items)
-        return {"item_ids": tf.gather(self._item_ids, items), "scores": best}
+        return {"item_ids": tf.gather(self._item_ids, items), "scores": best, "known": known}
 
     @graph(input_signature=(QUERY_SIGNATURE, K_SIGNATURE, *OPTIONS_SIGNATURE))
     def _choose(self, query: Encoded, k: Any, allow: Any, diversity: Any, debias: Any) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any, Literal
 
 from bakeoff.core.errors import BakeoffError
@@ -30,15 +31,19 @@ class NoSettings(Frozen):
 
 @dataclass(frozen=True)
 class DataFacts:
-    """The facts of a split that decide whether a model can be trained on it.
+    """The facts of a split that decide whether a model can be trained on it, and which variants of it there are.
 
     Attributes:
         num_items: size of the catalogue.
         has_item_features: whether items have any feature.
+        has_user_features: whether users have any feature.
+        events_per_user: mean number of train events of users with any.
     """
 
     num_items: int
     has_item_features: bool
+    has_user_features: bool = False
+    events_per_user: float = 0.0
 
 
 WhyNot = Callable[[DataFacts, Any], str | None]
@@ -150,15 +155,8 @@ class ModelSpec:
         )
 
 
-def resolve(path: str) -> Any:
-    """The object behind an import path, `package.module:name`.
-
-    Raises:
-        ImportError: there is no such module.
-        AttributeError: the module has no such name.
-    """
-    module, _, name = path.partition(":")
-    return getattr(import_module(module), name)
+resolve = resolve_name
+"""The object behind an import path, `package.module:name`; ImportError or AttributeError where there is none."""
 
 
 @cache

@@ -36,39 +36,34 @@ class Start:
     item_ids: NDArray[np.str_]
     encoding: FeatureEncoding
 
-    def take(self, name: str, rows: NDArray[np.integer], initial: NDArray[np.float32]) -> NDArray[np.float32]:
-        """A table of the new training: rows of the earlier one, and the initial ones where it has none.
+    def take(self, name: str, initial: NDArray[Any], rows: NDArray[np.integer] | None = None) -> NDArray[Any]:
+        """A weight of the new training: that of the earlier one, or a table of its rows and initial ones.
 
         A row of zeros counts as none: nothing was learned of it.
 
         Args:
-            name: of the table among the weights.
-            rows: [n], row in the earlier table; −1: it has none.
-            initial: [n, d].
+            name: of the weight.
+            initial: where a full fit would start; float32 [n, d] of a table.
+            rows: [n], row in the earlier table; −1: it has none, and the initial one is taken. None: of no table.
 
         Returns:
-            float32 [n, d].
+            as `initial`.
 
         Raises:
-            StartError: the earlier training has no such table, or one of another width.
+            StartError: the earlier training has no such weight, or one of another shape, or width of a table.
         """
-        found = self.array(name)
-        if found.shape[1:] != initial.shape[1:]:
-            raise _misfit(name, found.shape[1:], initial.shape[1:])
+        found, first = self.array(name), 0 if rows is None else 1
+        theirs, ours = found.shape[first:], initial.shape[first:]
+        if theirs != ours:
+            raise StartError(
+                f"{name} has the shape {list(theirs)} in the model to start from and {list(ours)} under these settings "
+                f"and features. {FIT_IN_FULL}"
+            )
+        if rows is None:
+            return found
         table = np.zeros_like(initial)
         table[rows >= 0] = found[rows[rows >= 0]]
         return np.where(table.any(axis=1, keepdims=True), table, initial)
-
-    def same(self, name: str, initial: NDArray[Any]) -> NDArray[Any]:
-        """A weight that belongs to no id.
-
-        Raises:
-            StartError: the earlier training has no such weight, or one of another shape.
-        """
-        found = self.array(name)
-        if found.shape != initial.shape:
-            raise _misfit(name, found.shape, initial.shape)
-        return found
 
     def array(self, name: str) -> NDArray[Any]:
         """A weight of the earlier training.
@@ -80,15 +75,10 @@ class Start:
             raise StartError(f"The model to start from has no {name}: its settings were others. {FIT_IN_FULL}")
         return self.weights[name]
 
-    def item_rows(self, item_ids: Sequence[str]) -> NDArray[np.int64]:
-        """Row of each item of a catalogue in that of the earlier training, int64 [n]; −1 where it is new."""
-        return rows_of(self.item_ids, item_ids)
-
 
 def rows_of(known: Sequence[str] | NDArray[np.str_], wanted: Sequence[str]) -> NDArray[np.int64]:
     """Place of each wanted label among the known ones, which differ, int64 [n]; −1 where it is none of them."""
-    places: NDArray[np.int64] = pd.Index(np.asarray(known, object)).get_indexer(np.asarray(wanted, object))
-    return places
+    return np.asarray(pd.Index(np.asarray(known, object)).get_indexer(np.asarray(wanted, object)), np.int64)
 
 
 def from_neighbours(table: NDArray[np.float32], is_known: NDArray[np.bool_], histories: Histories) -> None:
@@ -113,10 +103,3 @@ def from_neighbours(table: NDArray[np.float32], is_known: NDArray[np.bool_], his
     typical = np.linalg.norm(table[is_known], axis=1).mean() if is_known.any() else 0.0
     found = lengths > 0
     table[found] = sums[found] * (typical / lengths[found])[:, np.newaxis]
-
-
-def _misfit(name: str, theirs: tuple[int, ...], ours: tuple[int, ...]) -> StartError:
-    return StartError(
-        f"{name} has the shape {list(theirs)} in the model to start from and {list(ours)} under these settings and "
-        f"features. {FIT_IN_FULL}"
-    )

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from bakeoff.core.errors import BakeoffError
+from bakeoff.core.errors import BakeoffError, first_line
 from bakeoff.core.files import replaced, write_json
 from bakeoff.core.histories import Histories, Queries, offsets_of
 from bakeoff.core.workspace import Workspace
@@ -281,9 +281,8 @@ def _reading(folder: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, LookupError, EOFError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise BakeoffError(
-            f"{folder} can't be read, a file is missing or damaged ({reason}): {_again(folder)}."
+            f"{folder} can't be read, a file is missing or damaged ({first_line(error)}): {_again(folder)}."
         ) from None
 
 

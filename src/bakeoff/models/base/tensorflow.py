@@ -75,6 +75,3 @@ def seed_everything(seed: int) -> None:
     """Same seed, same bytes: seeds Python, NumPy and TensorFlow, and requests deterministic kernels."""
     tf.keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
-
-
-__all__ = ["graph", "tf"]

@@ -9,7 +9,6 @@ the rows of X may be windows of histories, and a query without history is the me
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +18,7 @@ from scipy.sparse import csr_array
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.histories import Histories, Queries
 from bakeoff.data.prepared.tables import Prepared
-from bakeoff.models.base.retriever import Fitted, recency_weights, without_order
+from bakeoff.models.base.retriever import ArraysRetriever, Fitted, recency_weights, without_order
 from bakeoff.models.base.storage import StoredModel
 from bakeoff.models.ease.spec import EASEParams
 
@@ -31,7 +30,7 @@ _ITEMS_PER_BLOCK = 1024
 
 
 @dataclass(frozen=True, eq=False)
-class EASERetriever:
+class EASERetriever(ArraysRetriever):
     """Query embedding: the weights of a history's items, [n]; item embedding j: column j of B, [n].
 
     An item that a history names several times weighs what its last event weighs.
@@ -56,14 +55,6 @@ class EASERetriever:
         embeddings[histories.rows, histories.items] = recency_weights(histories, self.recency_scale)
         embeddings[self.uses_fallback(queries)] = self.mean_history
         return embeddings
-
-    def uses_fallback(self, queries: Queries) -> NDArray[np.bool_]:
-        """Where the history is empty."""
-        return np.asarray(queries.histories.lengths == 0)
-
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """Bᵀ and the mean history."""
-        return {"item_embeddings": self.item_embeddings, "mean_history": self.mean_history}
 
 
 def load(stored: StoredModel) -> EASERetriever:

@@ -4,23 +4,18 @@ from typing import Any
 
 from bakeoff.models.base.encoder import ArraysEncoder, padded_recency_weights
 from bakeoff.models.base.tensorflow import tf
-from bakeoff.models.ease.ease import EASERetriever
 
 
 class EASEEncoder(ArraysEncoder):
     """The graph of an `EASERetriever`."""
-
-    def __init__(self, retriever: EASERetriever) -> None:
-        """Hold its arrays and τ."""
-        super().__init__(retriever)
-        self._recency_scale = retriever.recency_scale
 
     def embed_queries(self, history: Any, timestamps: Any, dense: Any, categorical: Any) -> Any:
         """Query embeddings float32 [B, n]."""
         rows = tf.broadcast_to(tf.range(tf.shape(history)[0])[:, tf.newaxis], tf.shape(history))
         places = tf.stack([rows, tf.maximum(history, 0)], axis=2)  # (B, W, 2)
         nothing = tf.zeros([tf.shape(history)[0], tf.shape(self.item_embeddings)[0]])
-        weights = tf.tensor_scatter_nd_max(nothing, places, padded_recency_weights(history, self._recency_scale))
+        recency = padded_recency_weights(history, self._retriever.recency_scale)
+        weights = tf.tensor_scatter_nd_max(nothing, places, recency)
         return tf.where(self.uses_fallback(history)[:, tf.newaxis], self.mean_history, weights)
 
     def explain(self, history: Any, timestamps: Any, dense: Any, categorical: Any, items: Any) -> Any:

@@ -4,21 +4,15 @@ from typing import Any
 
 from bakeoff.models.base.encoder import ArraysEncoder, padded_recency_weights
 from bakeoff.models.base.tensorflow import tf
-from bakeoff.models.mf.mf import MFRetriever
 
 
 class MFEncoder(ArraysEncoder):
     """The graph of an `MFRetriever`."""
 
-    def __init__(self, retriever: MFRetriever) -> None:
-        """Hold its arrays and settings."""
-        super().__init__(retriever)
-        self._params = retriever.params
-
     def embed_queries(self, history: Any, timestamps: Any, dense: Any, categorical: Any) -> Any:
         """Query embeddings float32 [B, d]; features and times have no place in MF."""
         weights, ridge = self._weights(history)
-        spectrum = self._params.unobserved_weight * self.spectrum
+        spectrum = self._retriever.params.unobserved_weight * self.spectrum
         embeddings = solve(history, weights, self.item_embeddings, spectrum, ridge)
         return tf.where(self.uses_fallback(history)[:, tf.newaxis], self.mean_user, embeddings)
 
@@ -31,14 +25,14 @@ class MFEncoder(ArraysEncoder):
         weights, ridge = (tf.cast(each, tf.float64) for each in self._weights(history))
         events = tf.maximum(history[0], 0)
         y, asked = (tf.cast(tf.gather(self.item_embeddings, each), tf.float64) for each in (events, items))
-        diagonal = self._params.unobserved_weight * tf.cast(self.spectrum, tf.float64) + ridge[0]
+        diagonal = self._retriever.params.unobserved_weight * tf.cast(self.spectrum, tf.float64) + ridge[0]
         system = tf.matmul(y * weights[0][:, tf.newaxis], y, transpose_a=True) + tf.linalg.diag(diagonal)
         solved = tf.linalg.cholesky_solve(tf.linalg.cholesky(system), tf.transpose(asked))  # (d, m)
         return tf.transpose(tf.matmul(y, solved)) * weights
 
     def _weights(self, history: Any) -> tuple[Any, Any]:
         """Confidence of each event [B, W], 0 where padded, and λ_u [B]."""
-        p = self._params
+        p = self._retriever.params
         weights = padded_recency_weights(history, p.recency_scale)
         base = tf.reduce_sum(weights, axis=1) + p.unobserved_weight * self.item_embeddings.shape[0]
         ridge = p.regularization * base**p.regularization_exponent

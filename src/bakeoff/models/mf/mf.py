@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from bakeoff.core.histories import Histories, Queries
 from bakeoff.data.prepared.tables import Prepared
-from bakeoff.models.base.retriever import recency_weights, without_order
-from bakeoff.models.base.start import FIT_IN_FULL, Start, StartError
+from bakeoff.models.base.retriever import ArraysRetriever, recency_weights, without_order
+from bakeoff.models.base.start import FIT_IN_FULL, Start, StartError, rows_of
 from bakeoff.models.base.storage import StoredModel
 from bakeoff.models.mf import kernels
 from bakeoff.models.mf.als import ROWS_PER_SHARE, ImplicitALS, ridge, row_threads, share
@@ -32,7 +32,7 @@ Factorise = Callable[[Histories, int, MFParams, int], "ImplicitALS | MLlibALS"]
 
 
 @dataclass(frozen=True, eq=False)
-class MFRetriever:
+class MFRetriever(ArraysRetriever):
     """Fold-in: the query embedding is the least-squares optimum of a history against fixed item embeddings.
 
     ALS ends with the users' half of an epoch, so with equal weights folding a row of training in gives the
@@ -71,14 +71,6 @@ class MFRetriever:
             with row_threads() as pool:
                 share(pool, lambda some: kernels.solve_cholesky(some, *given, *found), rows)
         return embeddings
-
-    def uses_fallback(self, queries: Queries) -> NDArray[np.bool_]:
-        """Where the history is empty."""
-        return np.asarray(queries.histories.lengths == 0)
-
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """Item embeddings, their Gramian's diagonal and the mean trained user."""
-        return {"item_embeddings": self.item_embeddings, "spectrum": self.spectrum, "mean_user": self.mean_user}
 
 
 def load(stored: StoredModel) -> MFRetriever:
@@ -161,5 +153,5 @@ def build(
     if factorise is not ImplicitALS:
         raise StartError(f"Spark's ALS (mf.solver: mllib) can't start from an earlier model. {FIT_IN_FULL}")
     zeros = np.zeros((prepared.num_items, section.dim), np.float32)
-    items = start.take("item_embeddings", start.item_rows(prepared.item_ids), zeros)
+    items = start.take("item_embeddings", zeros, rows_of(start.item_ids, prepared.item_ids))
     return MFTrainer(histories, prepared.num_items, section, seed, partial(ImplicitALS, start=items))

@@ -272,10 +272,7 @@ def pairs_in_blocks(histories: Histories, size: int) -> Iterator[tuple[NDArray[n
     Yields:
         rows of the users [n] and indices of the items [n] of n events; the items are not copied.
     """
-    offsets, num_events = histories.offsets, len(histories.items)
-    for start in range(0, max(num_events, 1), size):
-        stop = min(start + size, num_events)
-        first = int(np.searchsorted(offsets, start, side="right")) - 1
-        last = int(np.searchsorted(offsets, stop, side="left"))
-        bounds = np.clip(offsets[first : last + 1], start, stop)
-        yield np.repeat(np.arange(first, last, dtype=np.int32), np.diff(bounds)), histories.items[start:stop]
+    for start in range(0, max(len(histories.items), 1), size):
+        items = histories.items[start : start + size]
+        events = np.arange(start, start + len(items))
+        yield (np.searchsorted(histories.offsets, events, side="right") - 1).astype(np.int32), items

@@ -5,9 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.core.histories import offsets_of
 from bakeoff.models.base.tensorflow import tf
-from bakeoff.models.neural.pooling import Examples
+from bakeoff.models.neural.pooling import Examples, expand
 from bakeoff.models.neural.selection import MASKED
 from bakeoff.models.neural.spec import SoftmaxParams
 
@@ -104,8 +103,7 @@ class CausalAttention(tf.keras.layers.Layer):
         reads = np.diff(examples.offsets).reshape(num_users, -1)
         longest = np.arange(num_users) * reads.shape[1] + reads.argmax(axis=1)
         lengths = reads.max(axis=1)
-        rows, starts = np.repeat(np.arange(num_users), lengths), offsets_of(lengths)[:-1]
-        places = np.arange(len(rows)) - starts[rows]
+        _, rows, places = expand(lengths)
         entries = examples.offsets[longest + 1][rows] - 1 - places  # the last item comes first there
         sequence = np.zeros((num_users, max(1, lengths.max(initial=0))), np.int32)
         times = np.zeros(sequence.shape, np.int64)

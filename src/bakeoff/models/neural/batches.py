@@ -6,8 +6,8 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.core.histories import PAD, Histories, Queries, offsets_of
-from bakeoff.models.neural.pooling import Examples, HistoryPooling
+from bakeoff.core.histories import PAD, Histories, Queries
+from bakeoff.models.neural.pooling import Examples, HistoryPooling, expand
 from bakeoff.models.neural.proposals import Candidates, NegativeSampler, all_targets, log_counts, make_sampler
 from bakeoff.models.neural.query_tower import activity_of_examples
 from bakeoff.models.neural.spec import SoftmaxParams
@@ -39,7 +39,7 @@ def predict_next(histories: Histories, params: SoftmaxParams, rng: np.random.Gen
     is_empty = rng.random(shape) < params.empty_history_share
     cuts = np.where(is_empty | (lengths == 1), 0, later)
     starts = (histories.offsets[:-1, np.newaxis] + cuts).ravel()
-    offsets, rows, lags = _expand(np.maximum(cuts - first, 0).ravel())
+    offsets, rows, lags = expand(np.maximum(cuts - first, 0).ravel())
     targets = _targets_ahead(starts, (lengths - cuts).ravel(), params, rng)
     return Examples(offsets, starts[rows] - 1 - lags, lags, cuts.ravel(), *targets)
 
@@ -48,7 +48,7 @@ def _targets_ahead(
     starts: NDArray[np.int64], num_ahead: NDArray[np.int64], params: SoftmaxParams, rng: np.random.Generator
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
     """Rows, positions and weights of the pairs of queries after which `num_ahead` items, from `starts` on, come."""
-    _, rows, ahead = _expand(np.minimum(num_ahead, params.target_window))
+    _, rows, ahead = expand(np.minimum(num_ahead, params.target_window))
     positions, weights = starts[rows] + ahead, _pair_weights(rows, params)
     share = params.long_term_share
     if share == 0:
@@ -72,7 +72,7 @@ def reconstruct(histories: Histories, params: SoftmaxParams, rng: np.random.Gene
     positions = np.flatnonzero(kept)
     num_kept = np.bincount(histories.rows[positions], minlength=len(histories))
     ends = np.cumsum(num_kept)
-    offsets, rows, lags = _expand(np.minimum(num_kept, params.max_history))
+    offsets, rows, lags = expand(np.minimum(num_kept, params.max_history))
     lengths = np.where(num_kept > 0, histories.lengths, 0)
     targets = histories.rows, np.arange(len(histories.items)), _pair_weights(histories.rows, params)
     return Examples(offsets, positions[ends[rows] - 1 - lags], lags, lengths, *targets)
@@ -103,13 +103,6 @@ def target_chances(histories: Histories, params: SoftmaxParams) -> NDArray[np.fl
         drawn = (harmonic[lengths - 1] - harmonic[lengths - 1 - beyond]) / np.maximum(lengths - 1, 1)
         chance += empty * (position >= params.target_window) / lengths + (1 - empty) * drawn
     return np.asarray(1.0 - (1.0 - chance) ** params.cuts_per_user)
-
-
-def _expand(counts: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Offsets [R + 1], the row of each entry and its place in the row."""
-    offsets = offsets_of(counts)
-    rows = np.repeat(np.arange(len(counts)), counts)
-    return offsets, rows, np.arange(offsets[-1]) - offsets[rows]
 
 
 def _pair_weights(target_rows: NDArray[np.int64], params: SoftmaxParams) -> NDArray[np.float32]:

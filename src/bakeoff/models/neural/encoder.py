@@ -37,10 +37,6 @@ class SoftmaxEncoder(tf.Module):
         """Follow the item tower after more training; the tower itself would be exported if it were an attribute."""
         self._read_embeddings.assign(item_embeddings)
 
-    def rank_by(self, item_embeddings: NDArray[np.float32]) -> None:
-        """Rank by other embeddings than those that are read."""
-        self.item_embeddings.assign(item_embeddings)
-
     @graph(input_signature=QUERY_SIGNATURE)
     def embed_queries(self, history: Any, timestamps: Any, dense: Any, categorical: Any) -> Any:
         """Query embeddings float32 [B, d]."""
@@ -49,11 +45,9 @@ class SoftmaxEncoder(tf.Module):
     @graph(input_signature=EXPLAIN_SIGNATURE)
     def explain(self, history: Any, timestamps: Any, dense: Any, categorical: Any, items: Any) -> Any:
         """Contributions of the events that are read, float32 [m, W]; see `integrated_gradients`."""
-        read = self._read(history)
-        asked = tf.gather(self.item_embeddings, items)
-        return integrated_gradients(
-            self._embed, read, (history, timestamps, dense, categorical), asked, self._max_history
-        )
+        read, asked = self._read(history), tf.gather(self.item_embeddings, items)
+        query = (history, timestamps, dense, categorical)
+        return integrated_gradients(self._embed, read, query, asked, self._max_history)
 
     def _read(self, history: Any) -> Any:
         """What is read of each item, [B, W, d]; anything where padded."""

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from bakeoff.data.features.encoding import EncodedFeatures, TableEncoding
 from bakeoff.models.base.tensorflow import tf
-from bakeoff.models.neural.new_items import numbers_of_items, values_of_items
+from bakeoff.models.neural.new_items import PREFIX, numbers_of_items, values_of_items
 from bakeoff.models.neural.pooling import pool
 from bakeoff.models.neural.spec import SoftmaxParams, TwoTowerParams
 
@@ -92,15 +92,16 @@ class ItemTower(tf.keras.layers.Layer):
         embeddings = tf.add_n(parts)
         return tf.math.l2_normalize(embeddings, axis=-1) if self._params.normalize else embeddings
 
-    def feature_weights(self) -> list[NDArray[np.float32]]:
-        """All that embeds an item without an id: B times the trust in each input, then the network.
+    def feature_weights(self) -> dict[str, NDArray[np.float32]]:
+        """All that embeds an item without an id: B times the trust in each input, then the network, by stored name.
 
         Empty where there is no network: the features then tilt what an id says, and say little without it.
         """
         if self._inputs is None or not self._hidden:
-            return []
+            return {}
         network = [weight.numpy() for layer in (*self._hidden, self._output) for weight in layer.weights]
-        return [self.feature_embeddings.numpy() * self._inputs.trust[:, np.newaxis], *network]
+        weights = [self.feature_embeddings.numpy() * self._inputs.trust[:, np.newaxis], *network]
+        return {f"{PREFIX}{place:02}": each for place, each in enumerate(weights)}
 
     def renormalize(self) -> None:
         """Bring the vectors of all ids back to length 1: Adam's steps keep their size while cosines forget lengths."""

@@ -1,6 +1,6 @@
 """Embeddings of items that training has not seen, by the stored weights of an item tower; no TensorFlow is needed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -15,13 +15,8 @@ PREFIX = "item_tower_"
 """Of the names of the stored weights."""
 
 
-def named(weights: Sequence[NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
-    """The weights of an item tower (`ItemTower.feature_weights`) by the names under which they are stored."""
-    return {f"{PREFIX}{place:02}": each for place, each in enumerate(weights)}
-
-
 def stored_weights(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """Those of a stored model's arrays that `named` gave; none where it has no network over features."""
+    """Those of a stored model's arrays that `ItemTower.feature_weights` gave; none without a network over features."""
     return {name: arrays[name] for name in sorted(arrays) if name.startswith(PREFIX)}
 
 

@@ -11,7 +11,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.core.histories import Histories
+from bakeoff.core.histories import Histories, offsets_of
 from bakeoff.models.base.tensorflow import tf
 
 REACH = 7.0
@@ -46,6 +46,13 @@ class Examples:
         """[E], items that are read by the query to which the entry belongs."""
         read = np.diff(self.offsets)
         return np.repeat(read, read)
+
+
+def expand(counts: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Rows with these numbers of entries: offsets [R + 1], the row of each entry and its place in the row."""
+    offsets = offsets_of(counts)
+    rows = np.repeat(np.arange(len(counts)), counts)
+    return offsets, rows, np.arange(offsets[-1]) - offsets[rows]
 
 
 class HistoryPooling(Protocol):

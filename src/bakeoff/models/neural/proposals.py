@@ -1,6 +1,5 @@
 """The samplers of negatives, each with the expected counts of what it proposes (Bengio & Senécal 2008)."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -52,8 +51,11 @@ def log_counts(inclusion: NDArray[np.float64]) -> NDArray[np.float32]:
     return np.log(np.where(inclusion > 0, inclusion, 1.0)).astype(np.float32)
 
 
-class NegativeSampler(ABC):
-    """Draws the negatives of one step; a subclass says which, and how often each item is expected among them."""
+class NegativeSampler:
+    """Draws the negatives of one step and says how often each item is expected among them.
+
+    They are the batch's own targets, unless a subclass draws others.
+    """
 
     def __init__(self, inclusion: NDArray[np.float64]) -> None:
         """Take the expected counts.
@@ -84,9 +86,9 @@ class NegativeSampler(ABC):
         """
         return np.asarray(self.inclusion[items])
 
-    @abstractmethod
     def _ids(self, targets: NDArray[np.int32], rng: np.random.Generator) -> NDArray[np.integer]:
         """Distinct item indices [S]; arguments as in `draw`."""
+        return np.unique(targets)
 
 
 class CatalogueSampler(NegativeSampler):
@@ -202,9 +204,6 @@ class InBatchSampler(NegativeSampler):
     def _log_missed(self, chances: NDArray[np.float64]) -> NDArray[np.float64]:
         """Log of the chance that an event is no target of a batch; of a certain one a number that can be taken away."""
         return np.log1p(-np.minimum(self._share * chances, 1 - 1e-15))
-
-    def _ids(self, targets: NDArray[np.int32], rng: np.random.Generator) -> NDArray[np.integer]:
-        return np.unique(targets)
 
 
 class MixedSampler(NegativeSampler):

@@ -9,9 +9,10 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.core.histories import Queries
 from bakeoff.data.prepared.tables import Prepared
 from bakeoff.models.base.tensorflow import graph, tf
+from bakeoff.models.neural import trainer
 from bakeoff.models.neural.batches import Batch
 from bakeoff.models.neural.spec import SoftmaxParams
-from bakeoff.models.neural.trainer import SoftmaxTrainer, with_dislikes
+from bakeoff.models.neural.trainer import SoftmaxTrainer
 
 
 class ReplicatedTrainer(SoftmaxTrainer):
@@ -86,7 +87,7 @@ def share_of(batch: Batch, place: int, of: int) -> Batch:
     }
 
 
-def build(prepared: Prepared, queries: Queries, section: SoftmaxParams, seed: int) -> ReplicatedTrainer:
+def build(prepared: Prepared, queries: Queries, section: SoftmaxParams, seed: int) -> SoftmaxTrainer:
     """A fresh trainer on this worker; see `bakeoff.models.neural.trainer.build`.
 
     Raises:
@@ -98,6 +99,4 @@ def build(prepared: Prepared, queries: Queries, section: SoftmaxParams, seed: in
                 f"{name} is {given}, which draws at random within a batch: workers would not learn what one process "
                 "learns. Unset RAY_ADDRESS, or choose another value."
             )
-    sizes = prepared.encoding.user.categorical_sizes
-    items = (prepared.num_items, prepared.item_features)
-    return ReplicatedTrainer(queries, *items, sizes, section, seed, with_dislikes(prepared))
+    return trainer.build(prepared, queries, section, seed, trainer=ReplicatedTrainer)

@@ -18,8 +18,7 @@ from bakeoff.models.neural.batches import Batches
 from bakeoff.models.neural.encoder import SoftmaxEncoder, SoftmaxRetriever
 from bakeoff.models.neural.item_tower import input_labels
 from bakeoff.models.neural.model import SoftmaxDNN
-from bakeoff.models.neural.new_items import named
-from bakeoff.models.neural.pooling import HistoryPooling, smooth
+from bakeoff.models.neural.pooling import smooth
 from bakeoff.models.neural.query_tower import USER_ID
 from bakeoff.models.neural.spec import SoftmaxParams
 
@@ -41,8 +40,11 @@ ITEM_IDS, INPUTS = "item_tower/id_embeddings:0", "item_tower/feature_embeddings:
 OWN_VECTORS, FEATURE = "query_tower/user_embeddings:0", "query_tower/feature_{}/embeddings:0"
 """Names of tables among the weights."""
 
-MakeBatches = Callable[[Queries, HistoryPooling, SoftmaxParams, int, np.random.Generator], Batches]
-"""Queries with the histories to train on, pooling, settings, size of the catalogue and source of draws → batches."""
+MakeBatches = Callable[..., Batches]
+"""Queries with the histories to train on, pooling, settings, size of the catalogue and source of draws → batches.
+
+By name it also takes `dislikes`, what each user dislikes; None: no such events.
+"""
 
 
 class SoftmaxTrainer:
@@ -94,10 +96,11 @@ class SoftmaxTrainer:
         """The towers after the epochs so far."""
         embeddings = self._item_embeddings()
         self._encoder.refresh(embeddings)
-        found = SoftmaxRetriever(self._encoder, lambda: named(self._model.item_tower.feature_weights()))
+        found = SoftmaxRetriever(self._encoder, self._model.item_tower.feature_weights)
         if self._params.smoothing:
             queries = found.embed_queries(self._queries)
-            self._encoder.rank_by(smooth(embeddings, queries, self._queries.histories, self._params.smoothing))
+            smoothed = smooth(embeddings, queries, self._queries.histories, self._params.smoothing)
+            self._encoder.item_embeddings.assign(smoothed)
         return found
 
     def _item_embeddings(self) -> NDArray[np.float32]:
@@ -207,10 +210,12 @@ def build(
     seed: int,
     make_batches: MakeBatches = Batches,
     start: Start | None = None,
+    trainer: Callable[..., SoftmaxTrainer] = SoftmaxTrainer,
 ) -> SoftmaxTrainer:
     """A fresh trainer of the softmax DNN, or of the two-tower model, on the histories of these queries.
 
-    After a warm start the learning rate is WARM_RATE of that of the settings.
+    After a warm start the learning rate is WARM_RATE of that of the settings. Where the split knows dislikes, users
+    have what they dislike as negatives.
 
     Raises:
         StartError: the weights to start from don't fit the settings or the features.
@@ -219,19 +224,11 @@ def build(
     if start is not None:
         section = section.model_copy(update={"learning_rate": WARM_RATE * section.learning_rate})
     items = (prepared.num_items, prepared.item_features)
-    trainer = SoftmaxTrainer(queries, *items, sizes, section, seed, with_dislikes(prepared, make_batches))
+    batches = partial(make_batches, dislikes=prepared.trained_dislikes)
+    made = trainer(queries, *items, sizes, section, seed, batches)
     if start is not None:
-        trainer.start_from(start, prepared)
-    return trainer
-
-
-def with_dislikes(prepared: Prepared, make_batches: MakeBatches = Batches) -> MakeBatches:
-    """Makes batches in which users have what they dislike as negatives, where the split knows dislikes."""
-    dislikes = prepared.trained_dislikes
-    if dislikes is None:
-        return make_batches
-    by_name: Callable[..., Batches] = make_batches  # whatever makes batches takes dislikes, too
-    return partial(by_name, dislikes=dislikes)
+        made.start_from(start, prepared)
+    return made
 
 
 def _schedule(params: SoftmaxParams, steps_per_epoch: int) -> Any:
@@ -274,17 +271,14 @@ def started_weights(
             f"The model to start from has the user features {', '.join(theirs.names) or 'none'}, and the data have "
             f"{', '.join(ours.names) or 'none'}. {FIT_IN_FULL}"
         )
-    rows = {ITEM_IDS: start.item_rows(prepared.item_ids)}
+    rows = {ITEM_IDS: rows_of(start.item_ids, prepared.item_ids)}
     rows[INPUTS] = rows_of(input_labels(start.encoding.item), input_labels(prepared.encoding.item))
     for place, name in enumerate(ours.categorical):
         values = rows_of(theirs.categorical[name], ours.categorical[name])
         # Row 0 is of the unknown value.
         table = OWN_VECTORS if name == USER_ID else FEATURE.format(place)
         rows[table] = np.concatenate([[0], np.where(values >= 0, values + 1, -1)])
-    found = {
-        name: start.take(name, rows[name], weight) if name in rows else start.same(name, weight)
-        for name, weight in initial.items()
-    }
+    found = {name: start.take(name, weight, rows.get(name)) for name, weight in initial.items()}
     if ITEM_IDS in found:
         is_trained = histories.item_counts(prepared.num_items) > 0
         is_known = (rows[ITEM_IDS] >= 0) & is_trained

@@ -7,14 +7,14 @@ from numpy.typing import NDArray
 
 from bakeoff.core.histories import Histories, Queries
 from bakeoff.data.prepared.tables import Prepared
-from bakeoff.models.base.retriever import Fitted
+from bakeoff.models.base.retriever import ArraysRetriever, Fitted
 from bakeoff.models.base.storage import StoredModel
 from bakeoff.models.popularity.spec import RecentPopularityParams
 
 _SECONDS_PER_DAY = 86_400
 
 
-class PopularityRetriever:
+class PopularityRetriever(ArraysRetriever):
     """One dimension: item embedding φ(j), the number of events of the item; query embedding 1."""
 
     fallback = None
@@ -30,10 +30,6 @@ class PopularityRetriever:
     def uses_fallback(self, queries: Queries) -> NDArray[np.bool_]:
         """Never: everyone gets the same list."""
         return np.zeros(len(queries), np.bool_)
-
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """The item embeddings alone."""
-        return {"item_embeddings": self.item_embeddings}
 
 
 def load(stored: StoredModel) -> PopularityRetriever:
