@@ -125,7 +125,8 @@ class Evaluated:
 
     def beyond_accuracy(self, prepared: Prepared) -> PerUser:
         """Popularity metrics of each user, and those that depend on what is known of the items, float64 [n]."""
-        of_catalogue = table.at_cutoffs(MetricSet.CATALOGUE, self.cutoffs, self, prepared)
+        given = self.lists, self.relevant, self.eval_set.truth, prepared.train_counts, prepared.item_features.directions
+        of_catalogue = table.at_cutoffs(MetricSet.CATALOGUE, self.cutoffs, *given)
         return self.popularity(prepared) | of_catalogue
 
     def repeats(self) -> PerUser:
