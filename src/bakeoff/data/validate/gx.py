@@ -81,16 +81,6 @@ class Runner:
         self._context.enable_analytics(False)
         self._context.variables.progress_bars = {"globally": False}
 
-    def run(self, name: str, expectations: Sequence[Any], frame: Any) -> list[Any]:
-        """Run a checkpoint with one suite on one data frame: GX's result of each expectation, in their order.
-
-        Args:
-            name: of the suite; unique within this runner.
-            expectations: at least one.
-            frame: of pandas, or of Spark.
-        """
-        return self._prepared(name, expectations, frame, "SUMMARY")(frame)
-
     def judge(self, name: str, checks: Sequence[Check], frames: Iterable[Any]) -> list[Outcome]:
         """Judge a table that comes in pieces: a check holds if it holds for each piece.
 
@@ -115,7 +105,7 @@ class Runner:
         return [_outcome(each, results) for each, results in zip(checks, zip(*pieces, strict=True), strict=True)]
 
     def _prepared(
-        self, name: str, expectations: Sequence[Any], first: Any, result_format: dict[str, Any] | str
+        self, name: str, expectations: Sequence[Any], first: Any, result_format: dict[str, Any]
     ) -> Callable[[Any], list[Any]]:
         """What gives GX's results of a frame like `first`, in the order of the expectations, which is not GX's own."""
         context = self._context
