@@ -26,7 +26,7 @@ from bakeoff.models.base.new_items import embed_new_items, refuse_without_featur
 from bakeoff.models.base.storage import filterable, load_trained, read_encoding, read_items, refuse_skipped
 from bakeoff.ops.additions import Additions, additions_path, read_additions, write_additions
 from bakeoff.ops.git import check_repository
-from bakeoff.ops.registry.files import fetch_trained
+from bakeoff.ops.registry.files import fetch_model
 from bakeoff.ops.registry.history import production, read_events
 
 NAMED = 5
@@ -124,7 +124,7 @@ def _target(workspace: Workspace, model: str | None) -> Iterator[_Target]:
             if (standing := production(read_events(workspace.root))) is None:
                 raise BakeoffError("Nothing is in production to add items to: name one of models/, such as --model mf.")
             model, name = standing.version.model, standing.version.name
-            trained = fetch_trained(workspace.root, standing.version, Path(folder) / "trained")
+            trained = fetch_model(workspace.root, standing.version, Path(folder) / "trained", "trained")
         else:
             specs.check_model(model)
             refuse_skipped(workspace, model)
