@@ -120,11 +120,11 @@ class _Current:
     begun: float
     content: list[pa.Table] = field(default_factory=list)
     rows: int = 0
-    stamp: tuple[int, int] | None = None
+    stamp: tuple[int, int, int] | None = None
 
     def is_over(self, now: float) -> bool:
         """Full or old; or somebody, such as `bakeoff forget`, changed it: what they left in it must not come back."""
-        return self.rows >= ROWS or now - self.begun >= HOUR or self.stamp != _stamp(self.path)
+        return self.rows >= ROWS or now - self.begun >= HOUR or self.stamp != file_stamp(self.path)
 
 
 class LogWriter:
@@ -211,7 +211,7 @@ class LogWriter:
         except BaseException:
             waiting.extendleft(reversed(rows))
             raise
-        file.content, file.rows, file.stamp = content, file.rows + len(rows), _stamp(file.path)
+        file.content, file.rows, file.stamp = content, file.rows + len(rows), file_stamp(file.path)
 
     def _expire(self) -> None:
         """Remove files that were begun before the first day that is kept."""
@@ -270,10 +270,10 @@ def _removed(path: Path, column: str, values: pa.Array, returned: str) -> pa.Arr
     return theirs[returned].combine_chunks()
 
 
-def _stamp(path: Path) -> tuple[int, int] | None:
+def file_stamp(path: Path) -> tuple[int, int, int] | None:
     """What changes when a file is written anew; None where there is none."""
     try:
         found = path.stat()
     except OSError:
         return None
-    return found.st_ino, found.st_mtime_ns
+    return found.st_ino, found.st_mtime_ns, found.st_size
