@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow.compute as pc
 from rich.console import Console
 
-from bakeoff.core.errors import BakeoffError
+from bakeoff.core.errors import BakeoffError, reading
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.fetch import data_directory
 from bakeoff.data.fetch.canonical_tables import Tables
@@ -95,12 +95,8 @@ def _remove(user: str, workspace: Workspace) -> str:
             f"data/ is {cause}: `bakeoff fetch` makes it, `dvc checkout data.dvc` undoes changes, `dvc add data` keeps "
             "them. Then try again."
         )
-    try:
+    with reading("data/dataset.json", "`dvc checkout data.dvc` brings it back", OSError, ValueError):
         content = data_directory.read_content(workspace.data)
-    except (OSError, ValueError) as error:
-        raise BakeoffError(
-            f"data/dataset.json can't be read: {error}. `dvc checkout data.dvc` brings it back."
-        ) from None
     held = data_directory.read_tables(workspace.data)
     kept = Tables(
         **{

@@ -7,7 +7,7 @@ from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bakeoff.core.errors import BakeoffError, visible
+from bakeoff.core.errors import BakeoffError, reading, visible
 from bakeoff.core.files import file_hash
 from bakeoff.data.fetch.canonical_tables import Tables
 from bakeoff.data.fetch.database import database_url, read_database
@@ -204,10 +204,8 @@ def read_inbox(inbox: Path, taken: Mapping[str, str]) -> Inbox:
     """
     check_directory(inbox)
     found = Inbox()
-    try:
+    with reading(inbox, "this user must be able to list its files", OSError):
         entries = sorted(entry for entry in inbox.iterdir() if not entry.name.startswith("."))
-    except OSError as error:
-        raise BakeoffError(f"{inbox} can't be read: {error}.") from None
     for directory in entries:
         name = visible(directory.name)
         try:

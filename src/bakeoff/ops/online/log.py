@@ -4,7 +4,6 @@ A row waits in memory for `seconds`, then the server's current file is written a
 a killed server loses what waited, and no file is ever half of one. Changing files takes a lock on the directory.
 """
 
-import fcntl
 import hashlib
 import hmac
 import logging
@@ -13,8 +12,7 @@ import secrets
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,8 +22,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from bakeoff.core.errors import BakeoffError, first_line
-from bakeoff.core.files import remove, written
+from bakeoff.core.errors import reading
+from bakeoff.core.files import locked, remove, written
 from bakeoff.core.workspace import Workspace
 
 VARIABLE = "BAKEOFF_ONLINE_LOG"
@@ -56,17 +54,6 @@ def log_folder(workspace: Workspace, named: Path | None = None) -> Path:
     return named or Path(os.environ.get(VARIABLE) or workspace.root / ".bakeoff/online")
 
 
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Keep others from changing files of the log."""
-    directory = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(directory, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(directory)
-
-
 class Pseudonyms:
     """Keyed hashes (HMAC-SHA256) with the secret of a log."""
 
@@ -82,17 +69,16 @@ class Pseudonyms:
             BakeoffError: it has none, or it can't be read.
         """
         path = folder / _SECRET
-        try:
+        remedy = (
+            "without it nobody finds a user's rows. Bring it back, run this as the user of `bakeoff serve`, or delete "
+            "the log"
+        )
+        with reading(path, remedy, OSError):
             if create and not path.exists():
                 with written(path) as part:
                     part.touch(mode=0o600)
                     part.write_bytes(secrets.token_bytes(32))
             return cls(path.read_bytes())
-        except OSError as error:
-            raise BakeoffError(
-                f"{path} can't be read ({error.strerror}): without it nobody finds a user's rows. Bring it back, run "
-                "this as the user of `bakeoff serve`, or delete the log."
-            ) from None
 
     def user(self, user: str) -> str:
         """The pseudonym of a user, 32 hexadecimal digits."""
@@ -227,18 +213,14 @@ def parts(folder: Path, table: str) -> list[Path]:
     return sorted((folder / table).glob("[!.]*.parquet"))
 
 
-def read_part(path: Path, columns: list[str] | None = None) -> pa.Table:
+def read_part(path: Path) -> pa.Table:
     """A file of the log.
 
     Raises:
         BakeoffError: it is damaged.
     """
-    try:
-        return pq.read_table(path, columns=columns)
-    except (OSError, pa.ArrowException) as error:
-        raise BakeoffError(
-            f"{path} can't be read ({first_line(error)}): move it out of the log, and try again."
-        ) from None
+    with reading(path, "move it out of the log, and try again", OSError, pa.ArrowException):
+        return pq.read_table(path)
 
 
 def forget_user(folder: Path, user: str) -> tuple[int, int]:

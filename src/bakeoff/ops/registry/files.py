@@ -10,7 +10,7 @@ from typing import Any, Literal
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from bakeoff.core.errors import BakeoffError, first_line
+from bakeoff.core.errors import BakeoffError, first_line, reading
 from bakeoff.core.files import file_hash, replaced, write_json
 from bakeoff.core.subprocesses import read_output
 from bakeoff.core.workspace import Workspace
@@ -173,8 +173,6 @@ def _copy(root: Path, version: Version, model: str, path: Path) -> bool:
 
 
 def _stages(lock: str | None) -> Mapping[str, Mapping[str, Any]]:
-    try:
+    with reading(LOCK, "take it from Git", YAMLError, AttributeError):
         stages: Mapping[str, Mapping[str, Any]] = (YAML(typ="safe").load(lock or "{}") or {}).get("stages", {})
-    except (YAMLError, AttributeError) as error:
-        raise BakeoffError(f"{LOCK} can't be read as YAML: {first_line(error)}. Take it from Git.") from None
     return stages
