@@ -135,10 +135,9 @@ def _read(
 ) -> dict[str, Any]:
     """Columns of a delimited file without quotes, as strings."""
     try:
-        text = files[name] if encoding == "utf-8" else files[name].decode(encoding).encode()
         table = pacsv.read_csv(
-            io.BytesIO(text),
-            read_options=pacsv.ReadOptions(column_names=list(columns), skip_rows=int(header), use_threads=False),
+            io.BytesIO(files[name]),
+            pacsv.ReadOptions(column_names=list(columns), skip_rows=int(header), use_threads=False, encoding=encoding),
             parse_options=pacsv.ParseOptions(delimiter=delimiter, quote_char=False),
             convert_options=pacsv.ConvertOptions(
                 column_types=dict.fromkeys(columns, pa.large_string()), strings_can_be_null=False
