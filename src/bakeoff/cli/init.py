@@ -64,6 +64,7 @@ def init(
     outside of the directory.
     """
     from bakeoff.data.fetch import command as fetch
+    from bakeoff.data.fetch.own_sources import Request
     from bakeoff.ops import new_workspace
     from bakeoff.ops.detection import ENTITIES, detect
     from bakeoff.ops.feature_kinds import with_vectors
@@ -88,7 +89,7 @@ def init(
     new_workspace.create(
         directory,
         params.model_dump(mode="json", exclude_defaults=True),
-        lambda workspace: fetch.run(params.data, workspace, fetch.Request(query=query, files=files)),
+        lambda workspace: fetch.run(params.data, workspace, Request(query=query, files=files)),
     )
     print(f"\n{directory} is ready. Next:\n  cd {directory}\n  bakeoff tune --minutes 30 --apply\n  bakeoff run")
 

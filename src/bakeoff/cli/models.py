@@ -47,11 +47,10 @@ def tune(
         raise BakeoffError("Name a model, or give --minutes alone: `bakeoff tune --minutes 30` tunes both contenders.")
     if minutes:
         timeout = minutes * 60 / len(CONTENDERS)
-    workspace = Workspace()
     for name in [model] if model else CONTENDERS:
-        settings = load(workspace)
+        settings = load()
         stage.run(
-            workspace,
+            Workspace(),
             name,
             settings.section(name),
             seed=settings.seed,

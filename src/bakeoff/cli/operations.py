@@ -23,9 +23,8 @@ def drift(
     """Compare the validated data with those of the version in production; write reports/drift."""
     from bakeoff.ops.drift import command as stage
 
-    workspace = Workspace()
-    params = load(workspace)
-    stage.run(workspace, params.data, params.drift, since)
+    params = load()
+    stage.run(Workspace(), params.data, params.drift, since)
 
 
 @app.command()
@@ -36,9 +35,8 @@ def parents() -> None:
     """
     from bakeoff.ops.registry.files import copy_parents
 
-    workspace = Workspace()
-    if load(workspace).warm_start.mode == "auto":
-        copy_parents(workspace)
+    if load().warm_start.mode == "auto":
+        copy_parents(Workspace())
 
 
 @app.command()
@@ -48,8 +46,7 @@ def decide(
     """Compare the challenger with the model in production and decide; write reports/decision. Changes nothing else."""
     from bakeoff.ops.promotion import decide as stage
 
-    workspace = Workspace()
-    stage.run(load(workspace), workspace, model)
+    stage.run(load(), Workspace(), model)
 
 
 @app.command()
@@ -154,9 +151,8 @@ def online(
     """
     from bakeoff.ops.online import command as stage
 
-    workspace = Workspace()
-    compare = load(workspace).compare
-    stage.run(workspace, log, event, clip, compare.primary_metric, compare.confidence, as_json=as_json)
+    compare = load().compare
+    stage.run(Workspace(), log, event, clip, compare.primary_metric, compare.confidence, as_json=as_json)
 
 
 @catalogue.command()
@@ -171,8 +167,7 @@ def add(
     """
     from bakeoff.ops import catalogue as stage
 
-    workspace = Workspace()
-    stage.add(workspace, load(workspace).data, items, model)
+    stage.add(Workspace(), load().data, items, model)
 
 
 @catalogue.command()

@@ -31,7 +31,7 @@ def run(
     if dry:
         command.check_lock(evidence)
         return
-    params = load(Workspace())
+    params = load()
     epochs = max(params.softmax.max_epochs, params.two_tower.max_epochs)
     command.bring_up_to_date(evidence, params.data, epochs)
 
@@ -62,7 +62,7 @@ def doctor(
 
     sections: Any
     try:
-        sections = load(Workspace()).experiments.models
+        sections = load().experiments.models
     except BakeoffError as error:
         sections = error
     if not stage.run(stage.Subject(Workspace(), sections), as_json=as_json):
@@ -88,9 +88,8 @@ def compare(
         return
     from bakeoff.ops.revisions import compare as revisions
 
-    workspace = Workspace()
-    settings = load(workspace)
-    revisions.run(settings.compare, settings.seed, workspace, before, after)
+    settings = load()
+    revisions.run(settings.compare, settings.seed, Workspace(), before, after)
 
 
 @app.command()
@@ -114,7 +113,7 @@ def params() -> None:
     """Print every parameter with its value, limits and meaning."""
     from bakeoff.cli import params_help as stage
 
-    stage.run(load(Workspace()))
+    stage.run(load())
 
 
 @app.command()

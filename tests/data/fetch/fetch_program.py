@@ -17,6 +17,7 @@ def run(command: dict[str, Any]) -> None:
     from bakeoff.core.workspace import Workspace
     from bakeoff.data.fetch import command as fetch
     from bakeoff.data.fetch import data_directory, versioning
+    from bakeoff.data.fetch.own_sources import Request
     from bakeoff.data.params import ColumnParams, DataParams
     from bakeoff.params import Params
 
@@ -37,7 +38,7 @@ def run(command: dict[str, Any]) -> None:
 
     setattr(module, command["name"], deadly)
     params = Params(data=DataParams(dataset="shop", columns=ColumnParams(rating=None)))
-    fetch.run(params.data, Workspace(root), fetch.Request(root.parent / "source"))
+    fetch.run(params.data, Workspace(root), Request(root.parent / "source"))
 
 
 def cut(place: Path, *arguments: str) -> None:

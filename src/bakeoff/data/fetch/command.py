@@ -11,8 +11,7 @@ from bakeoff.core.workspace import Workspace
 from bakeoff.data.fetch import data_directory, own_sources
 from bakeoff.data.fetch.canonical_tables import About, Tables
 from bakeoff.data.fetch.data_directory import Content
-from bakeoff.data.fetch.own_sources import PUBLISHER, Found
-from bakeoff.data.fetch.own_sources import Request as Request  # its callers make one
+from bakeoff.data.fetch.own_sources import PUBLISHER, Found, Request
 from bakeoff.data.fetch.parts import complete
 from bakeoff.data.fetch.publishers import Dataset, datasets, obtain
 from bakeoff.data.fetch.versioning import State, add_data, data_state, is_versioned, restore_data
