@@ -19,7 +19,16 @@ import pyarrow.parquet as pq
 from ibis.backends.duckdb import Backend
 
 from bakeoff.core.errors import BakeoffError, first_line
-from bakeoff.data.engine.engine import Engine, OfBlock, Partitioned, in_blocks, num_blocks, num_pieces, part_name
+from bakeoff.data.engine.engine import (
+    Engine,
+    OfBlock,
+    Partitioned,
+    in_blocks,
+    num_blocks,
+    num_pieces,
+    num_rows,
+    part_name,
+)
 from bakeoff.data.engine.settings import EngineSettings
 
 BATCH_ROWS = 100_000
@@ -93,7 +102,7 @@ class DuckDBEngine(Engine):
 
     def divided(self, name: str, table: ir.Table, key: str) -> Partitioned:
         """See `Engine`."""
-        count = num_pieces(_num_rows(table))
+        count = num_pieces(num_rows(table))
         if count == 1:
             return Partitioned.single(table)
         return self._partitioned(self.scratch / name, table, _remainder(table[key].hash(), count))
@@ -125,7 +134,7 @@ class DuckDBEngine(Engine):
         A frame so has all the events of some users rather than a few of each, since to find repeated rows takes longer
         the more different values there are. What is left of more than two blocks is divided by a further column.
         """
-        count = num_blocks(_num_rows(table))
+        count = num_blocks(num_rows(table))
         if count <= most or used > len(columns):
             yield table.order_by(key).to_pyarrow().to_pandas().set_index(key).rename_axis(None)
             return
@@ -165,10 +174,6 @@ class DuckDBEngine(Engine):
 
     def _stored(self, files: Path) -> ir.Table:
         return self.connection.read_parquet(files, hive_partitioning=False)
-
-
-def _num_rows(table: ir.Table) -> int:
-    return int(table.count().to_pyarrow().as_py())
 
 
 def _remainder(number: ir.Value, count: int) -> ir.Value:

@@ -163,6 +163,11 @@ def rows_of(table: ir.Table) -> list[dict[str, Any]]:
     return list(table.to_pyarrow().to_pylist())
 
 
+def num_rows(table: ir.Table) -> int:
+    """Number of rows."""
+    return int(table.count().to_pyarrow().as_py())
+
+
 def in_blocks(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:
     """Batches of any length as contiguous tables of BLOCK_ROWS rows, the last one shorter; one at least."""
     held: list[pa.RecordBatch] = []
