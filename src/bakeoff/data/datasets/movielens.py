@@ -156,11 +156,10 @@ FOLDER_VARIABLE = "BAKEOFF_MOVIELENS_URL"
 """Environment variable: address of a folder with ml-100k.zip and ml-1m.zip, instead of the publisher's."""
 
 _TERMS = (
-    "For research. You may not state or imply any endorsement by the University of Minnesota or the "
-    "GroupLens Research Group, must acknowledge the use of the data set in publications, may not "
-    "redistribute the data without separate permission, and may not use it for any commercial or "
-    "revenue-bearing purpose without permission from a faculty member of the GroupLens Research Project. No "
-    "guarantee of correctness or suitability."
+    "For research. You may not state or imply any endorsement by the University of Minnesota or the GroupLens Research "
+    "Group, must acknowledge the use of the data set in publications, may not redistribute the data without separate "
+    "permission, and may not use it for any commercial or revenue-bearing purpose without permission from a faculty "
+    "member of the GroupLens Research Project. No guarantee of correctness or suitability."
 )
 _CITATION = (
     "F. Maxwell Harper and Joseph A. Konstan. 2015. The MovieLens Datasets: History and Context. ACM "

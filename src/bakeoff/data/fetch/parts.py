@@ -121,8 +121,7 @@ def check_features(table: pa.Table, name: str, features: Iterable[str]) -> None:
     if missing:
         raise BakeoffError(
             f"data.{name[:-1]}_features in params.yaml names {listed(missing)}, but the {name} have only "
-            f"{listed(table.column_names)}: add the column to {name}.csv or take the feature out ({{}} for "
-            "none)."
+            f"{listed(table.column_names)}: add the column to {name}.csv or take the feature out ({{}} for none)."
         )
 
 

@@ -169,9 +169,8 @@ def check_text(path: Path, file: str, encoding: str = "utf-8", copy: IO[bytes] |
             if not has_nul and (place := block.find(0)) >= 0:
                 line += block.count(b"\n", 0, place)
                 raise BakeoffError(
-                    f"{file} is binary or damaged: it holds a NUL byte on line {line}. "
-                    "Export plain CSV in UTF-8, or remove the byte with `tr -d '\\0'`; text in UTF-16 is fetched with "
-                    "`data.encoding: utf-16-le`."
+                    f"{file} is binary or damaged: it holds a NUL byte on line {line}. Export plain CSV in UTF-8, or "
+                    "remove the byte with `tr -d '\\0'`; text in UTF-16 is fetched with `data.encoding: utf-16-le`."
                 )
             text = _decoded(decoder, block, line, file, encoding)
             data = block if copy is None else text.encode("utf-8", "replace")  # UTF-7 may hold half a character
