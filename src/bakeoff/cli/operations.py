@@ -85,9 +85,7 @@ def rollback(
 
 
 @app.command()
-def status(
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
-) -> None:
+def status(as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
     """Show what is in production, since when, from which data, and how the workspace compares."""
     from bakeoff.ops.promotion import status as stage
 
@@ -97,8 +95,7 @@ def status(
 @app.command()
 def serve(
     model: Annotated[
-        str | None,
-        typer.Option(help="One of models/ of this workspace; none: what is in production, followed."),
+        str | None, typer.Option(help="One of models/ of this workspace; none: what is in production, followed.")
     ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8000,
@@ -171,10 +168,7 @@ def add(
 
 
 @catalogue.command()
-def remove(
-    item_ids: Annotated[list[str], typer.Argument(help="Ids of added items.")],
-    model: Target = None,
-) -> None:
+def remove(item_ids: Annotated[list[str], typer.Argument(help="Ids of added items.")], model: Target = None) -> None:
     """Take added items out again."""
     from bakeoff.ops import catalogue as stage
 

@@ -17,8 +17,7 @@ def run(
         bool, typer.Option("--evidence", help="Every stage, those too that judge the textbook's claims.")
     ] = False,
     dry: Annotated[
-        bool,
-        typer.Option("--dry", help="Run nothing; fail if dvc.lock is not up to date. Needs no data: for CI."),
+        bool, typer.Option("--dry", help="Run nothing; fail if dvc.lock is not up to date. Needs no data: for CI.")
     ] = False,
 ) -> None:
     """Bring the comparison up to date, by Prefect on a server of its own, and print the verdict.
@@ -50,9 +49,7 @@ def version(
 
 
 @app.command()
-def doctor(
-    as_json: Annotated[bool, typer.Option("--json", help="For programs: an array of objects.")] = False,
-) -> None:
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="For programs: an array of objects.")] = False) -> None:
     """Check the environment, Git, DVC, Prefect, disk, memory and clock, and say how to mend what is not right.
 
     Exit status 1: there is a problem; a warning is none. Changes nothing, and asks no other address than those of

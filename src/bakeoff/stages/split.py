@@ -125,7 +125,7 @@ def _events(engine: Engine, parts: ir.Table, users: ir.Table, items: ir.Table) -
     joined = joined.left_join(listed, joined.item_id == listed.listed_id)
     key = joined.user_index.cast("int64") * 2**31 + joined.position
     indexed = joined.select(*parts.columns, "user_index", "item_index", key=key)
-    return engine.ranged("events", indexed, "user_index", num_rows(users), num_pieces(num_rows(parts)))
+    return engine.ranged("events", indexed, "user_index", num_rows(users), num_pieces(parts))
 
 
 def _write_events(engine: Engine, events: Partitioned, folder: Path) -> None:

@@ -19,16 +19,7 @@ import pyarrow.parquet as pq
 from ibis.backends.duckdb import Backend
 
 from bakeoff.core.errors import BakeoffError, first_line
-from bakeoff.data.engine.engine import (
-    Engine,
-    OfBlock,
-    Partitioned,
-    in_blocks,
-    num_blocks,
-    num_pieces,
-    num_rows,
-    part_name,
-)
+from bakeoff.data.engine.engine import Engine, OfBlock, Partitioned, in_blocks, num_pieces, part_name
 from bakeoff.data.engine.settings import EngineSettings
 
 BATCH_ROWS = 100_000
@@ -102,7 +93,7 @@ class DuckDBEngine(Engine):
 
     def divided(self, name: str, table: ir.Table, key: str) -> Partitioned:
         """See `Engine`."""
-        count = num_pieces(num_rows(table))
+        count = num_pieces(table)
         if count == 1:
             return Partitioned.single(table)
         return self._partitioned(self.scratch / name, table, _remainder(table[key].hash(), count))
@@ -134,7 +125,7 @@ class DuckDBEngine(Engine):
         A frame so has all the events of some users rather than a few of each, since to find repeated rows takes longer
         the more different values there are. What is left of more than two blocks is divided by a further column.
         """
-        count = num_blocks(num_rows(table))
+        count = num_pieces(table, 1)
         if count <= most or used > len(columns):
             yield table.order_by(key).to_pyarrow().to_pandas().set_index(key).rename_axis(None)
             return
@@ -144,16 +135,14 @@ class DuckDBEngine(Engine):
             for rows in self._partitioned(Path(parts), table, _remainder(mixed, count)).pieces:
                 yield from self.groups(rows, key, columns, used + 1, 2)
 
-    def write(
-        self, rows: Partitioned, path: Path, order: Sequence[str], columns: Mapping[str, str], codec: str
-    ) -> None:
+    def write(self, rows: Partitioned, path: Path, order: Sequence[str], names: Mapping[str, str], codec: str) -> None:
         """See `Engine`."""
-        pieces = [piece.order_by(*order).select(*columns.values()) for piece in rows.pieces]
+        pieces = [piece.order_by(*order).select(*names.values()) for piece in rows.pieces]
         types = pieces[0].schema().to_pyarrow()
-        schema = pa.schema(list(zip(columns, types.types, strict=True)))
+        schema = pa.schema(list(zip(names, types.types, strict=True)))
         with pq.ParquetWriter(path, schema, compression=codec) as writer:
             for block in in_blocks(chain.from_iterable(map(self._batches, pieces)), types):
-                writer.write_table(block.rename_columns(list(columns)))
+                writer.write_table(block.rename_columns(list(names)))
 
     def _batches(self, table: ir.Table) -> Iterator[pa.RecordBatch]:
         # Ibis 12 has a method for this that asks DuckDB 2 for a name that it no longer has.

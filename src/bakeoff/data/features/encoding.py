@@ -19,6 +19,9 @@ from bakeoff.data.features.value_sets import ValueSets, unit_vectors, words_of
 Encode = Callable[[pd.Series], pa.Array]
 """Raw values [n] → encoded ones [n]."""
 
+Encoded = tuple[NDArray[np.float32], NDArray[np.int32]]
+"""Dense and categorical features of one user."""
+
 TAG_SEPARATOR = "|"
 """Joins the values of a `tags` column."""
 
@@ -151,9 +154,7 @@ class TableEncoding(_Fitted):
         features = (self.categorical | self.tags).items()
         return {name: {value: code for code, value in enumerate(values, 1)} for name, values in features}
 
-    def encode_user(
-        self, given: Mapping[str, object], whose: str = "users"
-    ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    def encode_user(self, given: Mapping[str, object], whose: str = "users") -> Encoded:
         """Encode what is known of one person, as `encode` would a row of the table.
 
         Args:

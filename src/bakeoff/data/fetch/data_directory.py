@@ -8,16 +8,17 @@ record it; otherwise all is as it was before.
 import filecmp
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from bakeoff.core.errors import BakeoffError, reading
 from bakeoff.core.files import file_hash, full_disk, locked, remove, write_json, write_text
+from bakeoff.core.subprocesses import Log
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.fetch.canonical_tables import TABLES, About, Tables, csv_blocks, text_table
-from bakeoff.data.fetch.publishers import Dataset
+from bakeoff.data.fetch.publishers import Datasets
 from bakeoff.data.fetch.table_files import read_columns
 from bakeoff.data.fetch.versioning import State, add_data, is_recorded, is_versioned, restore_data
 
@@ -81,14 +82,14 @@ def hashes(directory: Path) -> dict[str, str]:
 
 
 @contextmanager
-def alone(root: Path, say: Callable[[str], None]) -> Iterator[None]:
+def alone(root: Path, say: Log) -> Iterator[None]:
     """Keep other fetches of this workspace waiting, and complete what a killed one has begun."""
     with locked(root, lambda: say("Another fetch is at work here: waiting for its end.")):
         _recover(root, say)
         yield
 
 
-def protect(workspace: Workspace, state: State, known: Mapping[str, Dataset]) -> None:
+def protect(workspace: Workspace, state: State, known: Datasets) -> None:
     """Refuse to replace what could not be brought back.
 
     Args:
@@ -214,7 +215,7 @@ def _swap(new: Path, data: Path, old: Path) -> None:
     new.rename(data)
 
 
-def _recover(root: Path, say: Callable[[str], None]) -> None:
+def _recover(root: Path, say: Log) -> None:
     """Complete what a killed fetch has begun; see the module."""
     data, old, record, journal = root / "data", root / OLD, root / "data.dvc", root / JOURNAL
     if old.exists() and not data.exists():

@@ -3,12 +3,13 @@
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from bakeoff.core.errors import BakeoffError, reading, visible
 from bakeoff.core.files import file_hash
+from bakeoff.core.subprocesses import Log
 from bakeoff.data.fetch.canonical_tables import Tables
 from bakeoff.data.fetch.database import database_url, read_database
 from bakeoff.data.fetch.own import check_directory, read_files, read_parts
@@ -141,9 +142,7 @@ def read_source(request: Request, data: DataParams) -> Parts:
     return read_parts(request.source or Path(), data)
 
 
-def add(
-    request: Request, data: DataParams, held: Tables | None, before: Mapping[str, str], say: Callable[[str], None]
-) -> Found | None:
+def add(request: Request, data: DataParams, held: Tables | None, before: Mapping[str, str], say: Log) -> Found | None:
     """Add what a source brings to what is there.
 
     Args:
@@ -167,7 +166,7 @@ def add(
 
 
 def _add_deliveries(
-    inbox: Path, data: DataParams, held: Tables | None, before: Mapping[str, str], say: Callable[[str], None]
+    inbox: Path, data: DataParams, held: Tables | None, before: Mapping[str, str], say: Log
 ) -> Found | None:
     """Add each delivery that can be read; one that can't is left out and does not keep the others waiting."""
     found = read_inbox(inbox, before)

@@ -78,7 +78,7 @@ def _read_text(path: Path, encoding: str, delimiter: str | None) -> list[tuple[s
     with nullcontext() if is_utf_8 else NamedTemporaryFile() as copy:
         check_text(path, str(path), encoding, copy)
         readable = path if copy is None else Path(copy.name)
-        blocks = read_rows(readable, str(path), delimiter=delimiter, ignore_empty_lines=True)
+        blocks = read_rows(readable, str(path), delimiter=delimiter, skip_empty=True)
         table = pa.concat_tables(block.columns for block in blocks)
     return [
         (name, column.cast(pa.large_string())) for name, column in zip(table.column_names, table.columns, strict=True)

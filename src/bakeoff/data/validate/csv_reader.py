@@ -84,16 +84,14 @@ def read_csv(path: Path, file: str) -> Iterator[RawTable]:
     yield from read_rows(path, file)
 
 
-def read_rows(
-    path: Path, file: str, *, delimiter: str | None = ",", ignore_empty_lines: bool = False
-) -> Iterator[RawTable]:
+def read_rows(path: Path, file: str, *, delimiter: str | None = ",", skip_empty: bool = False) -> Iterator[RawTable]:
     """Read delimited text that `check_text` has passed, whatever its columns are called.
 
     Args:
         path: the file.
         file: how messages call it.
         delimiter: what separates the fields; None: what `delimiter_of` finds in the header.
-        ignore_empty_lines: whether lines without any character are skipped; `lines` are then too low.
+        skip_empty: whether lines without any character are skipped; `lines` are then too low.
 
     Raises:
         BakeoffError: a line has the wrong number of fields, a quote is never closed, or a row exceeds BLOCK_BYTES.
@@ -110,7 +108,7 @@ def read_rows(
     held: RawTable | None = None
     try:
         with path.open("rb") as stream:
-            for table in _tables(stream, header, file, delimiter, bad, ignore_empty_lines):
+            for table in _tables(stream, header, file, delimiter, bad, skip_empty):
                 if held is not None and not bad:
                     yield held
                 lines, line = _lines(table, line)
@@ -134,7 +132,7 @@ def read_rows(
             'Close it, or double it ("") if it belongs to the value.'
         )
     if bad:
-        where = f"row {bad[0].number}" if ignore_empty_lines else f"line {bad_line}"
+        where = f"row {bad[0].number}" if skip_empty else f"line {bad_line}"
         raise BakeoffError(_wrong_number_of_fields(bad, where, file, delimiter))
     yield RawTable(file, held.columns.slice(0, len(held) - 1), held.lines[:-1])
 
@@ -215,7 +213,7 @@ def _header(path: Path, file: str, delimiter: str = ",") -> list[str]:
 
 
 def _tables(
-    stream: io.BufferedReader, header: list[str], file: str, delimiter: str, bad: list[Any], ignore_empty_lines: bool
+    stream: io.BufferedReader, header: list[str], file: str, delimiter: str, bad: list[Any], skip_empty: bool
 ) -> Iterator[pa.Table]:
     """Blocks of rows and, in the end, one blank row. Rows of another width than the header's are put into `bad`."""
 
@@ -224,7 +222,7 @@ def _tables(
         return "skip"
 
     parse = arrow_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True, invalid_row_handler=skip)
-    parse.ignore_empty_lines = ignore_empty_lines
+    parse.ignore_empty_lines = skip_empty
     reader = arrow_csv.open_csv(
         pa.PythonFile(_Body(stream, delimiter.join(['""'] * len(header))), mode="r"),
         # One thread: only then are the rows that cannot be read numbered.

@@ -31,6 +31,10 @@ _is_missing = partial(check, gxe.ExpectColumnValuesToBeNull)
 _is_between = partial(check, gxe.ExpectColumnValuesToBeBetween)
 
 
+Sizes = dict[str, tuple[str, int]]
+"""Vector feature → an id, and the length of its vector."""
+
+
 @dataclass(frozen=True)
 class TypedTable:
     """Rows of a table, ready to be judged, and the suite of what is expected of them.
@@ -88,9 +92,7 @@ def _required_columns(table: str, data: DataParams) -> dict[str, str]:
     return dict.fromkeys(ids, own) | dict.fromkeys(data.features[table], remedy)
 
 
-def entities(
-    raw: RawTable, id_column: str, features: Mapping[str, str], sizes: dict[str, tuple[str, int]]
-) -> TypedTable:
+def entities(raw: RawTable, id_column: str, features: Mapping[str, str], sizes: Sizes) -> TypedTable:
     """Users or items: one row each.
 
     A row with a dense feature that is no number, or with a vector of anything but finite numbers, goes to quarantine.
@@ -248,9 +250,7 @@ def vectors(values: pa.ChunkedArray) -> pa.ChunkedArray:
     return pa.chunked_array([found])
 
 
-def _check_sizes(
-    raw: RawTable, name: str, id_column: str, lists: pa.ChunkedArray, sizes: dict[str, tuple[str, int]]
-) -> None:
+def _check_sizes(raw: RawTable, name: str, id_column: str, lists: pa.ChunkedArray, sizes: Sizes) -> None:
     lengths = pc.list_value_length(lists).to_pandas().dropna()
     if len(lengths):
         ids = raw.columns[id_column]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from bakeoff.core.errors import BakeoffError, shortened
 from bakeoff.core.histories import Histories, Queries
-from bakeoff.data.features.encoding import TableEncoding
+from bakeoff.data.features.encoding import Encoded, TableEncoding
 from bakeoff.models.base.storage import KnownUsers
 from bakeoff.ops.list_options import PLAIN, ItemFeatures, ListOptions
 from bakeoff.ops.reasons import CANNOT
@@ -128,10 +128,10 @@ class QueryEncoder:
         return Queries(histories, dense, categorical), ignored
 
     @cached_property
-    def _no_features(self) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    def _no_features(self) -> Encoded:
         return self._features({})
 
-    def _features(self, given: Mapping[str, object]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    def _features(self, given: Mapping[str, object]) -> Encoded:
         """Encoded as the exported model encodes them: float32 [1, D] and int32 [1, C]."""
         try:
             return self.encoding.encode_user(given, f"users of {self.model}")
