@@ -102,13 +102,11 @@ def _given(options: list[str]) -> dict[str, str | None]:
     """
     from bakeoff.data.params import ColumnParams
 
-    given: dict[str, str | None] = {}
+    given, roles = dict[str, str | None](), ColumnParams.model_fields
     for option in options:
         role, separator, name = option.partition("=")
-        if not separator or role not in ColumnParams.model_fields:
-            raise BakeoffError(
-                f"--column {option!r} must be ROLE=NAME, with a role of {', '.join(ColumnParams.model_fields)}."
-            )
+        if not separator or role not in roles:
+            raise BakeoffError(f"--column {option!r} must be ROLE=NAME, with a role of {', '.join(roles)}.")
         given[role] = name or None
     return given
 
@@ -169,9 +167,7 @@ def _check_terminal() -> None:
         BakeoffError: nobody can.
     """
     if not sys.stdin.isatty():
-        raise BakeoffError(
-            "Questions need a terminal: --yes accepts how the data is read, --column ROLE=NAME answers one."
-        )
+        raise BakeoffError("Questions need a terminal: --yes accepts how the data is read, --column answers one.")
 
 
 def _show(tables: Mapping[str, Any], found: "Detected") -> None:

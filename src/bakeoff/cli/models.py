@@ -77,7 +77,6 @@ def recommend(
     feature: Annotated[
         list[str] | None, typer.Option(help="A user feature of someone new, as name=value; repeatable.")
     ] = None,
-    age: Annotated[str | None, typer.Option(help="Short for --feature age=…")] = None,
     k: Annotated[int, typer.Option("-k", help="Number of items.")] = 10,
     why: Annotated[
         bool, typer.Option("--why", help="Say what the items of the history contribute to each score.")
@@ -102,7 +101,6 @@ def recommend(
     from bakeoff.ops import recommend as stage
     from bakeoff.ops.list_options import Filter, ListOptions
 
-    features = [*(feature or []), *([f"age={age}"] if age is not None else [])]
     options = ListOptions(None, [Filter.parse(each) for each in filter or ()], diversity, debias)
-    who = partial(stage.run, Workspace(), model=model, user=user, history=history, features=features)
+    who = partial(stage.run, Workspace(), model=model, user=user, history=history, features=feature or [])
     who(k=k, why=why, allow=allow, include_seen=include_seen, options=options)

@@ -60,12 +60,8 @@ def _fields(params: Frozen, schema: Schema, definitions: Schema, prefix: str) ->
         if isinstance(value, Frozen):
             yield from _fields(value, definitions[type(value).__name__], definitions, f"{prefix}{name}.")
         else:
-            yield Described(
-                f"{prefix}{name}",
-                json.dumps(value, ensure_ascii=False),
-                limits(field),
-                field.get("description", "").replace("\n", " "),
-            )
+            meaning = field.get("description", "").replace("\n", " ")
+            yield Described(f"{prefix}{name}", json.dumps(value, ensure_ascii=False), limits(field), meaning)
 
 
 def limits(schema: Schema) -> str:

@@ -153,9 +153,7 @@ class ItemFeatures:
             if is_number and (each.any_of or each.none_of):
                 raise BakeoffError(f"{each.feature} is a number: filter it by min and max instead of by values.")
             if not is_number and (each.min is not None or each.max is not None):
-                raise BakeoffError(
-                    f"{each.feature} is not a number: filter it by any_of or none_of instead of a range."
-                )
+                raise BakeoffError(f"{each.feature} is not a number: filter it by any_of or none_of, not by a range.")
             self._codes_of(each.feature, [*(each.any_of or ()), *(each.none_of or ())])
 
     def meeting(self, filters: Sequence[Filter]) -> NDArray[np.bool_]:

@@ -33,10 +33,8 @@ def duckdb_engine(settings: EngineSettings, scratch: Path) -> Iterator["DuckDBEn
     Raises:
         BakeoffError: BAKEOFF_MEMORY_LIMIT is too small for a query.
     """
-    given = {"memory_limit": settings.memory_limit, "threads": settings.threads}
-    connection = ibis.duckdb.connect(
-        temp_directory=str(scratch / "spill"), **{name: value for name, value in given.items() if value is not None}
-    )
+    given = settings.model_dump(include={"memory_limit", "threads"}, exclude_none=True)
+    connection = ibis.duckdb.connect(temp_directory=str(scratch / "spill"), **given)
     try:
         with warnings.catch_warnings():
             # Ibis 12 calls a name that DuckDB 2 deprecates; nobody who runs a pipeline can act on that.

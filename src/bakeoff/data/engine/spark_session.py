@@ -43,9 +43,7 @@ def spark_session(settings: EngineSettings, scratch: Path, setting: str, other: 
     try:
         from pyspark.sql import SparkSession
     except ImportError:
-        raise BakeoffError(
-            f"{setting} asks for Spark, which is not installed: run `make spark`, or set {setting} to {other}."
-        ) from None
+        raise BakeoffError(f"Spark is not installed: run `make spark`, or set {setting} to {other}.") from None
     if (running := SparkSession.getActiveSession()) is not None:
         yield running
         return

@@ -68,9 +68,7 @@ class Request:
         """
         given = self.given
         if len(given) > max(1, len(self.files)):
-            raise BakeoffError(
-                f"{' and '.join(given)} name different sources: give a directory or files, and only one of these."
-            )
+            raise BakeoffError(f"{' and '.join(given)} name different sources: give one directory, or files alone.")
         if self.append and (not given or self.inbox is not None):
             raise BakeoffError(
                 "--append adds what `--from DIR`, `--query DIR` or `--interactions FILE` brings: give one of them "
@@ -237,8 +235,7 @@ def _hash(directory: Path) -> str:
         directory.name.encode()
     except UnicodeEncodeError:
         raise BakeoffError(
-            f"The name of delivery {visible(directory.name)} is not UTF-8, so that it can't be recorded: rename its "
-            "directory."
+            f"The name of delivery {visible(directory.name)} is not UTF-8, so it can't be recorded: rename it."
         ) from None
     total = hashlib.sha256()
     for path in sorted(directory.iterdir()):

@@ -12,6 +12,9 @@ from bakeoff.data.params import PARTS, SplitParams
 from bakeoff.data.split.methods import method_of
 from bakeoff.data.split.split_invariants import Promise
 
+Counts = Mapping[str, int]
+"""Numbers of events or users, by what is counted."""
+
 
 def sizes_of(events: ir.Table, users: ir.Table, items: ir.Table) -> dict[str, int]:
     """Numbers of events, users and items.
@@ -32,7 +35,7 @@ def sizes_of(events: ir.Table, users: ir.Table, items: ir.Table) -> dict[str, in
     }
 
 
-def check_sizes(sizes: Mapping[str, int], split: SplitParams) -> None:
+def check_sizes(sizes: Counts, split: SplitParams) -> None:
     """See that no part is empty that later stages need.
 
     Raises:
@@ -51,9 +54,7 @@ def check_sizes(sizes: Mapping[str, int], split: SplitParams) -> None:
         )
 
 
-def split_report(
-    split: SplitParams, promises: Sequence[Promise], sizes: Mapping[str, int], dropped: Mapping[str, int]
-) -> dict[str, Any]:
+def split_report(split: SplitParams, promises: Sequence[Promise], sizes: Counts, dropped: Counts) -> dict[str, Any]:
     """The content of split.json.
 
     Args:
@@ -75,7 +76,7 @@ def split_report(
     }
 
 
-def _notes(split: SplitParams, dropped: Mapping[str, int]) -> list[str]:
+def _notes(split: SplitParams, dropped: Counts) -> list[str]:
     """What a reader of the figures should know about who and what is in no part, in sentences."""
     reasons = {
         "without_weight": "events are of a kind that counts nothing (data.event_weights): they are left out.",

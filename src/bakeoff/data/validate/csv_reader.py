@@ -78,9 +78,7 @@ def read_csv(path: Path, file: str) -> Iterator[RawTable]:
         raise BakeoffError(f"{file} has a column without a name: its header (line 1) is {','.join(header)!r}.")
     repeated = sorted({name for name in header if header.count(name) > 1})
     if repeated:
-        raise BakeoffError(
-            f"{file} has column `{visible(repeated[0])}` more than once: rename or remove one in the header."
-        )
+        raise BakeoffError(f"{file} has column `{visible(repeated[0])}` more than once: rename or remove one.")
     yield from read_rows(path, file)
 
 

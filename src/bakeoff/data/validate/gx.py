@@ -131,18 +131,10 @@ class Runner:
                 content = backend.get(key)
                 if content.startswith("{"):  # and not the id of the store itself
                     backend.set(key, json.dumps(_escaped(json.loads(content))))
-        self._context.add_data_docs_site(
-            "bakeoff",
-            {
-                "class_name": "SiteBuilder",
-                "show_how_to_buttons": False,
-                "store_backend": {
-                    "class_name": "TupleFilesystemStoreBackend",
-                    "base_directory": str(directory.resolve()),
-                },
-                "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
-            },
-        )
+        store = {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(directory.resolve())}
+        index = {"class_name": "DefaultSiteIndexBuilder"}
+        site = {"class_name": "SiteBuilder", "show_how_to_buttons": False}
+        self._context.add_data_docs_site("bakeoff", site | {"store_backend": store, "site_index_builder": index})
         self._context.build_data_docs(site_names=["bakeoff"])
 
 

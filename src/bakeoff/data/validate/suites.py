@@ -156,12 +156,8 @@ def interactions(raw: RawTable, params: ValidationParams) -> TypedTable:
             typed[name] = texts(raw.columns[name])
     key: list[str] = [name for name in ("user_id", "item_id", "timestamp", "event") if name in judged]
     shared = "user, item, timestamp and kind" if "event" in judged else "user, item and timestamp"
-    unique = check(
-        gxe.ExpectCompoundColumnsToBeUnique,
-        f"No two events share {shared}",
-        f"same {shared} as an event before (the first one is kept)",
-        column_list=key,
-    )
+    once = f"No two events share {shared}", f"same {shared} as an event before (the first one is kept)"
+    unique = check(gxe.ExpectCompoundColumnsToBeUnique, *once, column_list=key)
     return TypedTable(pa.table(typed), pa.table(judged), checks, unique, key, known)
 
 

@@ -139,9 +139,7 @@ def _check_decision(decision: Mapping[str, Any], md5: str, standing: history.Eve
     if not is_current(decision, standing):
         before = "nothing" if champion is None else f"{champion['model']}@{champion['version']}"
         there = "nothing" if standing is None else standing.version.name
-        raise BakeoffError(
-            f"The decision compared with {before}, and {there} is in production now: run `bakeoff decide` again."
-        )
+        raise BakeoffError(f"The decision compared with {before}; production has {there}: run `bakeoff decide` again.")
 
 
 def _agrees(decision: Mapping[str, Any], left: str | None, despite: str | None) -> bool:
