@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -86,11 +87,8 @@ def init(
             "params.yaml."
         )
     params = parse_params(found.params(directory.resolve().name, encoding), "What was found")
-    new_workspace.create(
-        directory,
-        params.model_dump(mode="json", exclude_defaults=True),
-        lambda workspace: fetch.run(params.data, workspace, Request(query=query, files=files)),
-    )
+    fill = partial(fetch.run, params.data, request=Request(query=query, files=files))
+    new_workspace.create(directory, params.model_dump(mode="json", exclude_defaults=True), fill)
     print(f"\n{directory} is ready. Next:\n  cd {directory}\n  bakeoff tune --minutes 30 --apply\n  bakeoff run")
 
 

@@ -40,9 +40,7 @@ def parents() -> None:
 
 
 @app.command()
-def decide(
-    model: Annotated[str | None, typer.Option(help="The challenger; none: as params.yaml says.")] = None,
-) -> None:
+def decide(model: Annotated[str | None, typer.Option(help="The challenger; none: as in params.yaml.")] = None) -> None:
     """Compare the challenger with the model in production and decide; write reports/decision. Changes nothing else."""
     from bakeoff.ops.promotion import decide as stage
 

@@ -35,10 +35,14 @@ Values = Annotated[list[str], Field(min_length=1, max_length=MOST_VALUES)]
 Bound = Annotated[float, Field(allow_inf_nan=False)]
 
 
-class Filter(BaseModel):
-    """A condition on one feature; an item whose feature is unknown meets `none_of` alone."""
+class Sent(BaseModel):
+    """What a client sends: nothing that is not known, and ids may be numbers."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
+
+
+class Filter(Sent):
+    """A condition on one feature; an item whose feature is unknown meets `none_of` alone."""
 
     feature: str = Field(description="Name of an item feature: see item_features of GET /model.")
     any_of: Values | None = Field(None, description="Values or tags. An item must have at least one of them.")

@@ -158,14 +158,12 @@ def add(request: Request, data: DataParams, held: Tables | None, before: Mapping
         BakeoffError: the source can't be read or does not fit; of an inbox only where no delivery can be taken.
     """
     if request.inbox is not None:
-        return _add_deliveries(request.inbox, data, held, before, say)
+        return _add_inbox(request.inbox, data, held, before, say)
     tables, added = _merged(held, read_source(request, data), data, request.origin)
     return Found(tables, request.origin, _in_words(added), _has_grown(added))
 
 
-def _add_deliveries(
-    inbox: Path, data: DataParams, held: Tables | None, before: Mapping[str, str], say: Log
-) -> Found | None:
+def _add_inbox(inbox: Path, data: DataParams, held: Tables | None, before: Mapping[str, str], say: Log) -> Found | None:
     """Add each delivery that can be read; one that can't is left out and does not keep the others waiting."""
     found = read_inbox(inbox, before)
     if found.unfinished:
