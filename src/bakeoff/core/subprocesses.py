@@ -18,7 +18,7 @@ from bakeoff.core.processes import end_group
 
 Log = Callable[[str], None]
 
-Variables = Mapping[str, str] | None
+Env = Mapping[str, str] | None
 """Further variables of the environment of a child process."""
 
 NEVER = Event()
@@ -71,13 +71,7 @@ def environment(directory: Path) -> dict[str, str]:
 
 
 def run_child(
-    command: Sequence[str],
-    directory: Path,
-    *,
-    log: Log,
-    timeout: float,
-    stop: Event = NEVER,
-    variables: Variables = None,
+    command: Sequence[str], directory: Path, *, log: Log, timeout: float, stop: Event = NEVER, variables: Env = None
 ) -> None:
     """Run a command to its end, passing each line that it prints to `log` as it comes.
 
@@ -118,7 +112,7 @@ def run_child(
 
 
 def run_command(
-    command: Sequence[str], directory: Path | None = None, *, variables: Variables = None, timeout: float | None = None
+    command: Sequence[str], directory: Path | None = None, *, variables: Env = None, timeout: float | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run a command to its end and return what it printed; whatever its exit status is.
 
@@ -144,7 +138,7 @@ def run_command(
     return subprocess.CompletedProcess(command, process.returncode, output, errors)
 
 
-def read_output(command: Sequence[str], directory: Path, variables: Variables = None) -> str:
+def read_output(command: Sequence[str], directory: Path, variables: Env = None) -> str:
     """What a short command prints on stdout, without white space at the end.
 
     Raises:

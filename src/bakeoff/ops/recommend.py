@@ -139,7 +139,7 @@ def _places(ids: str, option: str, items: pd.Series) -> NDArray[np.int32]:
 
 
 def _best(
-    path: Path,
+    folder: Path,
     retriever: Retriever,
     query: Queries,
     seen: Histories,
@@ -153,7 +153,7 @@ def _best(
         found = lists.items[0] != PAD
         return lists.items[0, found], lists.scores[0, found]
     embeddings = retriever.item_embeddings
-    popularity = standard_log_popularity(read_known_users(path).queries.histories.item_counts(len(embeddings)))
+    popularity = standard_log_popularity(read_known_users(folder).queries.histories.item_counts(len(embeddings)))
     asked = retriever.embed_queries(query)
     best = find(ExactSearch(embeddings), asked, seen.items, k, options, features, popularity)
     return best.items, best.scores

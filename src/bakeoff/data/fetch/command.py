@@ -60,9 +60,7 @@ def run(
         raise denied_access(error) or error from None
 
 
-def _replace(
-    data: DataParams, workspace: Workspace, request: Request, state: State, known: Mapping[str, Dataset]
-) -> None:
+def _replace(data: DataParams, workspace: Workspace, request: Request, state: State, known: Datasets) -> None:
     """Fetch all of the data set."""
     name, held = data.dataset, data_directory.held_name(workspace.data)
     dataset = None if request.origin else _known(name, known)

@@ -30,7 +30,6 @@ _is_given = partial(check, gxe.ExpectColumnValuesToNotBeNull)
 _is_missing = partial(check, gxe.ExpectColumnValuesToBeNull)
 _is_between = partial(check, gxe.ExpectColumnValuesToBeBetween)
 
-
 Sizes = dict[str, tuple[str, int]]
 """Vector feature → an id, and the length of its vector."""
 

@@ -18,6 +18,7 @@ from bakeoff.report import formats
 
 Side = Mapping[str, Any]
 """A model of a decision: its name and MD5."""
+
 FINDINGS = {
     "better": "The challenger is better.",
     "worse": "The challenger is worse: stop showing its lists.",
