@@ -35,6 +35,7 @@ from bakeoff.core.files import write_json, write_text
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.features.encoding import EncodedFeatures, TableEncoding
 from bakeoff.data.fetch import command as fetch
+from bakeoff.data.fetch.own_sources import Request
 from bakeoff.data.prepared.tables import Prepared, load_held_out, load_prepared
 from bakeoff.evaluation.metrics.formulas import num_relevant
 from bakeoff.evaluation.metrics.table import accuracy_per_user
@@ -116,7 +117,7 @@ def make(benchmark: Benchmark, raw: Path | None, scratch: Path) -> Measured:
             flat = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
             table = table.append_column(name, flat)
         pq.write_table(table, source / "items.parquet")
-        fetch.run(params.data, workspace, fetch.Request(source), force=True)
+        fetch.run(params.data, workspace, Request(source), force=True)
         validate.run(params, workspace)
         split.run(params, workspace)
     return Measured(values, workspace, load_prepared(workspace))

@@ -1,6 +1,5 @@
 """A checkout of the project: one writer at a time, a whole dvc.lock, an identity, and the settings that it needs."""
 
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from bakeoff.core.errors import BakeoffError
+from bakeoff.core.files import locked
 from bakeoff.core.subprocesses import Log, read_output, succeeds
 from bakeoff.core.workspace import Workspace
 
@@ -42,13 +42,9 @@ def only_run(workspace: Path, log: Log) -> Iterator[None]:
         raise BakeoffError(f"{workspace.resolve()} is not inside of a DVC repository: name the project's directory.")
     path = Workspace(workspace).run_lock
     path.parent.mkdir(exist_ok=True)
-    with path.open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            log(f"Another run is at work in {workspace.resolve()}: waiting for its end.")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        os.set_inheritable(lock.fileno(), True)
+    waiting = f"Another run is at work in {workspace.resolve()}: waiting for its end."
+    with locked(path, lambda: log(waiting)) as lock:
+        os.set_inheritable(lock, True)
         for name in ("dvc.lock", "studies/dvc.lock"):
             repair_lock(workspace, name, log)
         yield
@@ -61,8 +57,7 @@ def repair_lock(workspace: Path, name: str, log: Log) -> None:
     recorded.
     """
     path = workspace / name
-    with (workspace / ".dvc/tmp/lock").open("a") as guard:  # DVC holds this lock while it writes
-        fcntl.flock(guard, fcntl.LOCK_EX)
+    with locked(workspace / ".dvc/tmp/lock"):  # DVC holds this lock while it writes
         if not path.exists() or is_whole(path.read_bytes()):
             return
         is_committed = succeeds(workspace, "git", "cat-file", "-e", f"HEAD:./{name}")

@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import Event
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.core.subprocesses import NEVER, ChildError, Log, read_output, run_child
+from bakeoff.core.subprocesses import NEVER, ChildError, Env, Log, read_output, run_child
 from bakeoff.core.workspace import Workspace
 from bakeoff.flows.checkout import DVC
 from bakeoff.ops.new_workspace import refresh_version
@@ -130,7 +130,7 @@ def run_stage(
     timeout: float,
     stop: Event = NEVER,
     options: Sequence[str] = (),
-    variables: Mapping[str, str] | None = None,
+    variables: Env = None,
 ) -> Outcome:
     """Bring one stage up to date through DVC, its upstream stages being so already.
 

@@ -31,7 +31,7 @@ from prefect.variables import Variable
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.subprocesses import ChildError, Log, read_output, run_child, succeeds
 from bakeoff.core.workspace import check_packages
-from bakeoff.flows.checkout import DVC, copy_settings
+from bakeoff.flows.checkout import DVC, copy_settings, git
 from bakeoff.flows.dvc_stages import Dag, Outcome, run_stage, take_from_cache
 from bakeoff.flows.publish import publish_validation
 
@@ -61,9 +61,8 @@ def run_remote_stage(stage: str, revision: str, timeout_seconds: float) -> State
     home, log = Path.cwd(), get_run_logger().info
     remove_clones(home)
     try:
-        source = GitRepository(
-            read_output(["git", "remote", "get-url", "origin"], home), name=str(flow_run.id), commit_sha=revision
-        )
+        origin = git(home, "remote", "get-url", "origin")
+        source = GitRepository(origin, name=str(flow_run.id), commit_sha=revision)
         source.set_base_path(home / CLONES)
         asyncio.run(source.pull_code())
         root = source.destination
@@ -186,7 +185,7 @@ def run_remotely(stage: str, workspace: Path, pool: str, *, log: Log, timeout: f
     if kept:
         run_child([*DVC, "--wait-for-lock", "push", *kept], workspace, log=log, timeout=timeout, stop=stop)
     revision, ref = snapshot(workspace, inputs), f"refs/bakeoff/stages/{uuid4()}"
-    read_output(["git", "push", "--quiet", "--no-verify", "origin", f"{revision}:{ref}"], workspace)
+    git(workspace, "push", "--quiet", "--no-verify", "origin", f"{revision}:{ref}")
     try:
         parameters = {"stage": stage, "revision": revision, "timeout_seconds": timeout}
         run: Any = run_deployment(f"stage/{pool}", parameters=parameters, flow_run_name=stage, timeout=0)
@@ -221,7 +220,7 @@ def snapshot(workspace: Path, inputs: Iterable[str]) -> str:
         if new:
             read_output(["git", "add", "--", *new], workspace, index)
         tree = read_output(["git", "write-tree"], workspace, index)
-    return read_output(["git", "commit-tree", tree, "-p", "HEAD", "-m", "Inputs of a stage"], workspace)
+    return git(workspace, "commit-tree", tree, "-p", "HEAD", "-m", "Inputs of a stage")
 
 
 def wait_for_end(id: UUID, pool: str, timeout: float, stop: Event) -> State[Any]:

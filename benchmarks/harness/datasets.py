@@ -19,6 +19,7 @@ from bakeoff.core.histories import Histories
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.fetch import command as fetch
 from bakeoff.data.fetch.canonical_tables import csv_blocks
+from bakeoff.data.fetch.own_sources import Request
 from bakeoff.data.fetch.publishers import datasets
 from bakeoff.data.prepared.tables import Prepared, load_held_out, load_prepared
 from bakeoff.params import Params, parse_params
@@ -213,7 +214,7 @@ def _fetch(benchmark: Benchmark, params: Params, workspace: Workspace, raw: Path
             f"{benchmark.title} is in no folder {benchmark.folder}/: --data DIR names the folder of raw data."
         )
     if known is None or folder is None:
-        fetch.run(params.data, workspace, fetch.Request(folder), force=True)
+        fetch.run(params.data, workspace, Request(folder), force=True)
         return
     try:
         files = {Path(member).name: (folder / Path(member).name).read_bytes() for member in known.sources[0].members}

@@ -7,6 +7,7 @@ from threading import Event, Timer
 
 import pytest
 
+from bakeoff.core import subprocesses
 from bakeoff.core.subprocesses import ChildError, environment, read_output, run_child
 
 
@@ -94,10 +95,11 @@ def test_a_timeout_ends_what_the_child_started_too(tmp_path: Path) -> None:
     assert not is_running(int((tmp_path / "pid").read_text()))
 
 
-def test_processes_that_ignore_sigterm_are_killed(tmp_path: Path) -> None:
+def test_processes_that_ignore_sigterm_are_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subprocesses, "GRACE_SECONDS", 0.5)
     ignore = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)"
     with pytest.raises(ChildError, match=r"longer than 1\.5 s"):
-        run(GRANDCHILD.format(signal=ignore), tmp_path, timeout=1.5, grace=0.5)
+        run(GRANDCHILD.format(signal=ignore), tmp_path, timeout=1.5)
     assert not is_running(int((tmp_path / "pid").read_text()))
 
 

@@ -11,6 +11,7 @@ from threading import Event, Thread
 import pytest
 from tiny_project import dvc, new_project, until
 
+from bakeoff.core import subprocesses
 from bakeoff.core.subprocesses import ChildError, run_child
 from bakeoff.flows.checkout import only_run
 from bakeoff.flows.dvc_stages import run_stage
@@ -80,7 +81,7 @@ def test_a_stage_that_hangs_is_ended_with_its_group_but_not_with_who_left_it(
 ) -> None:
     project = new_project(tmp_path / "project", HANGING, commit=False)
     (project / "stubborn.py").write_text(STUBBORN)
-    monkeypatch.setitem(run_child.__kwdefaults__, "grace", 0.5)
+    monkeypatch.setattr(subprocesses, "GRACE_SECONDS", 0.5)
     stop = Event()
 
     def when_it_hangs() -> None:

@@ -10,7 +10,18 @@ from bakeoff.data.fetch import versioning
 
 def fake_dvc(monkeypatch) -> None:
     """Let fetch call this instead of `dvc`."""
-    monkeypatch.setattr(versioning, "_dvc", _dvc)
+    monkeypatch.setattr(versioning, "read_output", read_output)
+    monkeypatch.setattr(versioning, "succeeds", succeeds)
+
+
+def read_output(command, root):
+    """In place of `core.subprocesses.read_output`."""
+    return _dvc(root, *command[1:]).stdout
+
+
+def succeeds(root, _, *arguments):
+    """In place of `core.subprocesses.succeeds`."""
+    return _dvc(root, *arguments).returncode == 0
 
 
 def recorded_hash(root) -> str:
@@ -24,7 +35,7 @@ def _record(root) -> str:
     return f"outs:\n- md5: {hashlib.md5(content).hexdigest()}.dir\n  path: data\n"
 
 
-def _dvc(root, *arguments, check=True):
+def _dvc(root, *arguments):
     words = [word for word in arguments if not word.startswith("--")]
     out, status = "", 0
     if words[0] == "add":

@@ -108,7 +108,7 @@ def test_a_title_obeys_nothing_on_the_terminal(capsys: pytest.CaptureFixture[str
     import pandas as pd
 
     titles = pd.Series({"i\x1b[31m": "a\x1b]0;owned\x07"})
-    recommend._print("mf", titles, ["i\x1b[31m"], ["i\x1b[31m"], np.array([1.0]), [], "")
+    recommend._print("mf", titles, titles, np.array([1.0]), [], "")
     assert "\x1b]0" not in capsys.readouterr().out
 
 

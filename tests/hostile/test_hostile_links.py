@@ -18,6 +18,7 @@ from bakeoff.core.files import replaced, write_text
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.fetch import command as fetch
 from bakeoff.data.fetch.canonical_tables import csv_blocks
+from bakeoff.data.fetch.own_sources import Request
 from bakeoff.data.params import ColumnParams, DataParams
 from bakeoff.params import parse_params
 from bakeoff.stages import validate
@@ -44,7 +45,7 @@ def workspace(tmp_path: Path) -> Workspace:
 
 def run(workspace: Workspace, source: Path) -> None:
     values = {"dataset": "../../escaped", "columns": {"timestamp": None}}
-    fetch.run(parse_params({"data": values}).data, workspace, fetch.Request(source))
+    fetch.run(parse_params({"data": values}).data, workspace, Request(source))
 
 
 def test_a_data_set_is_not_a_path(workspace: Workspace, source: Path) -> None:

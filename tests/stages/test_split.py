@@ -189,7 +189,7 @@ def test_users_that_are_split_one_part_after_the_other_are_split_as_all_at_once(
         files = {name: pq.read_table(workspace.split / name) for name in FILES if name.endswith(".parquet")}
         encoding = (workspace.split / "vocabulary/features.json").read_bytes()
         found.append((files, encoding, workspace.split_report.read_bytes()))
-    assert engine.num_pieces(len(columns["interactions"]["user_id"])) > 3
+    assert len(columns["interactions"]["user_id"]) > 3 * engine.PIECE_BLOCKS * engine.BLOCK_ROWS
     assert found[0] == found[1]
 
 

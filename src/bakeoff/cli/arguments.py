@@ -31,17 +31,16 @@ LogFolder = Annotated[
 ModelName = Annotated[str, typer.Argument(parser=known_model, help=MODEL_HELP)]
 
 
-def load(workspace: Workspace) -> "Params":
-    """The parameters of a workspace, imported here so that `--help` need not wait for pydantic."""
+def load() -> "Params":
+    """The parameters of this directory, imported here so that `--help` need not wait for pydantic."""
     from bakeoff import params
 
-    return params.load_params(workspace.params)
+    return params.load_params(Workspace().params)
 
 
 def run_stage(name: str, *arguments: str) -> None:
     """Run a module of `bakeoff.stages` with the parameters of this directory."""
-    workspace = Workspace()
-    import_module(f"bakeoff.stages.{name}").run(load(workspace), workspace, *arguments)
+    import_module(f"bakeoff.stages.{name}").run(load(), Workspace(), *arguments)
 
 
 def add_stage(app: typer.Typer, name: str, text: str) -> None:

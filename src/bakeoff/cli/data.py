@@ -61,12 +61,11 @@ def fetch(
     later.
     """
     from bakeoff.data.fetch import command as stage
+    from bakeoff.data.fetch.own_sources import Request
 
-    workspace = Workspace()
-    settings = load(workspace).data
-    named = (("interactions", interactions), ("users", users), ("items", items))
-    files = {table: path for table, path in named if path is not None}
-    stage.run(settings, workspace, stage.Request(source, query, inbox, append, files), force)
+    named = {"interactions": interactions, "users": users, "items": items}
+    files = {table: path for table, path in named.items() if path is not None}
+    stage.run(load().data, Workspace(), Request(source, query, inbox, append, files), force)
 
 
 @app.command()

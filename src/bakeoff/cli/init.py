@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -64,6 +65,7 @@ def init(
     outside of the directory.
     """
     from bakeoff.data.fetch import command as fetch
+    from bakeoff.data.fetch.own_sources import Request
     from bakeoff.ops import new_workspace
     from bakeoff.ops.detection import ENTITIES, detect
     from bakeoff.ops.feature_kinds import with_vectors
@@ -85,11 +87,8 @@ def init(
             "params.yaml."
         )
     params = parse_params(found.params(directory.resolve().name, encoding), "What was found")
-    new_workspace.create(
-        directory,
-        params.model_dump(mode="json", exclude_defaults=True),
-        lambda workspace: fetch.run(params.data, workspace, fetch.Request(query=query, files=files)),
-    )
+    fill = partial(fetch.run, params.data, request=Request(query=query, files=files))
+    new_workspace.create(directory, params.model_dump(mode="json", exclude_defaults=True), fill)
     print(f"\n{directory} is ready. Next:\n  cd {directory}\n  bakeoff tune --minutes 30 --apply\n  bakeoff run")
 
 
@@ -101,13 +100,11 @@ def _given(options: list[str]) -> dict[str, str | None]:
     """
     from bakeoff.data.params import ColumnParams
 
-    given: dict[str, str | None] = {}
+    given, roles = dict[str, str | None](), ColumnParams.model_fields
     for option in options:
         role, separator, name = option.partition("=")
-        if not separator or role not in ColumnParams.model_fields:
-            raise BakeoffError(
-                f"--column {option!r} must be ROLE=NAME, with a role of {', '.join(ColumnParams.model_fields)}."
-            )
+        if not separator or role not in roles:
+            raise BakeoffError(f"--column {option!r} must be ROLE=NAME, with a role of {', '.join(roles)}.")
         given[role] = name or None
     return given
 
@@ -168,9 +165,7 @@ def _check_terminal() -> None:
         BakeoffError: nobody can.
     """
     if not sys.stdin.isatty():
-        raise BakeoffError(
-            "Questions need a terminal: --yes accepts how the data is read, --column ROLE=NAME answers one."
-        )
+        raise BakeoffError("Questions need a terminal: --yes accepts how the data is read, --column answers one.")
 
 
 def _show(tables: Mapping[str, Any], found: "Detected") -> None:

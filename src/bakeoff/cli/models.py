@@ -47,11 +47,10 @@ def tune(
         raise BakeoffError("Name a model, or give --minutes alone: `bakeoff tune --minutes 30` tunes both contenders.")
     if minutes:
         timeout = minutes * 60 / len(CONTENDERS)
-    workspace = Workspace()
     for name in [model] if model else CONTENDERS:
-        settings = load(workspace)
+        settings = load()
         stage.run(
-            workspace,
+            Workspace(),
             name,
             settings.section(name),
             seed=settings.seed,
@@ -78,7 +77,6 @@ def recommend(
     feature: Annotated[
         list[str] | None, typer.Option(help="A user feature of someone new, as name=value; repeatable.")
     ] = None,
-    age: Annotated[str | None, typer.Option(help="Short for --feature age=…")] = None,
     k: Annotated[int, typer.Option("-k", help="Number of items.")] = 10,
     why: Annotated[
         bool, typer.Option("--why", help="Say what the items of the history contribute to each score.")
@@ -103,7 +101,6 @@ def recommend(
     from bakeoff.ops import recommend as stage
     from bakeoff.ops.list_options import Filter, ListOptions
 
-    features = [*(feature or []), *([f"age={age}"] if age is not None else [])]
     options = ListOptions(None, [Filter.parse(each) for each in filter or ()], diversity, debias)
-    who = partial(stage.run, Workspace(), model=model, user=user, history=history, features=features)
+    who = partial(stage.run, Workspace(), model=model, user=user, history=history, features=feature or [])
     who(k=k, why=why, allow=allow, include_seen=include_seen, options=options)

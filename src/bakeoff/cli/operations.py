@@ -23,9 +23,8 @@ def drift(
     """Compare the validated data with those of the version in production; write reports/drift."""
     from bakeoff.ops.drift import command as stage
 
-    workspace = Workspace()
-    params = load(workspace)
-    stage.run(workspace, params.data, params.drift, since)
+    params = load()
+    stage.run(Workspace(), params.data, params.drift, since)
 
 
 @app.command()
@@ -36,20 +35,16 @@ def parents() -> None:
     """
     from bakeoff.ops.registry.files import copy_parents
 
-    workspace = Workspace()
-    if load(workspace).warm_start.mode == "auto":
-        copy_parents(workspace)
+    if load().warm_start.mode == "auto":
+        copy_parents(Workspace())
 
 
 @app.command()
-def decide(
-    model: Annotated[str | None, typer.Option(help="The challenger; none: as params.yaml says.")] = None,
-) -> None:
+def decide(model: Annotated[str | None, typer.Option(help="The challenger; none: as in params.yaml.")] = None) -> None:
     """Compare the challenger with the model in production and decide; write reports/decision. Changes nothing else."""
     from bakeoff.ops.promotion import decide as stage
 
-    workspace = Workspace()
-    stage.run(load(workspace), workspace, model)
+    stage.run(load(), Workspace(), model)
 
 
 @app.command()
@@ -88,9 +83,7 @@ def rollback(
 
 
 @app.command()
-def status(
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
-) -> None:
+def status(as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
     """Show what is in production, since when, from which data, and how the workspace compares."""
     from bakeoff.ops.promotion import status as stage
 
@@ -100,8 +93,7 @@ def status(
 @app.command()
 def serve(
     model: Annotated[
-        str | None,
-        typer.Option(help="One of models/ of this workspace; none: what is in production, followed."),
+        str | None, typer.Option(help="One of models/ of this workspace; none: what is in production, followed.")
     ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8000,
@@ -154,9 +146,8 @@ def online(
     """
     from bakeoff.ops.online import command as stage
 
-    workspace = Workspace()
-    compare = load(workspace).compare
-    stage.run(workspace, log, event, clip, compare.primary_metric, compare.confidence, as_json=as_json)
+    compare = load().compare
+    stage.run(Workspace(), log, event, clip, compare.primary_metric, compare.confidence, as_json=as_json)
 
 
 @catalogue.command()
@@ -171,15 +162,11 @@ def add(
     """
     from bakeoff.ops import catalogue as stage
 
-    workspace = Workspace()
-    stage.add(workspace, load(workspace).data, items, model)
+    stage.add(Workspace(), load().data, items, model)
 
 
 @catalogue.command()
-def remove(
-    item_ids: Annotated[list[str], typer.Argument(help="Ids of added items.")],
-    model: Target = None,
-) -> None:
+def remove(item_ids: Annotated[list[str], typer.Argument(help="Ids of added items.")], model: Target = None) -> None:
     """Take added items out again."""
     from bakeoff.ops import catalogue as stage
 

@@ -14,6 +14,7 @@ from rich.text import Text
 from bakeoff.core.parameters import Frozen
 from bakeoff.params import Params
 
+Schema = Mapping[str, Any]
 _PLAIN_WIDTH = 200  # where the output is no terminal, lines may be long
 
 
@@ -53,23 +54,17 @@ def describe(params: Params) -> list[Described]:
     return list(_fields(params, schema, schema.get("$defs", {}), ""))
 
 
-def _fields(
-    params: Frozen, schema: Mapping[str, Any], definitions: Mapping[str, Any], prefix: str
-) -> Iterator[Described]:
+def _fields(params: Frozen, schema: Schema, definitions: Schema, prefix: str) -> Iterator[Described]:
     for name in type(params).model_fields:
         value, field = getattr(params, name), schema["properties"][name]
         if isinstance(value, Frozen):
             yield from _fields(value, definitions[type(value).__name__], definitions, f"{prefix}{name}.")
         else:
-            yield Described(
-                f"{prefix}{name}",
-                json.dumps(value, ensure_ascii=False),
-                limits(field),
-                field.get("description", "").replace("\n", " "),
-            )
+            meaning = field.get("description", "").replace("\n", " ")
+            yield Described(f"{prefix}{name}", json.dumps(value, ensure_ascii=False), limits(field), meaning)
 
 
-def limits(schema: Mapping[str, Any]) -> str:
+def limits(schema: Schema) -> str:
     """A JSON schema in words: `integer > 0`, `s | ms | iso`, `text or null`.
 
     Args:

@@ -17,8 +17,7 @@ def run(
         bool, typer.Option("--evidence", help="Every stage, those too that judge the textbook's claims.")
     ] = False,
     dry: Annotated[
-        bool,
-        typer.Option("--dry", help="Run nothing; fail if dvc.lock is not up to date. Needs no data: for CI."),
+        bool, typer.Option("--dry", help="Run nothing; fail if dvc.lock is not up to date. Needs no data: for CI.")
     ] = False,
 ) -> None:
     """Bring the comparison up to date, by Prefect on a server of its own, and print the verdict.
@@ -31,7 +30,7 @@ def run(
     if dry:
         command.check_lock(evidence)
         return
-    params = load(Workspace())
+    params = load()
     epochs = max(params.softmax.max_epochs, params.two_tower.max_epochs)
     command.bring_up_to_date(evidence, params.data, epochs)
 
@@ -50,9 +49,7 @@ def version(
 
 
 @app.command()
-def doctor(
-    as_json: Annotated[bool, typer.Option("--json", help="For programs: an array of objects.")] = False,
-) -> None:
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="For programs: an array of objects.")] = False) -> None:
     """Check the environment, Git, DVC, Prefect, disk, memory and clock, and say how to mend what is not right.
 
     Exit status 1: there is a problem; a warning is none. Changes nothing, and asks no other address than those of
@@ -62,7 +59,7 @@ def doctor(
 
     sections: Any
     try:
-        sections = load(Workspace()).experiments.models
+        sections = load().experiments.models
     except BakeoffError as error:
         sections = error
     if not stage.run(stage.Subject(Workspace(), sections), as_json=as_json):
@@ -88,9 +85,8 @@ def compare(
         return
     from bakeoff.ops.revisions import compare as revisions
 
-    workspace = Workspace()
-    settings = load(workspace)
-    revisions.run(settings.compare, settings.seed, workspace, before, after)
+    settings = load()
+    revisions.run(settings.compare, settings.seed, Workspace(), before, after)
 
 
 @app.command()
@@ -114,7 +110,7 @@ def params() -> None:
     """Print every parameter with its value, limits and meaning."""
     from bakeoff.cli import params_help as stage
 
-    stage.run(load(Workspace()))
+    stage.run(load())
 
 
 @app.command()

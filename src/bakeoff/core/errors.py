@@ -2,6 +2,8 @@
 
 import errno
 import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
 from reprlib import Repr
 
 
@@ -17,6 +19,25 @@ class BakeoffError(Exception):
 def first_line(error: BaseException) -> str:
     """What an error says, without the lines after the first, which may be many or not be for people."""
     return next(iter(str(error).splitlines()), "no reason given")
+
+
+@contextmanager
+def reading(what: object, remedy: str, *errors: type[Exception]) -> Iterator[None]:
+    """Replace errors by a message for people.
+
+    Args:
+        what: is read, such as a path.
+        remedy: what to do, a sentence without its full stop.
+        errors: classes of those that say that it can't be read; others pass unchanged.
+
+    Raises:
+        BakeoffError: it can't be read.
+    """
+    try:
+        yield
+    except errors as error:
+        reason = getattr(error, "strerror", None) or first_line(error)
+        raise BakeoffError(f"{what} can't be read ({reason}): {remedy}.") from None
 
 
 def denied_access(error: OSError) -> BakeoffError | None:

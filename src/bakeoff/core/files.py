@@ -5,11 +5,13 @@ end in `.part`; the next run removes them.
 """
 
 import errno
+import fcntl
 import hashlib
 import json
+import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -92,6 +94,29 @@ def replaced(directory: Path) -> Iterator[Path]:
 def discard(directory: Path) -> None:
     """Remove a directory, if there is one, in one step: readers never see a part of it."""
     remove(_moved_away(directory))
+
+
+@contextmanager
+def locked(path: Path, on_wait: Callable[[], None] = lambda: None) -> Iterator[int]:
+    """Hold the system's lock on a file, which is made if it is not there, or a directory: it ends with the process.
+
+    Args:
+        path: of it.
+        on_wait: called where somebody else holds the lock, before it is waited for.
+
+    Yields:
+        the descriptor; children that inherit it hold the lock, too.
+    """
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            on_wait()
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def full_disk(error: BaseException, path: Path) -> BakeoffError | None:

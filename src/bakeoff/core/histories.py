@@ -7,6 +7,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+Ints = NDArray[np.integer]
+"""Whole numbers of any width."""
+
 PAD = -1
 """Fills a padded history where there is no item."""
 
@@ -14,7 +17,7 @@ EVENTS_PER_BLOCK = 1 << 22
 """Events processed at once where all are processed: temporary values take tens of bytes per event."""
 
 
-def offsets_of(lengths: NDArray[np.integer]) -> NDArray[np.int64]:
+def offsets_of(lengths: Ints) -> NDArray[np.int64]:
     """Offsets int64 [n + 1] of n rows of these lengths: the start of each row, and the end of the last one."""
     return np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths, dtype=np.int64)])
 
@@ -46,12 +49,7 @@ class Histories:
 
     @classmethod
     def from_rows(
-        cls,
-        rows: NDArray[np.integer],
-        items: NDArray[np.integer],
-        timestamps: NDArray[np.integer],
-        num_rows: int,
-        weights: NDArray[np.float32] | None = None,
+        cls, rows: Ints, items: Ints, timestamps: Ints, num_rows: int, weights: NDArray[np.float32] | None = None
     ) -> Self:
         """Group events by row, keeping their order within each row.
 
@@ -97,7 +95,7 @@ class Histories:
             _concatenated(block.weights for block in held),
         )
 
-    def take(self, rows: NDArray[np.integer]) -> Self:
+    def take(self, rows: Ints) -> Self:
         """Rows in the given order, repeats allowed; consecutive rows are not copied."""
         if len(rows) and rows[-1] - rows[0] + 1 == len(rows) and (np.diff(rows) == 1).all():
             return self.part(int(rows[0]), int(rows[-1]) + 1)
@@ -233,7 +231,7 @@ class Queries:
     def __len__(self) -> int:
         return len(self.histories)
 
-    def take(self, rows: NDArray[np.integer]) -> Self:
+    def take(self, rows: Ints) -> Self:
         """Queries in the given order, repeats allowed."""
         return type(self)(self.histories.take(rows), self.dense[rows], self.categorical[rows])
 

@@ -18,15 +18,20 @@ from bakeoff.core.processes import end_group
 
 Log = Callable[[str], None]
 
+Env = Mapping[str, str] | None
+"""Further variables of the environment of a child process."""
+
 NEVER = Event()
 """Default of `stop`: an event that is never set."""
+
+GRACE_SECONDS = 10.0
+"""Between SIGTERM and SIGKILL."""
 
 TAIL_LINES = 20
 """Lines of output that an error quotes."""
 
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\))")
 _POLL_SECONDS = 0.2
-_GRACE_SECONDS = 10.0
 
 
 class ChildError(BakeoffError):
@@ -66,14 +71,7 @@ def environment(directory: Path) -> dict[str, str]:
 
 
 def run_child(
-    command: Sequence[str],
-    directory: Path,
-    *,
-    log: Log,
-    timeout: float,
-    stop: Event = NEVER,
-    grace: float = _GRACE_SECONDS,
-    variables: Mapping[str, str] | None = None,
+    command: Sequence[str], directory: Path, *, log: Log, timeout: float, stop: Event = NEVER, variables: Env = None
 ) -> None:
     """Run a command to its end, passing each line that it prints to `log` as it comes.
 
@@ -87,7 +85,6 @@ def run_child(
         log: Gets each line of stdout and stderr, without colours and without a progress bar's earlier states.
         timeout: Seconds after which the group is ended.
         stop: Ends the group when someone sets it.
-        grace: Seconds between SIGTERM and SIGKILL.
         variables: Further variables of the child's environment.
 
     Raises:
@@ -109,17 +106,13 @@ def run_child(
         except InterruptedError:
             raise ChildError("was stopped", tail) from None
         finally:
-            end_group(process, grace)
+            end_group(process, GRACE_SECONDS)
     if status:
         raise ChildError("failed" if status > 0 else f"was ended by signal {-status}", tail, status)
 
 
 def run_command(
-    command: Sequence[str],
-    directory: Path | None = None,
-    *,
-    variables: Mapping[str, str] | None = None,
-    timeout: float | None = None,
+    command: Sequence[str], directory: Path | None = None, *, variables: Env = None, timeout: float | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run a command to its end and return what it printed; whatever its exit status is.
 
@@ -145,7 +138,7 @@ def run_command(
     return subprocess.CompletedProcess(command, process.returncode, output, errors)
 
 
-def read_output(command: Sequence[str], directory: Path, variables: Mapping[str, str] | None = None) -> str:
+def read_output(command: Sequence[str], directory: Path, variables: Env = None) -> str:
     """What a short command prints on stdout, without white space at the end.
 
     Raises:

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from bakeoff.core.errors import BakeoffError, first_line
+from bakeoff.core.errors import reading
 from bakeoff.core.files import written
 from bakeoff.core.histories import Queries
 
@@ -86,15 +86,11 @@ def read_additions(path: Path) -> Additions | None:
     """
     if not path.exists():
         return None
-    try:
+    what, remedy = f"{path}, the items that were added,", "delete it, and run `bakeoff catalogue add` again"
+    with reading(what, remedy, OSError, ValueError, LookupError, pa.ArrowException):
         table = pq.read_table(path)
         vectors = table[EMBEDDING].combine_chunks().flatten().to_numpy()
         return Additions(table.drop_columns(EMBEDDING).to_pandas(), vectors.reshape(len(table), -1))
-    except (OSError, ValueError, LookupError, pa.ArrowException) as error:
-        raise BakeoffError(
-            f"{path}, the items that were added, can't be read ({first_line(error)}): delete it, and run "
-            "`bakeoff catalogue add` again."
-        ) from None
 
 
 def write_additions(path: Path, additions: Additions) -> None:

@@ -26,7 +26,7 @@ from bakeoff.models.base.new_items import embed_new_items, refuse_without_featur
 from bakeoff.models.base.storage import filterable, load_trained, read_encoding, read_items, refuse_skipped
 from bakeoff.ops.additions import Additions, additions_path, read_additions, write_additions
 from bakeoff.ops.git import check_repository
-from bakeoff.ops.registry.files import fetch_trained
+from bakeoff.ops.registry.files import fetch_model
 from bakeoff.ops.registry.history import production, read_events
 
 NAMED = 5
@@ -70,7 +70,8 @@ def add(workspace: Workspace, data: DataParams, source: Path, model: str | None)
         before = read_additions(target.path)
         everything = added if before is None else before.without(added.table["item_id"].tolist()).joined(added)
         write_additions(target.path, everything)
-    print(f"{target.name} ranks {_count(len(added))} from {source} now, embedded {how}; {len(everything):,} in all.")
+    count = "1 item" if len(added) == 1 else f"{len(added):,} items"
+    print(f"{target.name} ranks {count} from {source} now, embedded {how}; {len(everything):,} in all.")
     if passed_over := [name for name in table.column_names if name not in ("item_id", "title", *encoding.names)]:
         print(f"Columns that {target.name} does not read: {', '.join(passed_over)}.")
     print(f"{target.path}: `bakeoff serve` takes it up within a second, and without the file they are gone.")
@@ -124,7 +125,7 @@ def _target(workspace: Workspace, model: str | None) -> Iterator[_Target]:
             if (standing := production(read_events(workspace.root))) is None:
                 raise BakeoffError("Nothing is in production to add items to: name one of models/, such as --model mf.")
             model, name = standing.version.model, standing.version.name
-            trained = fetch_trained(workspace.root, standing.version, Path(folder) / "trained")
+            trained = fetch_model(workspace.root, standing.version, Path(folder) / "trained", "trained")
         else:
             specs.check_model(model)
             refuse_skipped(workspace, model)
@@ -179,7 +180,3 @@ def _read_items(table: pa.Table, source: Path, encoding: TableEncoding, target: 
 def _named(item_ids: Collection[str]) -> str:
     shown, more = [*item_ids][:NAMED], len([*item_ids]) - NAMED
     return ", ".join(map(shortened, shown)) + (f" and {more:,} more" if more > 0 else "")
-
-
-def _count(number: int) -> str:
-    return "1 item" if number == 1 else f"{number:,} items"

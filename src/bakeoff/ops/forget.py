@@ -1,6 +1,7 @@
 """`bakeoff forget USER`: take a person out of data/ and the log, and name the versions that still hold them."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +9,9 @@ import pandas as pd
 import pyarrow.compute as pc
 from rich.console import Console
 
-from bakeoff.core.errors import BakeoffError
+from bakeoff.core.errors import BakeoffError, reading
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.fetch import data_directory
-from bakeoff.data.fetch.canonical_tables import Tables
 from bakeoff.data.fetch.versioning import data_state, read_data_hash
 from bakeoff.ops.git import ask
 from bakeoff.ops.online.log import forget_user, log_folder
@@ -95,24 +95,16 @@ def _remove(user: str, workspace: Workspace) -> str:
             f"data/ is {cause}: `bakeoff fetch` makes it, `dvc checkout data.dvc` undoes changes, `dvc add data` keeps "
             "them. Then try again."
         )
-    try:
+    with reading("data/dataset.json", "`dvc checkout data.dvc` brings it back", OSError, ValueError):
         content = data_directory.read_content(workspace.data)
-    except (OSError, ValueError) as error:
-        raise BakeoffError(
-            f"data/dataset.json can't be read: {error}. `dvc checkout data.dvc` brings it back."
-        ) from None
     held = data_directory.read_tables(workspace.data)
-    kept = Tables(
-        **{
-            name: table.filter(pc.not_equal(table["user_id"], user)) if name in TABLES else table
-            for name, table in held.by_name().items()
-        }
-    )
-    rows = {name: len(getattr(held, name)) - len(getattr(kept, name)) for name in TABLES}
+    theirs = {name: held.by_name()[name] for name in TABLES}
+    kept = {name: table.filter(pc.not_equal(table["user_id"], user)) for name, table in theirs.items()}
+    rows = {name: len(table) - len(kept[name]) for name, table in theirs.items()}
     if not any(rows.values()):
         return ""
     with data_directory.staged(workspace.root) as new:
-        data_directory.write(kept, content, new)
+        data_directory.write(replace(held, **kept), content, new)
         data_directory.put_in_place(new, workspace.data)
     return " and ".join(f"{number:,} row{'s' * (number != 1)} of {name}" for name, number in rows.items())
 

@@ -51,9 +51,7 @@ def check_repository(root: Path) -> None:
         BakeoffError: the directory is in no Git repository, or in one without a commit.
     """
     if ask(root, "rev-parse", "--git-dir") is None:
-        raise BakeoffError(
-            f"{root.resolve()} is in no Git repository, and versions are identified by its history: run `git init`."
-        )
+        raise BakeoffError(f"{root.resolve()} is in no Git repository, which identifies versions: run `git init`.")
     if ask(root, "rev-parse", "--verify", "--quiet", "HEAD^{commit}") is None:
         raise BakeoffError(f"{root.resolve()} has no commit yet: run `git add --all`, then `git commit`.")
 
@@ -66,9 +64,7 @@ def commit_of(root: Path, revision: str) -> str:
     """
     found = ask(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
     if found is None:
-        raise BakeoffError(
-            f"{revision!r} is no revision of this repository: name a commit, a branch or a tag; `git log` lists them."
-        )
+        raise BakeoffError(f"{revision!r} is no revision of this repository: name a commit, a branch or a tag.")
     return found.strip()
 
 

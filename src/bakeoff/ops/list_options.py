@@ -35,10 +35,14 @@ Values = Annotated[list[str], Field(min_length=1, max_length=MOST_VALUES)]
 Bound = Annotated[float, Field(allow_inf_nan=False)]
 
 
-class Filter(BaseModel):
-    """A condition on one feature; an item whose feature is unknown meets `none_of` alone."""
+class Sent(BaseModel):
+    """What a client sends: nothing that is not known, and ids may be numbers."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
+
+
+class Filter(Sent):
+    """A condition on one feature; an item whose feature is unknown meets `none_of` alone."""
 
     feature: str = Field(description="Name of an item feature: see item_features of GET /model.")
     any_of: Values | None = Field(None, description="Values or tags. An item must have at least one of them.")
@@ -153,9 +157,7 @@ class ItemFeatures:
             if is_number and (each.any_of or each.none_of):
                 raise BakeoffError(f"{each.feature} is a number: filter it by min and max instead of by values.")
             if not is_number and (each.min is not None or each.max is not None):
-                raise BakeoffError(
-                    f"{each.feature} is not a number: filter it by any_of or none_of instead of a range."
-                )
+                raise BakeoffError(f"{each.feature} is not a number: filter it by any_of or none_of, not by a range.")
             self._codes_of(each.feature, [*(each.any_of or ()), *(each.none_of or ())])
 
     def meeting(self, filters: Sequence[Filter]) -> NDArray[np.bool_]:

@@ -61,7 +61,6 @@ def create(directory: Path, values: Mapping[str, Any], fill: Callable[[Workspace
         read_output(["dvc", "init", "--quiet", *(["--subdir"] if is_within else [])], new)
         read_output(["dvc", "config", "core.analytics", "false"], new)
         for name, place in FILES.items():
-            (new / place).parent.mkdir(parents=True, exist_ok=True)
             write_text(new / place, _resource(name).replace("@NAME@", directory.resolve().name))
         write_text(new / "requirements.txt", f"bakeoff=={version('bakeoff')}\n")
         write_text(new / "dvc.yaml", workspace_dag(_resource(DAG)))
@@ -128,7 +127,6 @@ def write_version(workspace: Workspace) -> None:
     path = workspace.root / VERSION
     text = json.dumps(installed(), indent=2, sort_keys=True) + "\n"
     if not path.exists() or path.read_text(encoding="utf-8") != text:
-        path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, text)
 
 

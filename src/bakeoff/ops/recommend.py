@@ -17,7 +17,7 @@ from rich.text import Text
 from bakeoff.core.errors import BakeoffError, visible
 from bakeoff.core.histories import PAD, Histories, Queries
 from bakeoff.core.workspace import Workspace
-from bakeoff.data.features.encoding import TableEncoding
+from bakeoff.data.features.encoding import Encoded, TableEncoding
 from bakeoff.evaluation.ranking import rank
 from bakeoff.models.base import specs
 from bakeoff.models.base.list_options import standard_log_popularity
@@ -88,7 +88,6 @@ def run(
         query = _known_user(folder, user, model)
     else:
         query = _someone_new(folder, history or "", features, items)
-    shown = items.index[query.histories.items].tolist()
     if allow is not None:
         options = replace(options, allow=_places(allow, "--allow", items))
     of_items = ItemFeatures(catalogue, read_encoding(folder).item, model)
@@ -104,7 +103,7 @@ def run(
         asked = explained if added is None else ExtendedRetriever(explained, embeddings, added.embeddings)
         parts = reasons(asked, model, query, best.tolist(), scores.tolist(), (items.index, items.tolist()))
     title = f"{model} recommends to {'someone new' if user is None else f'user {user}'}{', and why' if why else ''}"
-    _print(title, items, shown, items.index[best].tolist(), scores, parts, specs.spec(model).explanation)
+    _print(title, items.iloc[query.histories.items], items.iloc[best], scores, parts, specs.spec(model).explanation)
 
 
 def _known_user(folder: Path, user: str, model: str) -> Queries:
@@ -178,7 +177,7 @@ def _parse_ids(ids: str) -> list[str]:
     return list(dict.fromkeys(reversed(named)))[::-1]
 
 
-def _encode(encoding: TableEncoding, features: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+def _encode(encoding: TableEncoding, features: Sequence[str]) -> Encoded:
     """Encoded features as the model takes them: float32 [1, D] and int32 [1, K]."""
     given: dict[str, str] = {}
     for feature in features:
@@ -190,25 +189,22 @@ def _encode(encoding: TableEncoding, features: Sequence[str]) -> tuple[NDArray[n
 
 
 def _print(
-    title: str,
-    items: pd.Series,
-    history: Sequence[str],
-    listed: Sequence[str],
-    scores: NDArray[np.float32],
-    parts: "Sequence[Sequence[Part]]",
-    explanation: str,
+    title: str, history: pd.Series, listed: pd.Series, scores: NDArray[np.float32], parts: "list[list[Part]]", how: str
 ) -> None:
-    """The history and the list side by side; or the list alone with the parts of each score, and the explanation."""
+    """The history and the list side by side; or the list alone with the parts of each score, and how they were made.
+
+    History and list are titles by item id.
+    """
     # Titles are text: "[REC]" is no style and ":star:" no emoji.
     console = Console(markup=False, emoji=False, highlight=False)
     number = partial(Column, justify="right")
     left = Table(number("item"), "title", title=f"Last of {len(history)} items in the history", title_justify="left")
-    for item in reversed(history[-HISTORY_SHOWN:]):
-        left.add_row(visible(item), visible(str(items[item])))
+    for item, name in history.iloc[: -HISTORY_SHOWN - 1 : -1].items():
+        left.add_row(visible(item), visible(str(name)))
     columns = number("rank"), number("item"), "title", number("score")
     right = Table(*columns, *map(number, ["share"] if parts else []), title=title, title_justify="left")
-    for place, (item, score) in enumerate(zip(listed, scores.tolist(), strict=True)):
-        right.add_row(str(place + 1), visible(item), visible(str(items[item])), f"{score:.4g}")
+    for place, ((item, name), score) in enumerate(zip(listed.items(), scores.tolist(), strict=True)):
+        right.add_row(str(place + 1), visible(item), visible(str(name)), f"{score:.4g}")
         for part in parts[place] if parts else ():
             if abs(part.contribution) > NEGLIGIBLE * abs(score):
                 reason = Padding(Text(visible(part.title)), (0, 0, 0, 2))
@@ -217,7 +213,7 @@ def _print(
         if parts:
             right.add_section()
     if parts:
-        console.print(right, explanation, sep="")
+        console.print(right, how, sep="")
         return
     side_by_side = Table.grid(padding=(0, 2))
     side_by_side.add_row(left, right)

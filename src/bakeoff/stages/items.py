@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from bakeoff.core.cost import measure
-from bakeoff.core.errors import BakeoffError
+from bakeoff.core.errors import BakeoffError, reading
 from bakeoff.core.files import replaced
 from bakeoff.core.histories import PAD
 from bakeoff.core.workspace import Workspace
@@ -80,10 +80,8 @@ def _embeddings(workspace: Workspace, model: str, num_items: int) -> NDArray[np.
         if metrics.exists() and "skipped" in json.loads(metrics.read_text(encoding="utf-8")):
             return None
         raise BakeoffError(f"{path} is missing: run `bakeoff evaluate {model}` first.")
-    try:
+    with reading(path, f"run `bakeoff evaluate {model}` again", OSError, ValueError, EOFError):
         embeddings: NDArray[np.float32] = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise BakeoffError(f"{path} can't be read ({error}): run `bakeoff evaluate {model}` again.") from None
     if embeddings.ndim != 2 or len(embeddings) != num_items:
         raise BakeoffError(
             f"{path} holds embeddings of shape {list(embeddings.shape)} and the split's catalogue has {num_items} "

@@ -17,13 +17,15 @@ def run(command: dict[str, Any]) -> None:
     from bakeoff.core.workspace import Workspace
     from bakeoff.data.fetch import command as fetch
     from bakeoff.data.fetch import data_directory, versioning
+    from bakeoff.data.fetch.own_sources import Request
     from bakeoff.data.params import ColumnParams, DataParams
     from bakeoff.params import Params
 
-    versioning._dvc = fake_dvc._dvc  # type: ignore[assignment]
+    versioning.read_output = fake_dvc.read_output  # type: ignore[assignment]
+    versioning.succeeds = fake_dvc.succeeds  # type: ignore[assignment]
     root = Path(command["workspace"])
     if command.get("restore"):
-        versioning._dvc = cut  # type: ignore[assignment]
+        versioning.succeeds = cut  # type: ignore[assignment]
         versioning.restore_data(root, data_directory.NEW)
         return
     module = importlib.import_module(command["module"])
@@ -36,10 +38,10 @@ def run(command: dict[str, Any]) -> None:
 
     setattr(module, command["name"], deadly)
     params = Params(data=DataParams(dataset="shop", columns=ColumnParams(rating=None)))
-    fetch.run(params.data, Workspace(root), fetch.Request(root.parent / "source"))
+    fetch.run(params.data, Workspace(root), Request(root.parent / "source"))
 
 
-def cut(place: Path, *arguments: str, check: bool = True) -> None:
+def cut(place: Path, *arguments: str) -> None:
     """What `dvc get` leaves when it is killed in the middle of its work."""
     if "get" in arguments:
         (place / arguments[-1]).mkdir()

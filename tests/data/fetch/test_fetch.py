@@ -18,6 +18,7 @@ from bakeoff.core.workspace import Workspace
 from bakeoff.data.fetch import command as fetch
 from bakeoff.data.fetch import versioning
 from bakeoff.data.fetch.canonical_tables import About, Tables, text_table
+from bakeoff.data.fetch.own_sources import Request
 from bakeoff.data.fetch.publishers import Dataset, Source
 from bakeoff.data.params import ColumnParams, DataParams
 from bakeoff.params import Params
@@ -103,7 +104,7 @@ def run(publisher, tmp_path, monkeypatch, capsys):
 
     def call(dataset="toy", source=None, force=False, catalogue=None):
         params = Params(data=DataParams(dataset=dataset, columns=ColumnParams(rating=None)))
-        fetch.run(params.data, Workspace(tmp_path), fetch.Request(source), force, known=catalogue or known())
+        fetch.run(params.data, Workspace(tmp_path), Request(source), force, known=catalogue or known())
         return capsys.readouterr().out
 
     return call

@@ -11,6 +11,7 @@ from fake_dvc import fake_dvc, recorded_hash
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.fetch import command as fetch
+from bakeoff.data.fetch.own_sources import Request
 from bakeoff.data.params import ColumnParams, DataParams
 from bakeoff.params import Params
 
@@ -31,7 +32,7 @@ def run(repository, capsys):
 
     def call(dataset="shop", force=False, source=None, **options):
         params = Params(data=DataParams(dataset=dataset, columns=ColumnParams(rating=None)))
-        fetch.run(params.data, Workspace(repository), fetch.Request(source, **options), force)
+        fetch.run(params.data, Workspace(repository), Request(source, **options), force)
         return capsys.readouterr().out
 
     return call

@@ -12,6 +12,7 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.fetch import command as fetch
 from bakeoff.data.fetch import data_directory
+from bakeoff.data.fetch.own_sources import Request
 from bakeoff.data.params import ColumnParams, DataParams
 from bakeoff.params import Params
 
@@ -33,7 +34,7 @@ def root(tmp_path, monkeypatch):
 
 def fetch_from(root):
     params = Params(data=DataParams(dataset="shop", columns=ColumnParams(rating=None)))
-    fetch.run(params.data, Workspace(root), fetch.Request(root.parent / "source"))
+    fetch.run(params.data, Workspace(root), Request(root.parent / "source"))
 
 
 @pytest.fixture

@@ -138,7 +138,7 @@ def test_a_model_that_is_not_committed_is_refused(workspace):
 def test_a_decision_beside_what_has_left_production_is_refused(workspace):
     decided(workspace, "softmax")
     run(workspace, "mf", despite="meanwhile")
-    with pytest.raises(BakeoffError, match=r"compared with nothing, and mf@v1\.0\.0 is in production now"):
+    with pytest.raises(BakeoffError, match=r"compared with nothing; production has mf@v1\.0\.0"):
         run(workspace)
     assert standing(workspace) == "mf@v1.0.0"
 

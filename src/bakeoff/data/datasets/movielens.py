@@ -135,10 +135,9 @@ def _read(
 ) -> dict[str, Any]:
     """Columns of a delimited file without quotes, as strings."""
     try:
-        text = files[name] if encoding == "utf-8" else files[name].decode(encoding).encode()
         table = pacsv.read_csv(
-            io.BytesIO(text),
-            read_options=pacsv.ReadOptions(column_names=list(columns), skip_rows=int(header), use_threads=False),
+            io.BytesIO(files[name]),
+            pacsv.ReadOptions(column_names=list(columns), skip_rows=int(header), use_threads=False, encoding=encoding),
             parse_options=pacsv.ParseOptions(delimiter=delimiter, quote_char=False),
             convert_options=pacsv.ConvertOptions(
                 column_types=dict.fromkeys(columns, pa.large_string()), strings_can_be_null=False
@@ -157,11 +156,10 @@ FOLDER_VARIABLE = "BAKEOFF_MOVIELENS_URL"
 """Environment variable: address of a folder with ml-100k.zip and ml-1m.zip, instead of the publisher's."""
 
 _TERMS = (
-    "For research. You may not state or imply any endorsement by the University of Minnesota or the "
-    "GroupLens Research Group, must acknowledge the use of the data set in publications, may not "
-    "redistribute the data without separate permission, and may not use it for any commercial or "
-    "revenue-bearing purpose without permission from a faculty member of the GroupLens Research Project. No "
-    "guarantee of correctness or suitability."
+    "For research. You may not state or imply any endorsement by the University of Minnesota or the GroupLens Research "
+    "Group, must acknowledge the use of the data set in publications, may not redistribute the data without separate "
+    "permission, and may not use it for any commercial or revenue-bearing purpose without permission from a faculty "
+    "member of the GroupLens Research Project. No guarantee of correctness or suitability."
 )
 _CITATION = (
     "F. Maxwell Harper and Joseph A. Konstan. 2015. The MovieLens Datasets: History and Context. ACM "

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from ibis.backends.duckdb import Backend
 
 from bakeoff.core.errors import BakeoffError, first_line
-from bakeoff.data.engine.engine import Engine, OfBlock, Partitioned, in_blocks, num_blocks, num_pieces, part_name
+from bakeoff.data.engine.engine import Engine, OfBlock, Partitioned, in_blocks, num_pieces, part_name
 from bakeoff.data.engine.settings import EngineSettings
 
 BATCH_ROWS = 100_000
@@ -33,10 +33,8 @@ def duckdb_engine(settings: EngineSettings, scratch: Path) -> Iterator["DuckDBEn
     Raises:
         BakeoffError: BAKEOFF_MEMORY_LIMIT is too small for a query.
     """
-    given = {"memory_limit": settings.memory_limit, "threads": settings.threads}
-    connection = ibis.duckdb.connect(
-        temp_directory=str(scratch / "spill"), **{name: value for name, value in given.items() if value is not None}
-    )
+    given = settings.model_dump(include={"memory_limit", "threads"}, exclude_none=True)
+    connection = ibis.duckdb.connect(temp_directory=str(scratch / "spill"), **given)
     try:
         with warnings.catch_warnings():
             # Ibis 12 calls a name that DuckDB 2 deprecates; nobody who runs a pipeline can act on that.
@@ -93,7 +91,7 @@ class DuckDBEngine(Engine):
 
     def divided(self, name: str, table: ir.Table, key: str) -> Partitioned:
         """See `Engine`."""
-        count = num_pieces(_num_rows(table))
+        count = num_pieces(table)
         if count == 1:
             return Partitioned.single(table)
         return self._partitioned(self.scratch / name, table, _remainder(table[key].hash(), count))
@@ -125,7 +123,7 @@ class DuckDBEngine(Engine):
         A frame so has all the events of some users rather than a few of each, since to find repeated rows takes longer
         the more different values there are. What is left of more than two blocks is divided by a further column.
         """
-        count = num_blocks(_num_rows(table))
+        count = num_pieces(table, 1)
         if count <= most or used > len(columns):
             yield table.order_by(key).to_pyarrow().to_pandas().set_index(key).rename_axis(None)
             return
@@ -135,16 +133,14 @@ class DuckDBEngine(Engine):
             for rows in self._partitioned(Path(parts), table, _remainder(mixed, count)).pieces:
                 yield from self.groups(rows, key, columns, used + 1, 2)
 
-    def write(
-        self, rows: Partitioned, path: Path, order: Sequence[str], columns: Mapping[str, str], codec: str
-    ) -> None:
+    def write(self, rows: Partitioned, path: Path, order: Sequence[str], names: Mapping[str, str], codec: str) -> None:
         """See `Engine`."""
-        pieces = [piece.order_by(*order).select(*columns.values()) for piece in rows.pieces]
+        pieces = [piece.order_by(*order).select(*names.values()) for piece in rows.pieces]
         types = pieces[0].schema().to_pyarrow()
-        schema = pa.schema(list(zip(columns, types.types, strict=True)))
+        schema = pa.schema(list(zip(names, types.types, strict=True)))
         with pq.ParquetWriter(path, schema, compression=codec) as writer:
             for block in in_blocks(chain.from_iterable(map(self._batches, pieces)), types):
-                writer.write_table(block.rename_columns(list(columns)))
+                writer.write_table(block.rename_columns(list(names)))
 
     def _batches(self, table: ir.Table) -> Iterator[pa.RecordBatch]:
         # Ibis 12 has a method for this that asks DuckDB 2 for a name that it no longer has.
@@ -165,10 +161,6 @@ class DuckDBEngine(Engine):
 
     def _stored(self, files: Path) -> ir.Table:
         return self.connection.read_parquet(files, hive_partitioning=False)
-
-
-def _num_rows(table: ir.Table) -> int:
-    return int(table.count().to_pyarrow().as_py())
 
 
 def _remainder(number: ir.Value, count: int) -> ir.Value:

@@ -109,16 +109,14 @@ class Engine(Protocol):
         Rows that agree in all of these columns are in one frame.
         """
 
-    def write(
-        self, rows: Partitioned, path: Path, order: Sequence[str], columns: Mapping[str, str], codec: str
-    ) -> None:
+    def write(self, rows: Partitioned, path: Path, order: Sequence[str], names: Mapping[str, str], codec: str) -> None:
         """Write columns to Parquet.
 
         Args:
-            rows: have `order` and the values of `columns`; of several pieces, all of one come before all of the next.
+            rows: have `order` and the values of `names`; of several pieces, all of one come before all of the next.
             path: of the file or, on Spark, of the directory of its parts, which sort as the rows do.
             order: what rows are sorted by, unique; the first column is a whole number from 0.
-            columns: how each column that is written is called in the file (a name that SQL may not tell from
+            names: how each column that is written is called in the file (a name that SQL may not tell from
                 another one) and in the table.
             codec: `snappy` or `zstd`.
         """
@@ -163,6 +161,11 @@ def rows_of(table: ir.Table) -> list[dict[str, Any]]:
     return list(table.to_pyarrow().to_pylist())
 
 
+def num_rows(table: ir.Table) -> int:
+    """Number of rows."""
+    return int(table.count().to_pyarrow().as_py())
+
+
 def in_blocks(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:
     """Batches of any length as contiguous tables of BLOCK_ROWS rows, the last one shorter; one at least."""
     held: list[pa.RecordBatch] = []
@@ -185,14 +188,14 @@ def part_name(number: int) -> str:
     return f"part-{number:05d}.parquet"
 
 
-def num_blocks(num_rows: int) -> int:
+def num_blocks(count: int) -> int:
     """How many blocks so many rows take; one at least."""
-    return max(1, math.ceil(num_rows / BLOCK_ROWS))
+    return max(1, math.ceil(count / BLOCK_ROWS))
 
 
-def num_pieces(num_rows: int) -> int:
-    """Into how many pieces a table of so many rows is divided; one at least."""
-    return max(1, math.ceil(num_rows / (PIECE_BLOCKS * BLOCK_ROWS)))
+def num_pieces(table: ir.Table, blocks: int = PIECE_BLOCKS) -> int:
+    """Into how many pieces of so many blocks a table is divided; one at least."""
+    return max(1, math.ceil(num_rows(table) / (blocks * BLOCK_ROWS)))
 
 
 def _together(batches: list[pa.RecordBatch], schema: pa.Schema) -> pa.Table:

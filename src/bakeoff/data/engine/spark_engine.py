@@ -90,24 +90,22 @@ class SparkEngine(Engine):
         """See `Engine`. Kept, since each expectation asks anew."""
         yield self._frame(self.kept(f"frame-{next(self.numbers)}", table))
 
-    def write(
-        self, rows: Partitioned, path: Path, order: Sequence[str], columns: Mapping[str, str], codec: str
-    ) -> None:
+    def write(self, rows: Partitioned, path: Path, order: Sequence[str], names: Mapping[str, str], codec: str) -> None:
         """See `Engine`. Parts are ranges of the first column of `order`, so that they are the same in every run."""
         table = rows.whole
         first = table[order[0]]
         (sizes,) = rows_of(table.aggregate(rows=table.count(), last=first.max()))
         path.mkdir()
         if not sizes["rows"]:
-            empty = table.select(*columns.values()).schema().to_pyarrow().empty_table()
-            pq.write_table(empty.rename_columns(list(columns)), path / part_name(0), compression=codec)
+            empty = table.select(*names.values()).schema().to_pyarrow().empty_table()
+            pq.write_table(empty.rename_columns(list(names)), path / part_name(0), compression=codec)
             return
         num_parts = num_blocks(sizes["rows"])
         width = ceil((sizes["last"] + 1) / num_parts)
         keys = {f"{ORDER}{place}": table[name] for place, name in enumerate(order)}
-        unsorted = self._frame(table.select(*columns.values(), **{PART: (first // width).cast("int32")}, **keys))
+        unsorted = self._frame(table.select(*names.values(), **{PART: (first // width).cast("int32")}, **keys))
         sorted_rows = unsorted.repartition(num_parts, PART).sortWithinPartitions(PART, *keys).drop(*keys)
-        sorted_rows = sorted_rows.toDF(*columns, PART)
+        sorted_rows = sorted_rows.toDF(*names, PART)
         unordered = path / "_unordered"
         # One file per part: Spark would begin another one after this many rows.
         writer = sorted_rows.write.option("maxRecordsPerFile", 0).option("compression", codec)

@@ -43,9 +43,7 @@ def spark_session(settings: EngineSettings, scratch: Path, setting: str, other: 
     try:
         from pyspark.sql import SparkSession
     except ImportError:
-        raise BakeoffError(
-            f"{setting} asks for Spark, which is not installed: run `make spark`, or set {setting} to {other}."
-        ) from None
+        raise BakeoffError(f"Spark is not installed: run `make spark`, or set {setting} to {other}.") from None
     if (running := SparkSession.getActiveSession()) is not None:
         yield running
         return
@@ -54,22 +52,19 @@ def spark_session(settings: EngineSettings, scratch: Path, setting: str, other: 
             f"{setting} asks for Spark, and there is no Java: install a runtime of version 17 or 21 (on Debian "
             f"`default-jre-headless`) or set JAVA_HOME; or set {setting} to {other}."
         )
-    session = _started(settings, scratch)
+    session = _started(SparkSession.builder, settings, scratch)
     try:
         yield session
     finally:
         session.stop()
 
 
-def _started(settings: EngineSettings, scratch: Path) -> "SparkSession":
-    from pyspark.sql import SparkSession
-
-    builder = SparkSession.builder.master(settings.spark_master).appName("bakeoff")
+def _started(builder: "SparkSession.Builder", settings: EngineSettings, scratch: Path) -> "SparkSession":
     own = {"spark.local.dir": str(scratch), "spark.pyspark.python": sys.executable}
     if path := os.environ.get("PYTHONPATH"):
         own["spark.executorEnv.PYTHONPATH"] = path  # executors run the code that this process runs
-    for name, value in ({**own, **SETTINGS} | settings.spark_conf).items():
-        builder = builder.config(name, _text(value))
+    builder = builder.master(settings.spark_master).appName("bakeoff")
+    builder = builder.config(map=own | SETTINGS | settings.spark_conf)
     try:
         return builder.getOrCreate()
     except Exception as error:  # noqa: BLE001  # of the JVM, of sockets, of Spark: all mean that it does not run
@@ -77,7 +72,3 @@ def _started(settings: EngineSettings, scratch: Path) -> "SparkSession":
             f"Spark can't be started at BAKEOFF_SPARK_MASTER={settings.spark_master} ({first_line(error)}): "
             "is the cluster up, and are Java 17 or 21 and the settings of BAKEOFF_SPARK_CONF right?"
         ) from None
-
-
-def _text(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,6 +1,6 @@
 """How features of users and items become numbers: fitted once, then the same for training and serving."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import islice
@@ -18,6 +18,9 @@ from bakeoff.data.features.value_sets import ValueSets, unit_vectors, words_of
 
 Encode = Callable[[pd.Series], pa.Array]
 """Raw values [n] → encoded ones [n]."""
+
+Encoded = tuple[NDArray[np.float32], NDArray[np.int32]]
+"""Dense and categorical features of one user."""
 
 TAG_SEPARATOR = "|"
 """Joins the values of a `tags` column."""
@@ -102,14 +105,17 @@ class TableEncoding(_Fitted):
     def encode(self, table: pd.DataFrame) -> EncodedFeatures:
         """Features of every row of a table that holds the raw columns: what `encoders` give, as arrays."""
         found = {name: encode(table[name]) for name, encode in self._functions().items()}
-        return EncodedFeatures(
-            dense=_columns([found[name] for name in (*self.dense, *self.vector)], len(table), np.float32),
-            categorical=_columns([found[name] for name in self.categorical], len(table), np.int32),
-            categorical_sizes=tuple(self.categorical_sizes.values()),
-            tag_sets=tuple(found[name] for name in self.tags),
-            word_sets=tuple(found[name] for name in self.text),
-            num_components=sum(self.vector.values()),
-        )
+        dense = _columns([found[name] for name in (*self.dense, *self.vector)], len(table), np.float32)
+        categorical = _columns([found[name] for name in self.categorical], len(table), np.int32)
+        return self.features(dense, categorical, [found[name] for name in (*self.tags, *self.text)])
+
+    def features(
+        self, dense: NDArray[np.float32], categorical: NDArray[np.int32], sets: Sequence[ValueSets]
+    ) -> EncodedFeatures:
+        """What was encoded; the sets are those of the tags, then those of the text features."""
+        sizes, of_tags = tuple(self.categorical_sizes.values()), len(self.tags)
+        components = sum(self.vector.values())
+        return EncodedFeatures(dense, categorical, sizes, tuple(sets[:of_tags]), tuple(sets[of_tags:]), components)
 
     def encoders(self) -> dict[str, Encode]:
         """Feature → what encodes a block of its raw values: numbers where it is dense, else texts, "" where missing.
@@ -148,9 +154,7 @@ class TableEncoding(_Fitted):
         features = (self.categorical | self.tags).items()
         return {name: {value: code for code, value in enumerate(values, 1)} for name, values in features}
 
-    def encode_user(
-        self, given: Mapping[str, object], whose: str = "users"
-    ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    def encode_user(self, given: Mapping[str, object], whose: str = "users") -> Encoded:
         """Encode what is known of one person, as `encode` would a row of the table.
 
         Args:

@@ -51,9 +51,8 @@ def _fit_table(table: ir.Table, features: Mapping[str, str], name: str, blocks: 
     missing = [feature for feature in features if feature not in table.columns]
     if missing:
         raise BakeoffError(
-            f"The {name} table has no column {missing[0]!r}, which data.{name[:-1]}_features in params.yaml "
-            f"declares. Its columns are {', '.join(map(str, table.columns))}: correct the name there, or "
-            "remove the feature."
+            f"The {name} table has no column {missing[0]!r}, which data.{name[:-1]}_features in params.yaml declares. "
+            f"Its columns are {', '.join(map(str, table.columns))}: correct the name there, or remove the feature."
         )
     kinds = ("dense", "categorical", "tags", "text", "vector")
     of_kind = {kind: [f for f, k in features.items() if k == kind] for kind in kinds}

@@ -11,10 +11,9 @@ from bakeoff.core.workspace import Workspace
 from bakeoff.data.fetch import data_directory, own_sources
 from bakeoff.data.fetch.canonical_tables import About, Tables
 from bakeoff.data.fetch.data_directory import Content
-from bakeoff.data.fetch.own_sources import PUBLISHER, Found
-from bakeoff.data.fetch.own_sources import Request as Request  # its callers make one
+from bakeoff.data.fetch.own_sources import PUBLISHER, Found, Request
 from bakeoff.data.fetch.parts import complete
-from bakeoff.data.fetch.publishers import Dataset, datasets, obtain
+from bakeoff.data.fetch.publishers import Dataset, Datasets, datasets, obtain
 from bakeoff.data.fetch.versioning import State, add_data, data_state, is_versioned, restore_data
 from bakeoff.data.params import DataParams
 
@@ -26,7 +25,7 @@ def run(
     workspace: Workspace,
     request: Request = PUBLISHER,
     force: bool = False,
-    known: Mapping[str, Dataset] | None = None,
+    known: Datasets | None = None,
 ) -> None:
     """Make data/ hold the data set that `data` names: as it is, restored by DVC, or from its source.
 
@@ -61,9 +60,7 @@ def run(
         raise denied_access(error) or error from None
 
 
-def _replace(
-    data: DataParams, workspace: Workspace, request: Request, state: State, known: Mapping[str, Dataset]
-) -> None:
+def _replace(data: DataParams, workspace: Workspace, request: Request, state: State, known: Datasets) -> None:
     """Fetch all of the data set."""
     name, held = data.dataset, data_directory.held_name(workspace.data)
     dataset = None if request.origin else _known(name, known)
@@ -128,7 +125,7 @@ def _num_rows(tables: Tables) -> dict[str, int]:
     return {name: table.num_rows for name, table in tables.by_name().items()}
 
 
-def _known(name: str, known: Mapping[str, Dataset]) -> Dataset:
+def _known(name: str, known: Datasets) -> Dataset:
     if name not in known:
         raise BakeoffError(
             f"data.dataset in params.yaml is {name!r}, which is not one that bakeoff can download "

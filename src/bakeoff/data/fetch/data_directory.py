@@ -5,20 +5,20 @@ journal says what was going on, and the next fetch completes it: if the new data
 record it; otherwise all is as it was before.
 """
 
-import fcntl
 import filecmp
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from bakeoff.core.errors import BakeoffError
-from bakeoff.core.files import file_hash, full_disk, remove, write_json, write_text
+from bakeoff.core.errors import BakeoffError, reading
+from bakeoff.core.files import file_hash, full_disk, locked, remove, write_json, write_text
+from bakeoff.core.subprocesses import Log
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.fetch.canonical_tables import TABLES, About, Tables, csv_blocks, text_table
-from bakeoff.data.fetch.publishers import Dataset
+from bakeoff.data.fetch.publishers import Datasets
 from bakeoff.data.fetch.table_files import read_columns
 from bakeoff.data.fetch.versioning import State, add_data, is_recorded, is_versioned, restore_data
 
@@ -82,22 +82,14 @@ def hashes(directory: Path) -> dict[str, str]:
 
 
 @contextmanager
-def alone(root: Path, say: Callable[[str], None]) -> Iterator[None]:
+def alone(root: Path, say: Log) -> Iterator[None]:
     """Keep other fetches of this workspace waiting, and complete what a killed one has begun."""
-    directory = os.open(root, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say("Another fetch is at work here: waiting for its end.")
-            fcntl.flock(directory, fcntl.LOCK_EX)
+    with locked(root, lambda: say("Another fetch is at work here: waiting for its end.")):
         _recover(root, say)
         yield
-    finally:
-        os.close(directory)
 
 
-def protect(workspace: Workspace, state: State, known: Mapping[str, Dataset]) -> None:
+def protect(workspace: Workspace, state: State, known: Datasets) -> None:
     """Refuse to replace what could not be brought back.
 
     Args:
@@ -147,10 +139,8 @@ def content_to_add_to(name: str, workspace: Workspace) -> Content:
     Raises:
         BakeoffError: another data set is there.
     """
-    try:
+    with reading("data/dataset.json", "nothing can be added to data/", OSError, ValueError):
         content = read_content(workspace.data)
-    except (OSError, ValueError) as error:
-        raise BakeoffError(f"data/dataset.json can't be read ({error}): nothing can be added to data/.") from None
     if content.about.name != name:
         raise BakeoffError(
             f"data/ holds {content.about.name}, params.yaml names {name}: rows of one can't be added to the other. "
@@ -225,7 +215,7 @@ def _swap(new: Path, data: Path, old: Path) -> None:
     new.rename(data)
 
 
-def _recover(root: Path, say: Callable[[str], None]) -> None:
+def _recover(root: Path, say: Log) -> None:
     """Complete what a killed fetch has begun; see the module."""
     data, old, record, journal = root / "data", root / OLD, root / "data.dvc", root / JOURNAL
     if old.exists() and not data.exists():

@@ -3,12 +3,13 @@
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bakeoff.core.errors import BakeoffError, visible
+from bakeoff.core.errors import BakeoffError, reading, visible
 from bakeoff.core.files import file_hash
+from bakeoff.core.subprocesses import Log
 from bakeoff.data.fetch.canonical_tables import Tables
 from bakeoff.data.fetch.database import database_url, read_database
 from bakeoff.data.fetch.own import check_directory, read_files, read_parts
@@ -67,9 +68,7 @@ class Request:
         """
         given = self.given
         if len(given) > max(1, len(self.files)):
-            raise BakeoffError(
-                f"{' and '.join(given)} name different sources: give a directory or files, and only one of these."
-            )
+            raise BakeoffError(f"{' and '.join(given)} name different sources: give one directory, or files alone.")
         if self.append and (not given or self.inbox is not None):
             raise BakeoffError(
                 "--append adds what `--from DIR`, `--query DIR` or `--interactions FILE` brings: give one of them "
@@ -141,9 +140,7 @@ def read_source(request: Request, data: DataParams) -> Parts:
     return read_parts(request.source or Path(), data)
 
 
-def add(
-    request: Request, data: DataParams, held: Tables | None, before: Mapping[str, str], say: Callable[[str], None]
-) -> Found | None:
+def add(request: Request, data: DataParams, held: Tables | None, before: Mapping[str, str], say: Log) -> Found | None:
     """Add what a source brings to what is there.
 
     Args:
@@ -161,14 +158,12 @@ def add(
         BakeoffError: the source can't be read or does not fit; of an inbox only where no delivery can be taken.
     """
     if request.inbox is not None:
-        return _add_deliveries(request.inbox, data, held, before, say)
+        return _add_inbox(request.inbox, data, held, before, say)
     tables, added = _merged(held, read_source(request, data), data, request.origin)
     return Found(tables, request.origin, _in_words(added), _has_grown(added))
 
 
-def _add_deliveries(
-    inbox: Path, data: DataParams, held: Tables | None, before: Mapping[str, str], say: Callable[[str], None]
-) -> Found | None:
+def _add_inbox(inbox: Path, data: DataParams, held: Tables | None, before: Mapping[str, str], say: Log) -> Found | None:
     """Add each delivery that can be read; one that can't is left out and does not keep the others waiting."""
     found = read_inbox(inbox, before)
     if found.unfinished:
@@ -204,10 +199,8 @@ def read_inbox(inbox: Path, taken: Mapping[str, str]) -> Inbox:
     """
     check_directory(inbox)
     found = Inbox()
-    try:
+    with reading(inbox, "this user must be able to list its files", OSError):
         entries = sorted(entry for entry in inbox.iterdir() if not entry.name.startswith("."))
-    except OSError as error:
-        raise BakeoffError(f"{inbox} can't be read: {error}.") from None
     for directory in entries:
         name = visible(directory.name)
         try:
@@ -240,8 +233,7 @@ def _hash(directory: Path) -> str:
         directory.name.encode()
     except UnicodeEncodeError:
         raise BakeoffError(
-            f"The name of delivery {visible(directory.name)} is not UTF-8, so that it can't be recorded: rename its "
-            "directory."
+            f"The name of delivery {visible(directory.name)} is not UTF-8, so it can't be recorded: rename it."
         ) from None
     total = hashlib.sha256()
     for path in sorted(directory.iterdir()):

@@ -121,8 +121,7 @@ def check_features(table: pa.Table, name: str, features: Iterable[str]) -> None:
     if missing:
         raise BakeoffError(
             f"data.{name[:-1]}_features in params.yaml names {listed(missing)}, but the {name} have only "
-            f"{listed(table.column_names)}: add the column to {name}.csv or take the feature out ({{}} for "
-            "none)."
+            f"{listed(table.column_names)}: add the column to {name}.csv or take the feature out ({{}} for none)."
         )
 
 
@@ -172,9 +171,8 @@ def _refuse_nul(raw: Raw) -> None:
     """Validation takes a file with a NUL byte for a binary one, and refuses all of it."""
     for name, values in raw.columns.items():
         if pa.types.is_large_string(values.type):
-            found = pc.match_substring(values, "\0")
-            if pc.any(found).as_py():
-                row = pc.index(pc.fill_null(found, False), True).as_py() + 1
+            row = pc.index(pc.fill_null(pc.match_substring(values, "\0"), False), True).as_py() + 1
+            if row:
                 raise BakeoffError(
                     f"Column {name!r} of {raw.where} holds a NUL character in row {row:,}: text has none. Remove it "
                     "where the data comes from."

@@ -82,12 +82,16 @@ class Dataset:
     sha256: Mapping[str, str] = field(default_factory=dict)
 
 
+Datasets = Mapping[str, Dataset]
+"""Data sets by name."""
+
+
 class SourceError(BakeoffError):
     """A source could not deliver; another one may."""
 
 
 @cache
-def datasets() -> Mapping[str, Dataset]:
+def datasets() -> Datasets:
     """All data sets by name: those of `bakeoff.data.datasets`, then those of other packages' entry points."""
     found: list[Dataset] = []
     for module in pkgutil.iter_modules(package.__path__):

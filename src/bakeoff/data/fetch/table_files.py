@@ -78,7 +78,7 @@ def _read_text(path: Path, encoding: str, delimiter: str | None) -> list[tuple[s
     with nullcontext() if is_utf_8 else NamedTemporaryFile() as copy:
         check_text(path, str(path), encoding, copy)
         readable = path if copy is None else Path(copy.name)
-        blocks = read_rows(readable, str(path), delimiter=delimiter, ignore_empty_lines=True)
+        blocks = read_rows(readable, str(path), delimiter=delimiter, skip_empty=True)
         table = pa.concat_tables(block.columns for block in blocks)
     return [
         (name, column.cast(pa.large_string())) for name, column in zip(table.column_names, table.columns, strict=True)
@@ -171,9 +171,8 @@ def _joined(values: Any, where: str) -> pa.Array:
     texts = flat.cast(pa.large_string())
     if flat.null_count or pc.any(pc.match_substring(texts, "|")).as_py():
         raise BakeoffError(
-            f"{where} holds an array with a NULL or a value with | in it, which joins values: leave out "
-            "the NULL (in SQL with array_remove(…, NULL)), or replace the |. A vector that is "
-            "not known is NULL as a whole."
+            f"{where} holds an array with a NULL or a value with | in it, which joins values: leave out the NULL (in "
+            "SQL with array_remove(…, NULL)), or replace the |. A vector that is not known is NULL as a whole."
         )
     offsets = pc.cumulative_sum(pc.fill_null(pc.list_value_length(values).cast(pa.int64()), 0))
     offsets = pa.concat_arrays([pa.array([0], pa.int64()), offsets])
@@ -245,9 +244,8 @@ def unix_seconds(values: Any, unit: Unit, where: str) -> pa.Array:
         )
     if unit == "s" and is_time.any() and np.median(seconds[is_time]) >= _YEAR_5000:
         raise BakeoffError(
-            f"{where} lies beyond the year 5000 when read as seconds (such as "
-            f"{text[int(is_time.argmax())]}): if these are milliseconds, set data.columns.timestamp_unit: ms "
-            "in params.yaml."
+            f"{where} lies beyond the year 5000 when read as seconds (such as {text[int(is_time.argmax())]}): if these "
+            "are milliseconds, set data.columns.timestamp_unit: ms in params.yaml."
         )
     whole = np.where(is_time, seconds, 0).astype(np.int64)
     return pc.if_else(pa.array(is_time), text_column(pa.array(whole)), text)

@@ -1,13 +1,11 @@
 """What DVC knows of data/: the hash in data.dvc, and what its command line says."""
 
 import json
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from bakeoff.core.errors import BakeoffError
-from bakeoff.core.subprocesses import environment, run_command
+from bakeoff.core.subprocesses import read_output, succeeds
 from bakeoff.core.yaml_reader import read_yaml
 
 DVC = "dvc"
@@ -39,7 +37,7 @@ def data_state(root: Path) -> State:
     record = root / "data.dvc"
     if not is_versioned(root) or not record.exists():
         return "unversioned"
-    status = json.loads(_dvc(root, "status", "data.dvc", "--json").stdout or "{}")
+    status = json.loads(read_output([DVC, "status", "data.dvc", "--json"], root) or "{}")
     if not status:
         return "clean"
     if "not in cache" not in json.dumps(status):
@@ -64,9 +62,9 @@ def restore_data(root: Path, temporary: str) -> bool:
         return False
     # `dvc pull` would make the files one by one where they belong: cut off, it leaves half of them there. `dvc get`
     # alone would not fill the cache.
-    _dvc(root, "--wait-for-lock", "fetch", "--quiet", "data.dvc", check=False)
-    done = _dvc(root, "get", "--quiet", "--force", ".", "data", "--out", temporary, check=False)
-    if done.returncode or not (root / temporary).is_dir():
+    succeeds(root, DVC, "--wait-for-lock", "fetch", "--quiet", "data.dvc")
+    found = succeeds(root, DVC, "get", "--quiet", "--force", ".", "data", "--out", temporary)
+    if not found or not (root / temporary).is_dir():
         return False
     (root / temporary).rename(root / "data")
     return True
@@ -78,7 +76,7 @@ def add_data(root: Path) -> None:
     Raises:
         BakeoffError: DVC refuses.
     """
-    _dvc(root, "--wait-for-lock", "add", "--quiet", "data")
+    read_output([DVC, "--wait-for-lock", "add", "--quiet", "data"], root)
 
 
 def read_data_hash(data_dvc: str) -> str | None:
@@ -91,10 +89,3 @@ def read_data_hash(data_dvc: str) -> str | None:
     outs = content.get("outs") if isinstance(content, Mapping) else None
     hashes = [out["md5"] for out in outs if isinstance(out, Mapping) and "md5" in out] if isinstance(outs, list) else []
     return str(hashes[0]) if hashes else None
-
-
-def _dvc(root: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    done = run_command([DVC, *arguments], root, variables=environment(root))
-    if check and done.returncode:
-        raise BakeoffError(f"`dvc {' '.join(arguments)}` failed:\n{done.stderr.strip() or done.stdout.strip()}")
-    return done

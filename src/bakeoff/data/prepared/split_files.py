@@ -134,14 +134,8 @@ def read_features(path: Path, encoding: TableEncoding, directory: Path) -> Encod
         ValueSets(offsets_of(np.concatenate(lengths[name])), codes, size)
         for (name, size), codes in zip(sizes.items(), of_sets, strict=True)
     ]
-    return EncodedFeatures(
-        dense=dense.reshape(num_rows, encoding.num_dense),
-        categorical=categorical.reshape(num_rows, len(encoding.categorical)),
-        categorical_sizes=tuple(encoding.categorical_sizes.values()),
-        tag_sets=tuple(sets[: len(encoding.tags)]),
-        word_sets=tuple(sets[len(encoding.tags) :]),
-        num_components=sum(encoding.vector.values()),
-    )
+    dense = dense.reshape(num_rows, encoding.num_dense)
+    return encoding.features(dense, categorical.reshape(num_rows, len(encoding.categorical)), sets)
 
 
 def _batches(path: Path, needed: Iterable[str], only: bool = False) -> Iterator[pa.RecordBatch]:

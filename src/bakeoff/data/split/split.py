@@ -170,9 +170,8 @@ def check_fits_method(events: ir.Table, split: SplitParams) -> None:
         raise BakeoffError(f"No event {cause}, so there is nothing to split.")
     if method_of(split.method).is_temporal and earliest == latest == 0:
         raise BakeoffError(
-            f"split.method {split.method} orders events by time, but the data has no timestamps (all are 0). "
-            "Name the column that has them (data.columns.timestamp), or set split.method to random or to "
-            "predefined."
+            f"split.method {split.method} orders events by time, but the data has no timestamps (all are 0). Name the "
+            "column that has them (data.columns.timestamp), or set split.method to random or to predefined."
         )
 
 

@@ -1,9 +1,8 @@
 """Checks what a split promises: facts about each event, and which of them break a rule, computed where the rows are."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import ibis
 import ibis.expr.types as ir
@@ -12,9 +11,6 @@ from bakeoff.data.engine.engine import Partitioned, rows_of
 from bakeoff.data.split.methods import SplitMethod, method_of
 
 EXAMPLES = 3
-
-Rule = Callable[[ir.Table], ir.BooleanValue]
-"""Whether an event breaks a promise, from the facts about it; null: it does not."""
 
 PARTS_OF_ALL = ("train", "valid", "test", "new_history", "new_test")
 EARLIER = {"valid": ("train",), "test": ("train", "valid"), "new_test": ("new_history",)}
@@ -78,45 +74,39 @@ def check_promises(
     facts = [facts_of(piece, users, items, latest) for piece in events.pieces]
     broken = Counter[str]()
     for of_piece in facts:
-        # Spark has NULL where the rule says nothing of any row.
-        counts = {sentence: of_piece.count(where=rule(of_piece)).fill_null(0) for sentence, rule in rules.items()}
+        counts = {sentence: of_piece[fact].count() for sentence, fact in rules.items()}
         broken.update(rows_of(of_piece.aggregate(**counts))[0])
     return [
-        Promise(name, not broken[name], broken[name], _examples(events.whole, facts, rule) if broken[name] else ())
-        for name, rule in rules.items()
+        Promise(name, not broken[name], broken[name], _examples(events.whole, facts, fact) if broken[name] else ())
+        for name, fact in rules.items()
     ]
 
 
-def _rules(method: SplitMethod) -> dict[str, Rule]:
-    rules: dict[str, Rule] = {
-        ONE_PART: lambda facts: facts["parts of the pair"] > 1,
-        "The user of every event is in the vocabulary": lambda facts: facts["unknown user"].notnull(),
-        "The item of every event is in the vocabulary": lambda facts: facts["unknown item"].notnull(),
-        "No new user has an event in train, validation or test": lambda facts: facts["new but not held out"].notnull(),
-        "Every user with test events has train events": lambda facts: facts["tested but not trained on"].notnull(),
+def _rules(method: SplitMethod) -> dict[str, str]:
+    """Promise → the fact that an event has if it breaks it."""
+    rules = {
+        ONE_PART: "torn pair",
+        "The user of every event is in the vocabulary": "unknown user",
+        "The item of every event is in the vocabulary": "unknown item",
+        "No new user has an event in train, validation or test": "new but not held out",
+        "Every user with test events has train events": "tested but not trained on",
     }
-    rules |= {sentence: partial(_out_of_order, value=value) for sentence, value in method.order.items()}
+    rules |= {sentence: f"out of order by {value}" for sentence, value in method.order.items()}
     if method.one_test_event:
-        rules["No user has more than one test event"] = lambda facts: facts["test events of the user"] > 1
+        rules["No user has more than one test event"] = "several test events"
     return rules
 
 
-def _out_of_order(facts: ir.Table, value: str) -> ir.BooleanValue:
-    if value == "timestamp":
-        return facts.timestamp < facts["latest before"]
-    return facts.position <= facts["last position before"]
-
-
-def _examples(events: ir.Table, facts: Sequence[ir.Table], rule: Rule) -> tuple[str, ...]:
-    """The first events that break a rule, over all pieces."""
-    lowest = [each.filter(rule(each)).select("key").order_by("key").limit(EXAMPLES).to_pyarrow() for each in facts]
-    keys = sorted(key for each in lowest for key in each["key"].to_pylist())[:EXAMPLES]
+def _examples(events: ir.Table, facts: Sequence[ir.Table], fact: str) -> tuple[str, ...]:
+    """The first events that have a fact, over all pieces."""
+    lowest = [each.filter(each[fact].notnull()).order_by("key").limit(EXAMPLES).select("key") for each in facts]
+    keys = sorted(key for each in lowest for key in each.to_pyarrow()["key"].to_pylist())[:EXAMPLES]
     rows = events.filter(events.key.isin(keys)).order_by("key").to_pyarrow().to_pylist()
     return tuple("user {user_id!r}, item {item_id!r}, timestamp {timestamp}, in {part}".format_map(row) for row in rows)
 
 
 def facts_of(events: ir.Table, users: ir.Table, items: ir.Table, latest: Latest | None = None) -> ir.Table:
-    """What the rules read, a row for each event; a fact about a user or a pair is in its first event's row only.
+    """What is wrong with each event; a fact about a user or a pair is in its first event's row only.
 
     Args:
         events: key, user_id, item_id, timestamp, position and part, as for `check_promises`: all those of some users,
@@ -126,34 +116,27 @@ def facts_of(events: ir.Table, users: ir.Table, items: ir.Table, latest: Latest 
         latest: of all users, where one cut is meant for all; None: of the user's own events.
 
     Returns:
-        key, timestamp, position and
-        - parts of the pair: 2 where the pair lies in more than one part, else null;
-        - unknown user, unknown item: the id where the vocabulary does not have it, else null;
-        - new but not held out, tested but not trained on: the user's id where it is so, else null;
-        - test events of the user: how many, at the first of them;
-        - latest before, last position before: the largest timestamp and position
-          in the parts before the event's own; null where there is none.
+        key, and columns that are null where it is not so:
+        - torn pair: the pair lies in more than one part;
+        - unknown user, unknown item: the id, which the vocabulary does not have;
+        - new but not held out, tested but not trained on, several test events: the user's id;
+        - out of order by timestamp, by position: the event is before, or not behind, one of the parts before its own.
     """
     facts = _with_pairs(events.inner_join(_user_facts(events), "user_id"), events)
     facts = _with_vocabulary(facts, events, users, "user")
     facts = _with_vocabulary(facts, events, items, "item")
     is_first, is_first_test = facts.key == facts.first_of_user, facts.key == facts.first_test
-    latest = _before(facts, "timestamp") if latest is None else latest
-    return facts.select(
-        "key",
-        "timestamp",
-        "position",
-        "parts of the pair",
-        "unknown user",
-        "unknown item",
-        **{
-            "new but not held out": _if(is_first & facts.is_new & facts.is_warm, facts.user_id),
-            "tested but not trained on": _if(is_first_test & ~facts.in_train, facts.user_id),
-            "test events of the user": _if(is_first_test, facts.num_tests),
-            "latest before": _of_part(facts.part, latest),
-            "last position before": _of_part(facts.part, _before(facts, "position")),
-        },
-    )
+    last_timestamp = _of_part(facts.part, _before(facts, "timestamp") if latest is None else latest)
+    last_position = _of_part(facts.part, _before(facts, "position"))
+    wrong = {
+        "new but not held out": is_first & facts.is_new & facts.is_warm,
+        "tested but not trained on": is_first_test & ~facts.in_train,
+        "several test events": is_first_test & (facts.num_tests > 1),
+        "out of order by timestamp": facts.timestamp < last_timestamp,
+        "out of order by position": facts.position <= last_position,
+    }
+    found = {fact: ibis.ifelse(is_so, facts.user_id, ibis.null()) for fact, is_so in wrong.items()}
+    return facts.select("key", "torn pair", "unknown user", "unknown item", **found)
 
 
 def _user_facts(events: ir.Table) -> ir.Table:
@@ -179,21 +162,16 @@ def _with_pairs(facts: ir.Table, events: ir.Table) -> ir.Table:
     # Nearly all pairs have one event, which lies in one part: they are counted and no more, for memory and time.
     repeated = events.group_by(pair).aggregate(rows=ibis._.count()).filter(ibis._.rows > 1)
     several = events.semi_join(repeated, pair)
-    pairs = several.group_by(pair).aggregate(
-        first_of_pair=several.key.min(), one=several.part.min(), other=several.part.max()
-    )
-    torn = pairs.filter(pairs.one != pairs.other).select(torn_at="first_of_pair")
-    joined = facts.left_join(torn, facts.key == torn.torn_at)
-    parts = _if(joined.torn_at.notnull(), ibis.literal(2, "int64"))
-    return joined.select(*facts.columns, **{"parts of the pair": parts})
+    pairs = several.group_by(pair).aggregate(first=several.key.min(), one=several.part.min(), other=several.part.max())
+    torn = pairs.filter(pairs.one != pairs.other).select(**{"torn pair": "first"})
+    return facts.left_join(torn, facts.key == torn["torn pair"]).select(*facts.columns, "torn pair")
 
 
 def _with_vocabulary(facts: ir.Table, events: ir.Table, vocabulary: ir.Table, kind: str) -> ir.Table:
     name, column = f"{kind}_id", f"unknown {kind}"
     # Each id is looked up once, and not with each event; hardly any is not found.
     unknown = events.select(name).distinct().anti_join(vocabulary, name).select(**{column: name})
-    joined = facts.left_join(unknown, facts[name] == unknown[column])
-    return joined.select(*facts.columns, column)
+    return facts.left_join(unknown, facts[name] == unknown[column]).select(*facts.columns, column)
 
 
 def _before(facts: ir.Table, value: str) -> Latest:
@@ -209,7 +187,3 @@ def latest_of_all(events: ir.Table) -> Latest:
 
 def _of_part(part: ir.StringColumn, values: Latest) -> ir.Value:
     return ibis.cases(*((part == later, value) for later, value in values.items()), else_=ibis.null())
-
-
-def _if(condition: ir.BooleanValue, value: ir.Value) -> ir.Value:
-    return ibis.ifelse(condition, value, ibis.null())

@@ -78,22 +78,18 @@ def read_csv(path: Path, file: str) -> Iterator[RawTable]:
         raise BakeoffError(f"{file} has a column without a name: its header (line 1) is {','.join(header)!r}.")
     repeated = sorted({name for name in header if header.count(name) > 1})
     if repeated:
-        raise BakeoffError(
-            f"{file} has column `{visible(repeated[0])}` more than once: rename or remove one in the header."
-        )
+        raise BakeoffError(f"{file} has column `{visible(repeated[0])}` more than once: rename or remove one.")
     yield from read_rows(path, file)
 
 
-def read_rows(
-    path: Path, file: str, *, delimiter: str | None = ",", ignore_empty_lines: bool = False
-) -> Iterator[RawTable]:
+def read_rows(path: Path, file: str, *, delimiter: str | None = ",", skip_empty: bool = False) -> Iterator[RawTable]:
     """Read delimited text that `check_text` has passed, whatever its columns are called.
 
     Args:
         path: the file.
         file: how messages call it.
         delimiter: what separates the fields; None: what `delimiter_of` finds in the header.
-        ignore_empty_lines: whether lines without any character are skipped; `lines` are then too low.
+        skip_empty: whether lines without any character are skipped; `lines` are then too low.
 
     Raises:
         BakeoffError: a line has the wrong number of fields, a quote is never closed, or a row exceeds BLOCK_BYTES.
@@ -110,7 +106,7 @@ def read_rows(
     held: RawTable | None = None
     try:
         with path.open("rb") as stream:
-            for table in _tables(stream, header, file, delimiter, bad, ignore_empty_lines):
+            for table in _tables(stream, header, file, delimiter, bad, skip_empty):
                 if held is not None and not bad:
                     yield held
                 lines, line = _lines(table, line)
@@ -134,7 +130,7 @@ def read_rows(
             'Close it, or double it ("") if it belongs to the value.'
         )
     if bad:
-        where = f"row {bad[0].number}" if ignore_empty_lines else f"line {bad_line}"
+        where = f"row {bad[0].number}" if skip_empty else f"line {bad_line}"
         raise BakeoffError(_wrong_number_of_fields(bad, where, file, delimiter))
     yield RawTable(file, held.columns.slice(0, len(held) - 1), held.lines[:-1])
 
@@ -169,9 +165,8 @@ def check_text(path: Path, file: str, encoding: str = "utf-8", copy: IO[bytes] |
             if not has_nul and (place := block.find(0)) >= 0:
                 line += block.count(b"\n", 0, place)
                 raise BakeoffError(
-                    f"{file} is binary or damaged: it holds a NUL byte on line {line}. "
-                    "Export plain CSV in UTF-8, or remove the byte with `tr -d '\\0'`; text in UTF-16 is fetched with "
-                    "`data.encoding: utf-16-le`."
+                    f"{file} is binary or damaged: it holds a NUL byte on line {line}. Export plain CSV in UTF-8, or "
+                    "remove the byte with `tr -d '\\0'`; text in UTF-16 is fetched with `data.encoding: utf-16-le`."
                 )
             text = _decoded(decoder, block, line, file, encoding)
             data = block if copy is None else text.encode("utf-8", "replace")  # UTF-7 may hold half a character
@@ -216,7 +211,7 @@ def _header(path: Path, file: str, delimiter: str = ",") -> list[str]:
 
 
 def _tables(
-    stream: io.BufferedReader, header: list[str], file: str, delimiter: str, bad: list[Any], ignore_empty_lines: bool
+    stream: io.BufferedReader, header: list[str], file: str, delimiter: str, bad: list[Any], skip_empty: bool
 ) -> Iterator[pa.Table]:
     """Blocks of rows and, in the end, one blank row. Rows of another width than the header's are put into `bad`."""
 
@@ -225,7 +220,7 @@ def _tables(
         return "skip"
 
     parse = arrow_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True, invalid_row_handler=skip)
-    parse.ignore_empty_lines = ignore_empty_lines
+    parse.ignore_empty_lines = skip_empty
     reader = arrow_csv.open_csv(
         pa.PythonFile(_Body(stream, delimiter.join(['""'] * len(header))), mode="r"),
         # One thread: only then are the rows that cannot be read numbered.

@@ -18,7 +18,7 @@ from bakeoff.data.engine.engine import BLOCK_ROWS, Engine, Partitioned, loaded, 
 from bakeoff.data.params import DataParams, ValidationParams
 from bakeoff.data.validate.csv_reader import RawTable
 from bakeoff.data.validate.gx import Outcome, Runner
-from bakeoff.data.validate.suites import TypedTable, check_structure, entities, interactions
+from bakeoff.data.validate.suites import Sizes, TypedTable, check_structure, entities, interactions
 
 RAW, TYPED, JUDGED = "raw ", "typed ", "judged "
 """Columns of a stored table are numbered: SQL may not tell the names of a file apart."""
@@ -106,7 +106,7 @@ def judge_tables(
     """
     firsts = {name: next(of_table) for name, of_table in blocks.items()}
     structure = {name: check_structure(name, first, data) for name, first in firsts.items()}
-    sizes: dict[str, dict[str, tuple[str, int]]] = {"users": {}, "items": {}}
+    sizes: dict[str, Sizes] = {"users": {}, "items": {}}
     type_blocks: dict[str, Callable[[RawTable], TypedTable]] = {
         "users": lambda raw: entities(raw, "user_id", data.user_features, sizes["users"]),
         "items": lambda raw: entities(raw, "item_id", data.item_features, sizes["items"]),

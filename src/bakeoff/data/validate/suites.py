@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -25,6 +25,13 @@ MAX_COMPONENTS = 4096
 NUMBER = r"^-?([0-9]{1,100}(\.[0-9]{0,100})?|\.[0-9]{1,100})([eE][+-]?[0-9]{1,2})?$"
 # 18 digits: whatever matches fits an int64.
 INTEGER = r"^-?[0-9]{1,18}$"
+
+_is_given = partial(check, gxe.ExpectColumnValuesToNotBeNull)
+_is_missing = partial(check, gxe.ExpectColumnValuesToBeNull)
+_is_between = partial(check, gxe.ExpectColumnValuesToBeBetween)
+
+Sizes = dict[str, tuple[str, int]]
+"""Vector feature → an id, and the length of its vector."""
 
 
 @dataclass(frozen=True)
@@ -84,9 +91,7 @@ def _required_columns(table: str, data: DataParams) -> dict[str, str]:
     return dict.fromkeys(ids, own) | dict.fromkeys(data.features[table], remedy)
 
 
-def entities(
-    raw: RawTable, id_column: str, features: Mapping[str, str], sizes: dict[str, tuple[str, int]]
-) -> TypedTable:
+def entities(raw: RawTable, id_column: str, features: Mapping[str, str], sizes: Sizes) -> TypedTable:
     """Users or items: one row each.
 
     A row with a dense feature that is no number, or with a vector of anything but finite numbers, goes to quarantine.
@@ -114,7 +119,7 @@ def entities(
             # Null is right where the value is missing, so the texts that are no numbers need a column of their own.
             column = _free_name(name, judged)
             judged[column] = pc.if_else(pc.is_valid(typed[name]), pa.scalar(None, pa.string()), texts(values))
-            checks.append(_is_number(name, what, gxe.ExpectColumnValuesToBeNull, column))
+            checks.append(_is_missing(*_every(name, what), column=column))
             if features[name] == "vector":
                 _check_sizes(raw, name, id_column, typed[name], sizes)
     once = f"No {id_column} occurs twice", f"{id_column} occurred before (the first row is kept)"
@@ -150,12 +155,8 @@ def interactions(raw: RawTable, params: ValidationParams) -> TypedTable:
             typed[name] = texts(raw.columns[name])
     key: list[str] = [name for name in ("user_id", "item_id", "timestamp", "event") if name in judged]
     shared = "user, item, timestamp and kind" if "event" in judged else "user, item and timestamp"
-    unique = check(
-        gxe.ExpectCompoundColumnsToBeUnique,
-        f"No two events share {shared}",
-        f"same {shared} as an event before (the first one is kept)",
-        column_list=key,
-    )
+    once = f"No two events share {shared}", f"same {shared} as an event before (the first one is kept)"
+    unique = check(gxe.ExpectCompoundColumnsToBeUnique, *once, column_list=key)
     return TypedTable(pa.table(typed), pa.table(judged), checks, unique, key, known)
 
 
@@ -164,7 +165,7 @@ def _id_checks(column: str) -> list[Check]:
     excess = f"longer than {MAX_ID_LENGTH} characters"
     short = f"No {column} is {excess}", f"{column} is {excess}"
     return [
-        check(gxe.ExpectColumnValuesToNotBeNull, *given, column=column),
+        _is_given(*given, column=column),
         check(gxe.ExpectColumnValueLengthsToBeBetween, *short, column=column, max_value=MAX_ID_LENGTH),
     ]
 
@@ -172,57 +173,47 @@ def _id_checks(column: str) -> list[Check]:
 def _is_known(column: str, unknown: str) -> Check:
     table = f"{column.removesuffix('_id')}s"
     sentence = f"Every {column} is that of a valid row of {table}"
-    return check(gxe.ExpectColumnValuesToBeNull, sentence, f"{column} is not among the valid {table}", column=unknown)
+    return _is_missing(sentence, f"{column} is not among the valid {table}", column=unknown)
 
 
-def _is_number(column: str, what: str, kind: Any = gxe.ExpectColumnValuesToNotBeNull, judged: str = "") -> Check:
-    return check(kind, f"Every {column} is {what}", f"{column} is not {what}", column=judged or column)
-
-
-def _is_between(
-    column: str, sentence: str, reason: str, low: float | None, high: float | None, strict_max: bool = False
-) -> Check:
-    kind = gxe.ExpectColumnValuesToBeBetween
-    return check(kind, sentence, reason, column=column, min_value=low, max_value=high, strict_max=strict_max)
+def _every(column: str, what: str = "a number") -> tuple[str, str]:
+    """What must be true of a column, and what is wrong with a row for which it is not."""
+    return f"Every {column} is {what}", f"{column} is not {what}"
 
 
 def _timestamp_checks(params: ValidationParams) -> list[Check]:
     first, last = params.earliest, params.latest
     span = f"Events lie on or after {first} and before {last} (UTC)", f"timestamp is not between {first} and {last}"
-    in_span = _is_between("timestamp", *span, _second(first), _second(last), strict_max=True)
-    return [_is_number("timestamp", "a whole number of seconds"), in_span]
-
-
-def _second(day: str) -> int:
-    """The first second of a day, UTC."""
-    return int(datetime.fromisoformat(f"{day}T00:00:00Z").timestamp())
+    low, high = (int(datetime.fromisoformat(f"{day}T00:00:00Z").timestamp()) for day in (first, last))
+    return [
+        _is_given(*_every("timestamp", "a whole number of seconds"), column="timestamp"),
+        _is_between(*span, column="timestamp", min_value=low, max_value=high, strict_max=True),
+    ]
 
 
 def _rating_checks(params: ValidationParams) -> list[Check]:
-    readable = _is_number("rating", "a number")
-    if params.rating_min is None and params.rating_max is None:
+    least, most = params.rating_min, params.rating_max
+    readable = _is_given(*_every("rating"), column="rating")
+    if least is None and most is None:
         return [readable]
-    low = "-∞" if params.rating_min is None else f"{params.rating_min:g}"
-    high = "∞" if params.rating_max is None else f"{params.rating_max:g}"
+    low, high = "-∞" if least is None else f"{least:g}", "∞" if most is None else f"{most:g}"
     scale = f"Ratings are on the scale from {low} to {high}", f"rating is off the scale from {low} to {high}"
-    return [readable, _is_between("rating", *scale, params.rating_min, params.rating_max)]
+    return [readable, _is_between(*scale, column="rating", min_value=least, max_value=most)]
 
 
 def _event_checks(_: ValidationParams) -> list[Check]:
-    given = "The kind (event) of every row is given", "event is empty"
-    return [check(gxe.ExpectColumnValuesToNotBeNull, *given, column="event")]
+    return [_is_given("The kind (event) of every row is given", "event is empty", column="event")]
 
 
 def _weight_checks(_: ValidationParams) -> list[Check]:
-    span = f"from {MIN_WEIGHT:f} to {MAX_WEIGHT:,.0f}"
-    sentence = f"Every weight is a number {span}", f"weight is not a number {span}"
-    return [_is_number("weight", "a number"), _is_between("weight", *sentence, MIN_WEIGHT, MAX_WEIGHT)]
+    span = _every("weight", f"a number from {MIN_WEIGHT:f} to {MAX_WEIGHT:,.0f}")
+    between = _is_between(*span, column="weight", min_value=MIN_WEIGHT, max_value=MAX_WEIGHT)
+    return [_is_given(*_every("weight"), column="weight"), between]
 
 
 def _split_checks(_: ValidationParams) -> list[Check]:
-    labels = ", ".join(PARTS)
-    named = f"Every split is one of {labels}", f"split is not one of {labels}"
-    return [check(gxe.ExpectColumnValuesToBeInSet, *named, column="split", value_set=list(PARTS))]
+    labels = _every("split", f"one of {', '.join(PARTS)}")
+    return [check(gxe.ExpectColumnValuesToBeInSet, *labels, column="split", value_set=list(PARTS))]
 
 
 def _free_name(feature: str, taken: Mapping[str, object]) -> str:
@@ -254,9 +245,7 @@ def vectors(values: pa.ChunkedArray) -> pa.ChunkedArray:
     return pa.chunked_array([found])
 
 
-def _check_sizes(
-    raw: RawTable, name: str, id_column: str, lists: pa.ChunkedArray, sizes: dict[str, tuple[str, int]]
-) -> None:
+def _check_sizes(raw: RawTable, name: str, id_column: str, lists: pa.ChunkedArray, sizes: Sizes) -> None:
     lengths = pc.list_value_length(lists).to_pandas().dropna()
     if len(lengths):
         ids = raw.columns[id_column]

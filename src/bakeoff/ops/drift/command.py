@@ -17,7 +17,7 @@ from bakeoff.data.params import DataParams
 from bakeoff.ops.drift import drift_page
 from bakeoff.ops.drift.distributions import ID, TABLES, Snapshot
 from bakeoff.ops.drift.expectations import DriftOutcome, judge
-from bakeoff.ops.git import check_repository, commit_of
+from bakeoff.ops.git import ask, check_repository, commit_of
 from bakeoff.ops.params import DriftParams
 from bakeoff.ops.registry.files import dvc_files
 from bakeoff.ops.revisions.compare import last_version
@@ -78,12 +78,9 @@ def _snapshot(engine: Engine, folder: Path) -> Snapshot:
 
 def _revision(root: Path, since: str | None) -> tuple[str, str]:
     """Name and commit of the reference."""
-    try:
-        check_repository(root)
-    except BakeoffError:
-        if since is not None:
-            raise
-        raise _NoReferenceError("There is no commit yet, and so no version to compare with.") from None
+    if since is None and ask(root, "rev-parse", "--verify", "--quiet", "HEAD") is None:
+        raise _NoReferenceError("There is no commit yet, and so no version to compare with.")
+    check_repository(root)
     name = last_version(root) if since is None else since
     return name, commit_of(root, name)
 

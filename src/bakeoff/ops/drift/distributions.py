@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import entropy
 
+from bakeoff.data.engine.engine import num_rows
 from bakeoff.data.params import DataParams
 
 DAY = 86_400
@@ -60,7 +61,7 @@ class Snapshot:
 
     def num_rows(self, table: str) -> int:
         """Rows of a table."""
-        return int(self.read(table, [ID[table]]).count().to_pyarrow().as_py())
+        return num_rows(self.read(table, [ID[table]]))
 
     def has(self, table: str, column: str) -> bool:
         """Whether a table has a column."""

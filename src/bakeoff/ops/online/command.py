@@ -16,6 +16,9 @@ from bakeoff.ops.online.log import log_folder, parts
 from bakeoff.ops.promotion.promote import read_decision
 from bakeoff.report import formats
 
+Side = Mapping[str, Any]
+"""A model of a decision: its name and MD5."""
+
 FINDINGS = {
     "better": "The challenger is better.",
     "worse": "The challenger is worse: stop showing its lists.",
@@ -102,15 +105,13 @@ def offline(workspace: Workspace, champion: str, challenger: str, metric: str) -
     return None
 
 
-def is_label(label: str, side: Mapping[str, Any]) -> bool:
+def is_label(label: str, side: Side) -> bool:
     """Whether a label of the log means this model: its name and the first digits of its hash."""
     model, digits = label.partition("@")[0], label.rpartition("+")[2]
     return bool(digits) and side.get("model") == model and str(side.get("md5")).startswith(digits)
 
 
-def champion_share(
-    folder: Path, champion: Mapping[str, Any], challenger: Mapping[str, Any], confidence: float
-) -> float:
+def champion_share(folder: Path, champion: Side, challenger: Side, confidence: float) -> float:
     """The most of the decided lists that the champion may win, as the interval has it; 1 where nothing was interleaved.
 
     Raises:

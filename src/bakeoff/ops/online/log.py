@@ -4,7 +4,6 @@ A row waits in memory for `seconds`, then the server's current file is written a
 a killed server loses what waited, and no file is ever half of one. Changing files takes a lock on the directory.
 """
 
-import fcntl
 import hashlib
 import hmac
 import logging
@@ -13,8 +12,7 @@ import secrets
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,8 +22,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from bakeoff.core.errors import BakeoffError, first_line
-from bakeoff.core.files import remove, written
+from bakeoff.core.errors import reading
+from bakeoff.core.files import locked, remove, written
 from bakeoff.core.workspace import Workspace
 
 VARIABLE = "BAKEOFF_ONLINE_LOG"
@@ -56,17 +54,6 @@ def log_folder(workspace: Workspace, named: Path | None = None) -> Path:
     return named or Path(os.environ.get(VARIABLE) or workspace.root / ".bakeoff/online")
 
 
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Keep others from changing files of the log."""
-    directory = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(directory, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(directory)
-
-
 class Pseudonyms:
     """Keyed hashes (HMAC-SHA256) with the secret of a log."""
 
@@ -82,17 +69,16 @@ class Pseudonyms:
             BakeoffError: it has none, or it can't be read.
         """
         path = folder / _SECRET
-        try:
+        remedy = (
+            "without it nobody finds a user's rows. Bring it back, run this as the user of `bakeoff serve`, or delete "
+            "the log"
+        )
+        with reading(path, remedy, OSError):
             if create and not path.exists():
                 with written(path) as part:
                     part.touch(mode=0o600)
                     part.write_bytes(secrets.token_bytes(32))
             return cls(path.read_bytes())
-        except OSError as error:
-            raise BakeoffError(
-                f"{path} can't be read ({error.strerror}): without it nobody finds a user's rows. Bring it back, run "
-                "this as the user of `bakeoff serve`, or delete the log."
-            ) from None
 
     def user(self, user: str) -> str:
         """The pseudonym of a user, 32 hexadecimal digits."""
@@ -120,11 +106,11 @@ class _Current:
     begun: float
     content: list[pa.Table] = field(default_factory=list)
     rows: int = 0
-    stamp: tuple[int, int] | None = None
+    stamp: tuple[int, int, int] | None = None
 
     def is_over(self, now: float) -> bool:
         """Full or old; or somebody, such as `bakeoff forget`, changed it: what they left in it must not come back."""
-        return self.rows >= ROWS or now - self.begun >= HOUR or self.stamp != _stamp(self.path)
+        return self.rows >= ROWS or now - self.begun >= HOUR or self.stamp != file_stamp(self.path)
 
 
 class LogWriter:
@@ -211,7 +197,7 @@ class LogWriter:
         except BaseException:
             waiting.extendleft(reversed(rows))
             raise
-        file.content, file.rows, file.stamp = content, file.rows + len(rows), _stamp(file.path)
+        file.content, file.rows, file.stamp = content, file.rows + len(rows), file_stamp(file.path)
 
     def _expire(self) -> None:
         """Remove files that were begun before the first day that is kept."""
@@ -227,18 +213,14 @@ def parts(folder: Path, table: str) -> list[Path]:
     return sorted((folder / table).glob("[!.]*.parquet"))
 
 
-def read_part(path: Path, columns: list[str] | None = None) -> pa.Table:
+def read_part(path: Path) -> pa.Table:
     """A file of the log.
 
     Raises:
         BakeoffError: it is damaged.
     """
-    try:
-        return pq.read_table(path, columns=columns)
-    except (OSError, pa.ArrowException) as error:
-        raise BakeoffError(
-            f"{path} can't be read ({first_line(error)}): move it out of the log, and try again."
-        ) from None
+    with reading(path, "move it out of the log, and try again", OSError, pa.ArrowException):
+        return pq.read_table(path)
 
 
 def forget_user(folder: Path, user: str) -> tuple[int, int]:
@@ -270,10 +252,10 @@ def _removed(path: Path, column: str, values: pa.Array, returned: str) -> pa.Arr
     return theirs[returned].combine_chunks()
 
 
-def _stamp(path: Path) -> tuple[int, int] | None:
+def file_stamp(path: Path) -> tuple[int, int, int] | None:
     """What changes when a file is written anew; None where there is none."""
     try:
         found = path.stat()
     except OSError:
         return None
-    return found.st_ino, found.st_mtime_ns
+    return found.st_ino, found.st_mtime_ns, found.st_size

@@ -17,7 +17,7 @@ from bakeoff.core.errors import shortened
 from bakeoff.ops.online.evaluate import CLICK, evaluate
 from bakeoff.ops.online.interleave import team_draft
 from bakeoff.ops.online.log import LogWriter
-from bakeoff.ops.server.schemas import Answer, Feedback, Item, Query, RefusedError, State
+from bakeoff.ops.server.schemas import Answer, Feedback, Item, Query, RefusedError, State, not_known
 from bakeoff.ops.server.served_model import ServedModel
 from bakeoff.ops.server.service import Service
 
@@ -113,10 +113,9 @@ class Online:
             RefusedError: 404, no server of this log has issued the id of the list; 422, the item was not in it.
         """
         if not self._writer.pseudonyms.issued(sent.impression):
-            raise RefusedError(
-                404,
+            raise not_known(
                 f"impression {shortened(sent.impression)} is not known: send the `impression` of the answer that was "
-                "shown, from servers with the same --log.",
+                "shown, from servers with the same --log."
             )
         if sent.item_id not in self._recent.get(sent.impression, [sent.item_id]):  # of other servers it takes any
             raise RefusedError(422, f"Item {shortened(sent.item_id)} was not in the list of {sent.impression}.")

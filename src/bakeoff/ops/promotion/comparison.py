@@ -146,13 +146,10 @@ def compare_models(
     leaks = [knows_answers(champion.known(side, block), side.queries.histories, side.truth) for side in sides]
     margin = 0.0 if stand_in else settings.promotion.margin
     primary, of_new = (_paired(*pair, settings, margin) for pair in zip(scores, scores_before, leaks, strict=True))
-    rails = guardrails(
-        settings.promotion.guardrails,
-        settings.compare.primary_metric,
-        replace(after, new_users=of_new.challenger, champion_share=champion_share),
-        None if stand_in else replace(before, new_users=of_new.champion),
-        (math.nan, math.nan) if stand_in else (of_new.low, of_new.high),
-    )
+    change = of_new.low, of_new.high
+    after = replace(after, new_users=of_new.challenger, new_user_change=change, champion_share=champion_share)
+    compared = None if stand_in else replace(before, new_users=of_new.champion)
+    rails = guardrails(settings.promotion.guardrails, settings.compare.primary_metric, after, compared)
     return primary, rails, (int(leaks[0].sum()), int(leaks[1].sum()))
 
 
@@ -203,15 +200,13 @@ def _measure(
     return found
 
 
-def _p95(
-    models: Sequence[ExportedModel], people: EvalSet, prepared: Prepared, settings: DecisionSettings
-) -> list[float]:
+def _p95(models: Sequence[ExportedModel], side: EvalSet, prepared: Prepared, settings: DecisionSettings) -> list[float]:
     """Seconds of one query about one person, the models in turns; NaN where there is nobody to ask about."""
-    if len(people) == 0:
+    if len(side) == 0:
         return [math.nan] * len(models)
-    order = np.random.default_rng(settings.seed).permutation(len(people))
+    order = np.random.default_rng(settings.seed).permutation(len(side))
     exports = {str(place): model.export for place, model in enumerate(models)}
-    calls = calls_by_history(exports, prepared, people.users[order], people.queries.histories.take(order))
+    calls = calls_by_history(exports, prepared, side.users[order], side.queries.histories.take(order))
     timed = take_turns(calls, CALLS[1], settings.evidence.serving_seconds)
     return [float(np.percentile(times, 95)) for times in timed.values()]
 

@@ -22,6 +22,7 @@ class GuardrailMetrics:
         p95_seconds: of one query.
         num_bytes: size of the exported model.
         champion_share: upper end of the interval of the share of interleaved lists that the champion wins.
+        new_user_change: ends of the interval of challenger − champion on new users; of the challenger alone.
     """
 
     new_users: float
@@ -30,6 +31,7 @@ class GuardrailMetrics:
     p95_seconds: float
     num_bytes: int
     champion_share: float = math.nan
+    new_user_change: tuple[float, float] = (math.nan, math.nan)
 
 
 @dataclass(frozen=True)
@@ -108,11 +110,7 @@ class Guardrail:
 
 
 def guardrails(
-    limits: GuardrailParams,
-    metric: str,
-    challenger: GuardrailMetrics,
-    champion: GuardrailMetrics | None,
-    new_user_interval: tuple[float, float] = (math.nan, math.nan),
+    limits: GuardrailParams, metric: str, challenger: GuardrailMetrics, champion: GuardrailMetrics | None
 ) -> list[Guardrail]:
     """Every guardrail that has a limit, in the order of params.yaml.
 
@@ -124,7 +122,6 @@ def guardrails(
         metric: the primary metric.
         challenger: what was measured of it.
         champion: the same; None where nothing is in production.
-        new_user_interval: of challenger − champion on new users.
     """
     found = []
     for name, rule in RULES.items():
@@ -134,7 +131,7 @@ def guardrails(
         after = getattr(challenger, rule.figure)
         before = math.nan if champion is None else getattr(champion, rule.figure)
         change = rule.sign * (after - before) if rule.sign else after
-        low, high = new_user_interval if name == "new_user_loss" else (math.nan, math.nan)
+        low, high = challenger.new_user_change if name == "new_user_loss" else (math.nan, math.nan)
         note = "" if math.isnan(low) else f", {formats.signed(low)} to {formats.signed(high)}"
         holds = not change > limit + _ROUNDING
         subject = rule.subject.format(label=formats.metric_label(metric), k=metric.partition("@")[2])

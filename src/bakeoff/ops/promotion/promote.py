@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from bakeoff.core.errors import BakeoffError
+from bakeoff.core.errors import BakeoffError, reading
 from bakeoff.core.workspace import Workspace
 from bakeoff.models.base import specs
 from bakeoff.ops.git import head
@@ -106,11 +106,9 @@ def read_decision(workspace: Workspace) -> Mapping[str, Any] | None:
     path = workspace.decision / "decision.json"
     if not path.exists():
         return None
-    try:
+    with reading(path, "run `bakeoff decide` again", ValueError, LookupError, TypeError):
         found: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         _ = found["outcome"], found["challenger"]["model"], found["challenger"]["md5"], found["champion"]
-    except (ValueError, LookupError, TypeError) as error:
-        raise BakeoffError(f"{path} can't be read ({error}): run `bakeoff decide` again.") from None
     return found
 
 
@@ -141,9 +139,7 @@ def _check_decision(decision: Mapping[str, Any], md5: str, standing: history.Eve
     if not is_current(decision, standing):
         before = "nothing" if champion is None else f"{champion['model']}@{champion['version']}"
         there = "nothing" if standing is None else standing.version.name
-        raise BakeoffError(
-            f"The decision compared with {before}, and {there} is in production now: run `bakeoff decide` again."
-        )
+        raise BakeoffError(f"The decision compared with {before}; production has {there}: run `bakeoff decide` again.")
 
 
 def _agrees(decision: Mapping[str, Any], left: str | None, despite: str | None) -> bool:

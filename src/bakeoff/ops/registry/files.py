@@ -5,12 +5,12 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from bakeoff.core.errors import BakeoffError, first_line
+from bakeoff.core.errors import BakeoffError, first_line, reading
 from bakeoff.core.files import file_hash, replaced, write_json
 from bakeoff.core.subprocesses import read_output
 from bakeoff.core.workspace import Workspace
@@ -20,6 +20,9 @@ from bakeoff.ops.git import ask
 from bakeoff.ops.registry.history import Event, Place, Version, production, read_events, way_back
 
 LOCK = "dvc.lock"
+
+Part = Literal["saved_model", "trained"]
+"""Directory of a model: what `export` writes, or what training does."""
 
 
 def text_at(root: Path, commit: str, path: str) -> str | None:
@@ -36,27 +39,18 @@ def json_at(root: Path, commit: str, path: str) -> Mapping[str, Any]:
     return found
 
 
-def recorded_model(lock: str | None, model: str) -> tuple[str, str] | None:
-    """Path and MD5 of a model's export, as the text of a dvc.lock has them; None where it has none.
+def recorded_model(lock: str | None, model: str, part: Part = "saved_model") -> tuple[str, str] | None:
+    """Path and MD5 of a part of a model, as the text of a dvc.lock has them; None where it has none.
 
     Up to Bakeoff 0.1 training exported, and all of models/<model> was one output.
 
     Raises:
         BakeoffError: it is no dvc.lock.
     """
-    hashes = recorded_hashes(lock)
-    paths = (f"models/{model}/saved_model", f"models/{model}")
-    return next(((path, hashes[path]) for path in paths if path in hashes), None)
-
-
-def recorded_hashes(lock: str | None) -> Mapping[str, str]:
-    """Path → MD5 of the outputs that the text of a dvc.lock records.
-
-    Raises:
-        BakeoffError: it is no dvc.lock.
-    """
     outs = (out for stage in _stages(lock).values() for out in stage.get("outs", []))
-    return {out["path"]: out["md5"] for out in outs if out.get("md5")}
+    hashes = {out["path"]: out["md5"] for out in outs if out.get("md5")}
+    paths = (f"models/{model}/{part}", *([f"models/{model}"] if part == "saved_model" else []))
+    return next(((path, hashes[path]) for path in paths if path in hashes), None)
 
 
 def model_md5_at(root: Path, place: Place) -> str | None:
@@ -113,23 +107,13 @@ def dvc_files(root: Path, commit: str) -> Iterator[Any]:
         raise BakeoffError(first_line(error)) from None
 
 
-def fetch_model(root: Path, version: Version, into: Path) -> Path:
-    """Bring the exported model of a version, from DVC's cache or else its remote, into a new directory.
+def fetch_model(root: Path, version: Version, into: Path, part: Part = "saved_model") -> Path:
+    """Bring the export of a version, or what training wrote, from DVC's cache or else its remote, into a new directory.
 
     Raises:
         BakeoffError: the version has no such model, or its files are in neither.
     """
-    return _fetched(root, version, recorded_model(text_at(root, version.commit, LOCK), version.model), into)
-
-
-def fetch_trained(root: Path, version: Version, into: Path) -> Path:
-    """Bring what training wrote of the model of a version, likewise."""
-    path = f"models/{version.model}/trained"
-    md5 = recorded_hashes(text_at(root, version.commit, LOCK)).get(path)
-    return _fetched(root, version, (path, md5) if md5 else None, into)
-
-
-def _fetched(root: Path, version: Version, recorded: tuple[str, str] | None, into: Path) -> Path:
+    recorded = recorded_model(text_at(root, version.commit, LOCK), version.model, part)
     if recorded is None:
         raise BakeoffError(f"{version.name} ({version.commit[:7]}) records no models/{version.model} in its {LOCK}.")
     path, md5 = recorded
@@ -189,8 +173,6 @@ def _copy(root: Path, version: Version, model: str, path: Path) -> bool:
 
 
 def _stages(lock: str | None) -> Mapping[str, Mapping[str, Any]]:
-    try:
+    with reading(LOCK, "take it from Git", YAMLError, AttributeError):
         stages: Mapping[str, Mapping[str, Any]] = (YAML(typ="safe").load(lock or "{}") or {}).get("stages", {})
-    except (YAMLError, AttributeError) as error:
-        raise BakeoffError(f"{LOCK} can't be read as YAML: {first_line(error)}. Take it from Git.") from None
     return stages

@@ -23,6 +23,7 @@ from bakeoff.models.base.storage import USERS, KnownUsers, read_encoding, read_i
 from bakeoff.models.base.tensorflow import tf
 from bakeoff.ops.additions import FOLDER, additions_path, read_additions
 from bakeoff.ops.list_options import ItemFeatures
+from bakeoff.ops.online.log import file_stamp
 from bakeoff.ops.server.query_encoder import QueryEncoder
 from bakeoff.ops.server.schemas import Origin, Query
 from bakeoff.ops.server.search import ExactSearch
@@ -187,7 +188,7 @@ def refreshed(model: ServedModel, source: Path) -> ServedModel:
         model: that answers.
         source: its file.
     """
-    base, stamp = model.base or model, _stamp(source)
+    base, now = model.base or model, file_stamp(source)
     try:
         additions = read_additions(source)
         extended = base if additions is None else base.extended(additions)
@@ -195,10 +196,10 @@ def refreshed(model: ServedModel, source: Path) -> ServedModel:
         log.error(
             "%s goes on without a change. %s", model.name, error if isinstance(error, BakeoffError) else repr(error)
         )
-        return replace(model, stamp=stamp)
-    if stamp is not None or model.stamp is not None:
+        return replace(model, stamp=now)
+    if now is not None or model.stamp is not None:
         log.info("%s ranks %d added items from now on", model.name, len(additions or ()))
-    return replace(extended, base=base, stamp=stamp)
+    return replace(extended, base=base, stamp=now)
 
 
 async def follow_added(service: Service) -> None:
@@ -206,16 +207,7 @@ async def follow_added(service: Service) -> None:
     while True:
         await asyncio.sleep(INTERVAL)
         model = service.model
-        if model.source is not None and _stamp(model.source) != model.stamp:
+        if model.source is not None and file_stamp(model.source) != model.stamp:
             found = await asyncio.to_thread(refreshed, model, model.source)
             if service.model is model:  # else a promotion came, with its own file
                 service.model = found
-
-
-def _stamp(path: Path) -> tuple[int, int, int] | None:
-    """What changes with a file; None where there is none."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_ino, found.st_mtime_ns, found.st_size

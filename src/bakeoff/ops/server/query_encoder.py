@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from bakeoff.core.errors import BakeoffError, shortened
 from bakeoff.core.histories import Histories, Queries
-from bakeoff.data.features.encoding import TableEncoding
+from bakeoff.data.features.encoding import Encoded, TableEncoding
 from bakeoff.models.base.storage import KnownUsers
 from bakeoff.ops.list_options import PLAIN, ItemFeatures, ListOptions
 from bakeoff.ops.reasons import CANNOT
 from bakeoff.ops.server import schemas
-from bakeoff.ops.server.schemas import Query, RefusedError
+from bakeoff.ops.server.schemas import Query, RefusedError, not_known
 
 NAMED = 10
 """Unknown items that a refusal names."""
@@ -79,10 +79,9 @@ class QueryEncoder:
         else:
             user = self.users.rows.get(query.user_id)
             if user is None:
-                raise RefusedError(
-                    404,
+                raise not_known(
                     f"User {shortened(query.user_id)} is not among those that {self.model} was trained on: for someone "
-                    "new or held out, send history and features instead of user_id.",
+                    "new or held out, send history and features instead of user_id."
                 )
             users, row = self.users.queries, slice(user, user + 1)
             encoded = Queries(users.histories.part(user, user + 1), users.dense[row], users.categorical[row])
@@ -115,10 +114,9 @@ class QueryEncoder:
         unknown = [item for item in times if item not in self.items]
         if unknown and not query.ignore_unknown:
             shown = ", ".join(map(shortened, unknown[:NAMED])) + (", …" if len(unknown) > NAMED else "")
-            raise RefusedError(
-                404,
+            raise not_known(
                 f"history names {shown}, which the catalogue of {self.model} does not have: leave it out, or send "
-                "ignore_unknown: true.",
+                "ignore_unknown: true."
             )
         items, timestamps = np.array([*known], np.int32), np.array([*known.values()], np.int64)
         dense, categorical = self._features(query.features) if query.features else self._no_features
@@ -128,10 +126,10 @@ class QueryEncoder:
         return Queries(histories, dense, categorical), ignored
 
     @cached_property
-    def _no_features(self) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    def _no_features(self) -> Encoded:
         return self._features({})
 
-    def _features(self, given: Mapping[str, object]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    def _features(self, given: Mapping[str, object]) -> Encoded:
         """Encoded as the exported model encodes them: float32 [1, D] and int32 [1, C]."""
         try:
             return self.encoding.encode_user(given, f"users of {self.model}")

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 from bakeoff.models.base.list_options import LONGEST_DIVERSE
-from bakeoff.ops.list_options import LARGEST_DEBIAS, MOST_FILTERS, Filter
+from bakeoff.ops.list_options import LARGEST_DEBIAS, MOST_FILTERS, Filter, Sent
 from bakeoff.ops.online.evaluate import CLICK
 from bakeoff.ops.reasons import Part
 
@@ -26,14 +26,11 @@ Seconds = Annotated[int, Field(ge=-(2**62), le=2**62)]
 ItemIds = Annotated[list[str], Field(max_length=LONGEST_LIST)]
 
 
-class Query(BaseModel):
+class Query(Sent):
     """A known user by `user_id`, or someone new by `history`, `features` or both."""
 
     model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        coerce_numbers_to_str=True,
-        json_schema_extra={"examples": [{"history": ["50", "181"], "features": {"age": 30}, "k": 5}]},
+        json_schema_extra={"examples": [{"history": ["50", "181"], "features": {"age": 30}, "k": 5}]}
     )
 
     user_id: str | None = Field(None, description="Id of a user that the model was trained on.")
@@ -115,10 +112,8 @@ class ExplainedAnswer(Answer):
     explanation: str = Field(description="How the scores were divided, and whether the parts are exact.")
 
 
-class Feedback(BaseModel):
+class Feedback(Sent):
     """What somebody did with an item of a list."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
 
     impression: str = Field(max_length=64, description="As the answer has it.")
     item_id: str = Field(max_length=1_000, description="An item of that list.")
@@ -139,10 +134,13 @@ class RefusedError(HTTPException):
     """
 
 
-class BatchRequest(BaseModel):
-    """Several queries in one request."""
+def not_known(text: str) -> RefusedError:
+    """The refusal of what is not known."""
+    return RefusedError(404, text)
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+
+class BatchRequest(Sent):
+    """Several queries in one request."""
 
     queries: Annotated[list[Query], Field(min_length=1, max_length=MOST_QUERIES)]
 

@@ -13,8 +13,9 @@ from bakeoff.evaluation.ranking.kernels import INDEX_MASK, NOTHING
 from bakeoff.models.base.list_options import debiased
 
 Ids = NDArray[np.int64]
-
-Excluded = Sequence[NDArray[np.integer]]
+Items = NDArray[np.integer]
+"""Item indices."""
+Excluded = Sequence[Items]
 """Item indices that each of B queries leaves out, in any order, repeats allowed."""
 
 
@@ -67,12 +68,7 @@ class ExactSearch:
         return [SearchResult(items, mine[items]) for items, mine in zip(best, scores, strict=True)]
 
     def find_debiased(
-        self,
-        query: NDArray[np.float32],
-        exclude: NDArray[np.integer],
-        k: int,
-        popularity: NDArray[np.float32],
-        debias: float,
+        self, query: NDArray[np.float32], exclude: Items, k: int, popularity: NDArray[np.float32], debias: float
     ) -> tuple[SearchResult, NDArray[np.float32]]:
         """The best items by `list_options.debiased`, with their scores, and the debiased ones, which descend.
 

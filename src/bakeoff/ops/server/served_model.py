@@ -18,7 +18,7 @@ from bakeoff.ops.list_options import find
 from bakeoff.ops.reasons import reasons
 from bakeoff.ops.server import schemas
 from bakeoff.ops.server.query_encoder import EncodedQuery, QueryEncoder
-from bakeoff.ops.server.schemas import Answer, Item, Neighbour, Neighbours, Origin, RefusedError
+from bakeoff.ops.server.schemas import Answer, Item, Neighbour, Neighbours, Origin, not_known
 from bakeoff.ops.server.search import ExactSearch, SearchResult
 
 REMEMBERED_BYTES = 1 << 29
@@ -117,11 +117,8 @@ class ServedModel:
         embeddings = self.search.vectors(np.arange(len(self.item_ids)))
         retriever = ExtendedRetriever(self.retriever, embeddings, additions.embeddings)
         index = {item: place for place, item in enumerate(ids, len(self.item_ids))}
-        encoder = replace(
-            self.encoder,
-            items={**self.encoder.items, **index},
-            features=self.encoder.features.extended(additions.table).warm(),
-        )
+        features = self.encoder.features.extended(additions.table).warm()
+        encoder = replace(self.encoder, items={**self.encoder.items, **index}, features=features)
         counts = self.encoder.users.queries.histories.item_counts(len(self.item_ids) + len(ids))
         return replace(
             self,
@@ -195,7 +192,7 @@ class ServedModel:
             RefusedError: 404, the catalogue does not have it.
         """
         if item not in self.encoder.items:
-            raise RefusedError(404, f"Item {item!r} is not in the catalogue of {self.name}.")
+            raise not_known(f"Item {item!r} is not in the catalogue of {self.name}.")
         return self.encoder.items[item]
 
     def neighbours(self, item: str, k: int) -> Neighbours:

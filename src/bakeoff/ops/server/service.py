@@ -39,6 +39,10 @@ LOOP_EVENTS = 10_000
 """Events in the histories of such a block, at most: blocks before it say nothing about one with longer histories."""
 
 
+Load = Callable[[Event], ServedModel]
+"""Loads what was promoted, warm."""
+
+
 @dataclass(frozen=True)
 class _Waiting:
     model: ServedModel
@@ -242,11 +246,7 @@ class Service:
 
 
 async def follow(
-    service: Service,
-    look: Callable[[], Event | None],
-    load: Callable[[Event], ServedModel],
-    current: Event,
-    interval: float,
+    service: Service, look: Callable[[], Event | None], load: Load, current: Event, interval: float
 ) -> None:
     """Take up promotions until cancelled; they are loaded in a thread, while requests go on.
 
@@ -281,7 +281,7 @@ async def follow(
                 retry_at, pause = time.monotonic() + pause, min(2 * pause, LONGEST_PAUSE)
 
 
-async def _taken_up(service: Service, load: Callable[[Event], ServedModel], found: Event) -> bool:
+async def _taken_up(service: Service, load: Load, found: Event) -> bool:
     """Load a promotion and answer with it; False, with the reason in `service.failed`, where that fails."""
     name = found.version.name
     log.info("%s was promoted: loading it", name)
