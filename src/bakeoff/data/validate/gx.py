@@ -3,7 +3,7 @@
 import html
 import json
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -81,6 +81,16 @@ class Runner:
         self._context.enable_analytics(False)
         self._context.variables.progress_bars = {"globally": False}
 
+    def run(self, name: str, expectations: Sequence[Any], frame: Any) -> list[Any]:
+        """Run a checkpoint with one suite on one data frame: GX's result of each expectation, in their order.
+
+        Args:
+            name: of the suite; unique within this runner.
+            expectations: at least one.
+            frame: of pandas, or of Spark.
+        """
+        return self._prepared(name, expectations, frame, "SUMMARY")(frame)
+
     def judge(self, name: str, checks: Sequence[Check], frames: Iterable[Any]) -> list[Outcome]:
         """Judge a table that comes in pieces: a check holds if it holds for each piece.
 
@@ -95,21 +105,34 @@ class Runner:
         Raises:
             RuntimeError: GX could not compute an expectation, so nothing is known of the rows.
         """
-        frames, context = iter(frames), self._context
+        frames = iter(frames)
         first = next(frames)
-        if isinstance(first, pd.DataFrame):
-            rows, kept = self._pandas, _PANDAS_FORMAT
-        else:
-            rows, kept = self._spark, _SPARK_FORMAT | {"unexpected_index_column_names": [first.columns[0]]}
-        for number, each in enumerate(checks):
-            each.expectation.meta = {"number": number}
-        suite = context.suites.add(gx.ExpectationSuite(name=name, expectations=[each.expectation for each in checks]))
+        kept = _PANDAS_FORMAT
+        if not isinstance(first, pd.DataFrame):
+            kept = _SPARK_FORMAT | {"unexpected_index_column_names": [first.columns[0]]}
+        results_of = self._prepared(name, [each.expectation for each in checks], first, kept)
+        pieces = map(results_of, chain([first], frames))
+        return [_outcome(each, results) for each, results in zip(checks, zip(*pieces, strict=True), strict=True)]
+
+    def _prepared(
+        self, name: str, expectations: Sequence[Any], first: Any, result_format: dict[str, Any] | str
+    ) -> Callable[[Any], list[Any]]:
+        """What gives GX's results of a frame like `first`, in the order of the expectations, which is not GX's own."""
+        context = self._context
+        for number, expectation in enumerate(expectations):
+            expectation.meta = {"number": number}
+        suite = context.suites.add(gx.ExpectationSuite(name=name, expectations=list(expectations)))
+        rows = self._pandas if isinstance(first, pd.DataFrame) else self._spark
         definition = context.validation_definitions.add(gx.ValidationDefinition(name=name, data=rows, suite=suite))
         checkpoint = context.checkpoints.add(
-            gx.Checkpoint(name=name, validation_definitions=[definition], result_format=kept)
+            gx.Checkpoint(name=name, validation_definitions=[definition], result_format=result_format)
         )
-        pieces = [_results(checkpoint, frame) for frame in chain([first], frames)]
-        return [_outcome(each, results) for each, results in zip(checks, zip(*pieces, strict=True), strict=True)]
+
+        def results_of(frame: Any) -> list[Any]:
+            [result] = checkpoint.run(batch_parameters={"dataframe": frame}).run_results.values()
+            return sorted(result.results, key=lambda each: each.expectation_config.meta["number"])
+
+        return results_of
 
     @cached_property
     def _pandas(self) -> Any:
@@ -131,10 +154,18 @@ class Runner:
                 content = backend.get(key)
                 if content.startswith("{"):  # and not the id of the store itself
                     backend.set(key, json.dumps(_escaped(json.loads(content))))
-        store = {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(directory.resolve())}
-        index = {"class_name": "DefaultSiteIndexBuilder"}
-        site = {"class_name": "SiteBuilder", "show_how_to_buttons": False}
-        self._context.add_data_docs_site("bakeoff", site | {"store_backend": store, "site_index_builder": index})
+        self._context.add_data_docs_site(
+            "bakeoff",
+            {
+                "class_name": "SiteBuilder",
+                "show_how_to_buttons": False,
+                "store_backend": {
+                    "class_name": "TupleFilesystemStoreBackend",
+                    "base_directory": str(directory.resolve()),
+                },
+                "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
+            },
+        )
         self._context.build_data_docs(site_names=["bakeoff"])
 
 
@@ -150,12 +181,6 @@ def _escaped(value: Any) -> Any:
     if isinstance(value, list):
         return [_escaped(inner) for inner in value]
     return html.escape(value) if isinstance(value, str) else value
-
-
-def _results(checkpoint: Any, frame: Any) -> list[Any]:
-    """GX's results of a frame, in the order of the expectations, which is not GX's own."""
-    [result] = checkpoint.run(batch_parameters={"dataframe": frame}).run_results.values()
-    return sorted(result.results, key=lambda each: each.expectation_config.meta["number"])
 
 
 def _outcome(check: Check, results: Sequence[Any]) -> Outcome:

@@ -1,9 +1,11 @@
-"""New data compared with a reference: the figures, and whether each is within its limit."""
+"""New data compared with a reference: the figures, and what Great Expectations says of each."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any, Literal
+
+import pandas as pd
 
 from bakeoff.data.params import DataParams
 from bakeoff.ops.drift.distributions import TABLES, Feature, Snapshot, features
@@ -94,6 +96,11 @@ class Drift:
         return values | {"outcome": self.outcome.value}
 
 
+Bound = Literal["min_value", "max_value"]
+_Figure = tuple[DriftFinding, Bound]
+"""A finding that is not judged yet, and whether its limit is the smallest or the largest value."""
+
+
 def judge(before: Snapshot, now: Snapshot, data: DataParams, limits: DriftParams, since: str, commit: str) -> Drift:
     """Compare volume and features of two versions.
 
@@ -104,28 +111,32 @@ def judge(before: Snapshot, now: Snapshot, data: DataParams, limits: DriftParams
         limits: how far they may differ.
         since: name of the reference.
         commit: its abbreviated hash.
+
+    Raises:
+        RuntimeError: Great Expectations could not check a figure.
     """
     volume: dict[str, Any] = {}
-    findings: list[DriftFinding] = []
+    figures: list[_Figure] = []
+    checks: Sequence[tuple[Severity, str, float, Bound]] = (
+        ("critical", "at least", limits.min_volume, "min_value"),
+        ("warning", "at most", limits.max_volume, "max_value"),
+    )
     for name in TABLES:
         old, new = before.num_rows(name), now.num_rows(name)
         ratio, detail = new / max(old, 1), f"{old:,} → {new:,}"
         volume[name] = {"before": old, "now": new, "ratio": round(ratio, DIGITS)}
-        checks: Sequence[tuple[Severity, str, float, bool]] = (
-            ("critical", "at least", limits.min_volume, ratio >= limits.min_volume),
-            ("warning", "at most", limits.max_volume, ratio <= limits.max_volume),
-        )
-        for severity, words, limit, holds in checks:
+        for severity, words, limit, bound in checks:
             sentence = f"{name.capitalize()}: {words} {limit:g} times as many as before"
-            findings.append(DriftFinding(name, None, sentence, severity, holds, round(ratio, DIGITS), limit, detail))
+            figures.append((DriftFinding(name, None, sentence, severity, True, ratio, limit, detail), bound))
     volume["days"], of_days = _days(before, now, limits)
     found, notes = features(before, now, data, limits.bins)
-    of_features = [(feature, _of_feature(feature, limits)) for feature in found]
-    findings += [*of_days, *(finding for _, finding in of_features)]
-    return Drift(since, commit, findings, volume, of_features, notes)
+    figures += [*of_days, *(_of_feature(feature, limits) for feature in found)]
+    findings = _judged(figures)
+    of_features = findings[len(findings) - len(found) :]
+    return Drift(since, commit, findings, volume, list(zip(found, of_features, strict=True)), notes)
 
 
-def _days(before: Snapshot, now: Snapshot, limits: DriftParams) -> tuple[dict[str, Any] | None, list[DriftFinding]]:
+def _days(before: Snapshot, now: Snapshot, limits: DriftParams) -> tuple[dict[str, Any] | None, list[_Figure]]:
     """Events of whole days after the reference compared with its newest ones; nothing where there are no such days."""
     old, new = before.days, now.days
     if old.empty or new.empty:
@@ -137,16 +148,35 @@ def _days(before: Snapshot, now: Snapshot, limits: DriftParams) -> tuple[dict[st
     if fresh.empty or not median:
         return None, []
     found = float(fresh.median())
-    least, most, ratio = limits.min_volume, limits.max_volume, found / median
-    sentence = f"Events per new day: {least:g} to {most:g} times as many as before"
+    bound: Bound = "min_value" if found < median else "max_value"
+    limit = limits.min_volume if found < median else limits.max_volume
+    sentence = f"Events per new day: {limits.min_volume:g} to {limits.max_volume:g} times as many as before"
     detail = f"median of {len(fresh):,} new days {found:,g}, of the {RECENT_DAYS} days before {median:,g}"
-    holds, limit = least <= ratio <= most, least if found < median else most
-    finding = DriftFinding("interactions", None, sentence, "warning", holds, round(ratio, DIGITS), limit, detail)
-    return {"new_days": len(fresh), "median_before": median, "median_now": found}, [finding]
+    finding = DriftFinding("interactions", None, sentence, "warning", True, found / median, limit, detail)
+    return {"new_days": len(fresh), "median_before": median, "median_now": found}, [(finding, bound)]
 
 
-def _of_feature(feature: Feature, limits: DriftParams) -> DriftFinding:
+def _of_feature(feature: Feature, limits: DriftParams) -> _Figure:
     sentence = f"{formats.sentence(feature.label)}: distributed as before"
     limit = round(limits.max_divergence + feature.chance, DIGITS)  # few rows differ by chance alone
-    value, what = feature.divergence, (feature.table, feature.column, sentence)
-    return DriftFinding(*what, "warning", value <= limit, round(value, DIGITS), limit, feature.moved_most)
+    value, detail = feature.divergence, feature.moved_most
+    return DriftFinding(feature.table, feature.column, sentence, "warning", True, value, limit, detail), "max_value"
+
+
+def _judged(figures: Sequence[_Figure]) -> list[DriftFinding]:
+    """The findings, judged by Great Expectations as one row with a column per figure."""
+    from bakeoff.data.validate.gx import Runner, gxe  # takes seconds to load
+
+    expectations = [
+        gxe.ExpectColumnValuesToBeBetween(
+            column=str(number), description=finding.expectation, severity=finding.severity, **{bound: finding.limit}
+        )
+        for number, (finding, bound) in enumerate(figures)
+    ]
+    row = pd.DataFrame([[finding.value for finding, _ in figures]]).rename(columns=str)
+    judged = []
+    for (finding, _), result in zip(figures, Runner().run("drift", expectations, row), strict=True):
+        if result.result.get("missing_count") != 0:  # what was not checked must not pass as success
+            raise RuntimeError(f"Great Expectations could not check {finding.expectation!r}: {result.exception_info}")
+        judged.append(replace(finding, success=bool(result.success), value=round(finding.value, DIGITS)))
+    return judged
