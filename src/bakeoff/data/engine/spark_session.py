@@ -43,7 +43,9 @@ def spark_session(settings: EngineSettings, scratch: Path, setting: str, other: 
     try:
         from pyspark.sql import SparkSession
     except ImportError:
-        raise BakeoffError(f"Spark is not installed: run `make spark`, or set {setting} to {other}.") from None
+        raise BakeoffError(
+            f"{setting} asks for Spark, which is not installed: run `make spark`, or set {setting} to {other}."
+        ) from None
     if (running := SparkSession.getActiveSession()) is not None:
         yield running
         return
@@ -64,7 +66,7 @@ def _started(builder: "SparkSession.Builder", settings: EngineSettings, scratch:
     if path := os.environ.get("PYTHONPATH"):
         own["spark.executorEnv.PYTHONPATH"] = path  # executors run the code that this process runs
     builder = builder.master(settings.spark_master).appName("bakeoff")
-    builder = builder.config(map=own | SETTINGS | settings.spark_conf)
+    builder = builder.config(map={**own, **SETTINGS, **settings.spark_conf})
     try:
         return builder.getOrCreate()
     except Exception as error:  # noqa: BLE001  # of the JVM, of sockets, of Spark: all mean that it does not run
