@@ -6,9 +6,8 @@ Each night has the events up to that day, split as params.yaml says. A full fit 
 same validation users; the warm one starts from the night before, which `train_auto` of the training stages does, its
 guard included. The night before the first is a full fit for both. Timed is what chooses the epoch, in CPU seconds of
 all threads; the refit on train and validation, which follows in production, is left out on both sides. The two are
-compared on the test part, which chose neither's epoch: the best of 24 epochs on validation is further above its true
-quality there than the best of three. A night that was measured stays measured: the command goes on where it was cut
-off. `--pages` makes the page again from the figures.
+compared on the test part, which chose neither's epoch. A night that was measured stays measured: the command goes on
+where it was cut off. `--pages` makes the page again from the figures.
 """
 
 import argparse

@@ -29,6 +29,15 @@ def file_hash(path: Path, algorithm: str) -> str:
         return hashlib.file_digest(stream, partial(hashlib.new, algorithm, usedforsecurity=False)).hexdigest()
 
 
+def file_stamp(path: Path) -> tuple[int, int, int] | None:
+    """What changes when a file is written anew; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
+
+
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 with Unix line ends; readers see the old file or the new one.
 
@@ -102,7 +111,7 @@ def locked(path: Path, on_wait: Callable[[], None] = lambda: None) -> Iterator[i
 
     Args:
         path: of it.
-        on_wait: called where somebody else holds the lock, before it is waited for.
+        on_wait: called where somebody else holds the lock, before it is waited for; raises if nobody should wait.
 
     Yields:
         the descriptor; children that inherit it hold the lock, too.

@@ -129,7 +129,7 @@ def path(table: pd.DataFrame, styles: Styles, x: str, y: str) -> Spec:
     Args:
         table: series, label, x, y, both at least 0; emphasis (bool): drawn larger; joined (bool): part of a line.
         styles: how the series look.
-        x: what x is, of which less is better.
+        x: what x is; less of it is better.
         y: what y is.
     """
     sides = pd.Series(label_sides(table, WIDE), table.index)

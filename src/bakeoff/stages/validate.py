@@ -91,7 +91,7 @@ def _too_many(paragraphs: list[str], max_share: float, workspace: Workspace) -> 
     return BakeoffError(
         "too many rows went to quarantine.\n"
         + "\n".join(paragraphs)
-        + f"\nEach of these rows lies in {where}/ with its reason and its line; the counts are in {verdict}. Mend the "
+        + f"\nEach of these rows is in {where}/ with its reason and its line; the counts are in {verdict}. Mend the "
         "data and fetch it again; correct the scale or the days under `validation:` in params.yaml; or, if so many bad "
         f"rows are expected, raise `validation.max_quarantine_share` (now {max_share:g})."
     )

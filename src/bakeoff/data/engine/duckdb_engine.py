@@ -19,7 +19,16 @@ import pyarrow.parquet as pq
 from ibis.backends.duckdb import Backend
 
 from bakeoff.core.errors import BakeoffError, first_line
-from bakeoff.data.engine.engine import Engine, OfBlock, Partitioned, in_blocks, num_pieces, part_name
+from bakeoff.data.engine.engine import (
+    Engine,
+    OfBlock,
+    Partitioned,
+    in_blocks,
+    num_blocks,
+    num_pieces,
+    num_rows,
+    part_name,
+)
 from bakeoff.data.engine.settings import EngineSettings
 
 BATCH_ROWS = 100_000
@@ -123,7 +132,7 @@ class DuckDBEngine(Engine):
         A frame so has all the events of some users rather than a few of each, since to find repeated rows takes longer
         the more different values there are. What is left of more than two blocks is divided by a further column.
         """
-        count = num_pieces(table, 1)
+        count = num_blocks(num_rows(table))
         if count <= most or used > len(columns):
             yield table.order_by(key).to_pyarrow().to_pandas().set_index(key).rename_axis(None)
             return

@@ -193,9 +193,9 @@ def num_blocks(count: int) -> int:
     return max(1, math.ceil(count / BLOCK_ROWS))
 
 
-def num_pieces(table: ir.Table, blocks: int = PIECE_BLOCKS) -> int:
-    """Into how many pieces of so many blocks a table is divided; one at least."""
-    return max(1, math.ceil(num_rows(table) / (blocks * BLOCK_ROWS)))
+def num_pieces(table: ir.Table) -> int:
+    """Into how many pieces a table is divided; one at least."""
+    return math.ceil(num_blocks(num_rows(table)) / PIECE_BLOCKS)
 
 
 def _together(batches: list[pa.RecordBatch], schema: pa.Schema) -> pa.Table:

@@ -117,7 +117,7 @@ def facts_of(events: ir.Table, users: ir.Table, items: ir.Table, latest: Latest 
 
     Returns:
         key, and columns that are null where it is not so:
-        - torn pair: the pair lies in more than one part;
+        - torn pair: events of this user and item are in more than one part;
         - unknown user, unknown item: the id, which the vocabulary does not have;
         - new but not held out, tested but not trained on, several test events: the user's id;
         - out of order by timestamp, by position: the event is before, or not behind, one of the parts before its own.

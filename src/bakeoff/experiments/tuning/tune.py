@@ -4,7 +4,6 @@ The chosen values get there by a round trip through ruamel.yaml, which keeps com
 """
 
 import difflib
-import fcntl
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,7 +21,7 @@ from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.representer import RoundTripRepresenter
 
 from bakeoff.core.errors import BakeoffError, first_line
-from bakeoff.core.files import file_hash, write_json, write_text
+from bakeoff.core.files import file_hash, locked, write_json, write_text
 from bakeoff.core.parameters import Frozen
 from bakeoff.core.workspace import Workspace
 from bakeoff.core.yaml_reader import read_yaml
@@ -170,11 +169,11 @@ def _locked(path: Path) -> Iterator[None]:
     Raises:
         BakeoffError: another run uses it.
     """
-    with path.open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise BakeoffError("Another `bakeoff tune` uses this study: wait until it ends.") from None
+
+    def refuse() -> None:
+        raise BakeoffError("Another `bakeoff tune` uses this study: wait until it ends.") from None
+
+    with locked(path, refuse):
         path.with_suffix(".journal.lock").unlink(missing_ok=True)  # Optuna's, left by a run that was killed
         yield
 

@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from bakeoff.core.errors import reading
-from bakeoff.core.files import locked, remove, written
+from bakeoff.core.files import file_stamp, locked, remove, written
 from bakeoff.core.workspace import Workspace
 
 VARIABLE = "BAKEOFF_ONLINE_LOG"
@@ -250,12 +250,3 @@ def _removed(path: Path, column: str, values: pa.Array, returned: str) -> pa.Arr
     elif len(theirs):
         path.unlink()
     return theirs[returned].combine_chunks()
-
-
-def file_stamp(path: Path) -> tuple[int, int, int] | None:
-    """What changes when a file is written anew; None where there is none."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_ino, found.st_mtime_ns, found.st_size

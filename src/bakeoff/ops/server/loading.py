@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bakeoff.core.errors import BakeoffError
+from bakeoff.core.files import file_stamp
 from bakeoff.core.histories import Histories, Queries
 from bakeoff.models.base import specs
 from bakeoff.models.base.encoder import EncoderRetriever
@@ -23,7 +24,6 @@ from bakeoff.models.base.storage import USERS, KnownUsers, read_encoding, read_i
 from bakeoff.models.base.tensorflow import tf
 from bakeoff.ops.additions import FOLDER, additions_path, read_additions
 from bakeoff.ops.list_options import ItemFeatures
-from bakeoff.ops.online.log import file_stamp
 from bakeoff.ops.server.query_encoder import QueryEncoder
 from bakeoff.ops.server.schemas import Origin, Query
 from bakeoff.ops.server.search import ExactSearch
