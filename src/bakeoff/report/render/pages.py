@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
+from inspect import isfunction
 from typing import Any
 
 import vl_convert
@@ -15,7 +16,7 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, se
 from markupsafe import Markup
 
 from bakeoff.report import formats
-from bakeoff.report.models import look, model_label, stylesheet
+from bakeoff.report.models import look, model_label, model_noun, stylesheet
 from bakeoff.report.render.figure import Cell, Figure, Picture, Table, specs_of
 
 WIDTH = 760
@@ -64,10 +65,28 @@ def render_page(
 
 def render_text(template: str, **values: Any) -> str:
     """A file that is not HTML, such as Markdown or Python, from its template."""
-    environment = template_environment().overlay(finalize=None, keep_trailing_newline=True)
-    return environment.get_template(template).render(**values)
+    return _text_environment().get_template(template).render(**values)
 
 
+def paragraphs(template: str, macro: str, **values: Any) -> list[str]:
+    """The paragraphs that a macro of a template writes, each in one line."""
+    text = str(getattr(_text_environment().get_template(template).module, macro)(**values))
+    blocks = ([line.strip(" ") for line in block.split("\n")] for block in re.split(r"\n *\n", text))
+    return [" ".join(filter(None, lines)) for lines in blocks if any(lines)]
+
+
+def caption(key: str, template: str = "captions.txt.j2", **values: Any) -> tuple[str, str, str]:
+    """Title, alternative text and sentence of a chart, from the macro of its key."""
+    title, alt, sentence = paragraphs(template, key.replace("-", "_"), **values)
+    return title, alt, sentence
+
+
+@cache
+def _text_environment() -> Environment:
+    return template_environment().overlay(finalize=None, keep_trailing_newline=True)
+
+
+@cache
 def template_environment() -> Environment:
     """Templates that escape texts in HTML, refuse undefined names, and write numbers for people."""
     made = Environment(
@@ -78,10 +97,9 @@ def template_environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    numbers = (formats.count, formats.decimal, formats.level, formats.p_value, formats.percent)
-    words = (formats.listing, formats.metric_label, formats.plain, formats.sentence)
-    made.filters.update({write.__name__: write for write in numbers + words})
-    made.filters.update(md=escape, code=code, md_table=markdown_table, model=model_label, csp_hash=csp_hash)
+    made.filters.update({name: write for name, write in vars(formats).items() if isfunction(write)})
+    made.filters.update(md=escape, code=code, md_table=markdown_table, csp_hash=csp_hash)
+    made.filters.update(model=model_label, noun=model_noun)
     return made
 
 

@@ -12,9 +12,10 @@ from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.evidence import Evidence, NotMeasured, Variant, VariantGroup, figure, resolved
 from bakeoff.report.formats import decimal
-from bakeoff.report.models import MF, PALETTE, SOFTMAX, Styles, look, model_label, model_noun, model_styles
+from bakeoff.report.models import MF, PALETTE, SOFTMAX, Styles, look, model_label, model_styles
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Figure, record_table
+from bakeoff.report.render.pages import caption
 from bakeoff.report.topics.base.claims import CLAIMS, Expected, Form, Question
 from bakeoff.report.topics.base.judge import of_variants, on_costs, on_users, repeated_figure, unknown
 from bakeoff.report.topics.base.topic import Page, Topic, estimates
@@ -159,15 +160,13 @@ def _width(width: int) -> str:
 def _draw(found: TowerFigures) -> Iterator[Figure]:
     """Quality by depth, and the time of an epoch by depth where it was measured."""
     label = formats.metric_label(found.metric)
-    level = ", a level line per baseline" if len(found.others) else ""
+    best, others = found.frame.loc[found.frame.y.idxmax()], [*found.others.itertuples()]
     looks = {**model_styles(found.others.model), **_styles(found)}
-    others = found.others.assign(name=found.others.model.map(model_label))
-    rows = pd.concat([found.frame.drop_duplicates("label"), others])
+    named = found.others.assign(name=found.others.model.map(model_label))
+    rows = pd.concat([found.frame.drop_duplicates("label"), named])
     yield Figure(
-        key="depth",
-        title=f"{label} by depth and width of the tower",
-        alt=f"Line chart: quality with its interval by number of hidden layers, a line per width{level}.",
-        sentence=_sentence(found),
+        "depth",
+        *caption("depth", label=label, best=best, simplest=found.frame.iloc[0], others=others),
         spec=series_charts.series_lines(
             _drawn(found),
             looks,
@@ -177,7 +176,7 @@ def _draw(found: TowerFigures) -> Iterator[Figure]:
         table=record_table(
             "Quality of each tower",
             rows.itertuples(),
-            ("Tower, or model" if len(found.others) else "Tower", lambda row: row.name),
+            ("Tower, or model" if others else "Tower", lambda row: row.name),
             (label, lambda row: f"{decimal(row.y)} ({decimal(row.low)} to {decimal(row.high)})"),
             ("Parameters", lambda row: formats.count(row.parameters)),
         ),
@@ -207,11 +206,8 @@ def _drawn(found: TowerFigures) -> pd.DataFrame:
 def _cost(found: TowerFigures, timed: pd.DataFrame) -> Figure:
     dearest, cheapest = timed.loc[timed.epoch.idxmax()], timed.loc[timed.epoch.idxmin()]
     return Figure(
-        key="depth-cost",
-        title="CPU time of an epoch by depth and width",
-        alt="Line chart: CPU seconds of an epoch by number of hidden layers, a line per width.",
-        sentence=f"An epoch takes from {formats.duration(cheapest.epoch)} of CPU time ({cheapest.label}) to "
-        f"{formats.duration(dearest.epoch)} ({dearest.label}), in the median of its epochs.",
+        "depth-cost",
+        *caption("depth-cost", cheapest=cheapest, dearest=dearest),
         spec=series_charts.series_lines(
             timed.assign(y=timed.epoch)[["series", "x", "y"]],
             _styles(found),
@@ -227,21 +223,6 @@ def _cost(found: TowerFigures, timed: pd.DataFrame) -> Figure:
             ("Epoch, CPU time", lambda row: formats.duration(row.epoch)),
             ("Queries per CPU second", lambda row: formats.count(row.rate + 0.5)),
         ),
-    )
-
-
-def _sentence(found: TowerFigures) -> str:
-    """The best tower compared with the simplest."""
-    best, simplest = found.frame.loc[found.frame.y.idxmax()], found.frame.iloc[0]
-    means = [f"{decimal(row.y, 3)} for {model_noun(row.model)}" for row in found.others.itertuples()]
-    others = f" For comparison, learned from the same events: {formats.listing(means)}." if means else ""
-    if best.label == simplest.label:
-        return f"No tower beats the simplest one ({simplest.label}), with {decimal(simplest.y, 3)}.{others}"
-    return (
-        f"{formats.sentence(best.label)} has the highest mean, {decimal(best.y, 3)}; the simplest tower "
-        f"({simplest.label}) has {decimal(simplest.y, 3)}. Whether the deepest tower beats the shallowest, or "
-        "the widest the narrowest, by more than chance is judged among the claims. The axis does not start at 0."
-        f"{others}"
     )
 
 

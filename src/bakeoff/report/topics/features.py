@@ -13,6 +13,7 @@ from bakeoff.report.evidence import Evidence, NotMeasured, Variant, VariantGroup
 from bakeoff.report.models import MF, PALETTE, SOFTMAX, model_label
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Figure
+from bakeoff.report.render.pages import caption
 from bakeoff.report.slices import known_interactions, step_label, steps
 from bakeoff.report.topics.base.claims import CLAIMS, Paired, Question
 from bakeoff.report.topics.base.judge import of_variants, unknown
@@ -113,31 +114,24 @@ def _measure(group: VariantGroup, params: ReportParams, statistics: Statistics) 
 
 
 def _draw(found: FeatureFigures) -> Iterator[Figure]:
+    """The shipped variant compared with the others: by what is known of new users, and over warm users."""
     label = formats.metric_label(found.metric)
     styles = dict(zip(dict.fromkeys(found.labels), cycle(PALETTE), strict=False))
-    yield Figure(
-        key="features",
-        title="What features add to the softmax DNN",
-        alt="Dot chart: a group per number of first interactions, a mark with its interval per variant.",
-        sentence=_sentence(found),
-        spec=series_charts.series_dots(found.frame, styles, f"{label}, mean over users"),
-        table=estimate_table(f"{label} of the softmax DNN with and without features", "Variant", found.frame),
-    )
-
-
-def _sentence(found: FeatureFigures) -> str:
-    """The shipped variant compared with the others: without any known interaction, and over warm users."""
     means = {(row.group, row.series): formats.decimal(row.mean, 3) for row in found.frame.itertuples()}
     shipped, *others = found.labels[: found.num_variants]
     parts = []
     for group in (next(iter(found.frame.group)), WARM):
-        rivals = [f"{means[group, label]} ({label})" for label in others if (group, label) in means]
+        rivals = [f"{means[group, each]} ({each})" for each in others if (group, each) in means]
         if rivals and (group, shipped) in means:
             parts.append(f"{group}: {means[group, shipped]} ({shipped}), {', '.join(rivals)}")
     compared = found.labels[found.num_variants :]
-    baselines = [f"{label} {means[WARM, label]}" for label in compared if (WARM, label) in means]
-    rest = f" For comparison, with {WARM}: {', '.join(baselines)}." if baselines else ""
-    return f"{formats.sentence('; '.join(parts))}. Where marks lie on top of each other, features add nothing.{rest}"
+    baselines = [f"{each} {means[WARM, each]}" for each in compared if (WARM, each) in means]
+    yield Figure(
+        "features",
+        *caption("features", parts=parts, baselines=baselines, warm=WARM),
+        spec=series_charts.series_dots(found.frame, styles, f"{label}, mean over users"),
+        table=estimate_table(f"{label} of the softmax DNN with and without features", "Variant", found.frame),
+    )
 
 
 TOPIC = Topic(

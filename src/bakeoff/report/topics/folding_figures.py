@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.evidence import Evidence, HasVariants, NotMeasured, PlantedGroups, Variant, figure, resolved
-from bakeoff.report.models import MF, SOFTMAX, model_label, model_noun, model_styles
+from bakeoff.report.models import MF, SOFTMAX, model_label, model_styles
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Column, Figure, Row, Table, record_table, table_of
+from bakeoff.report.render.pages import caption
 
 SHAPES = ("circle", "diamond", "triangle-up", "square", "cross", "triangle-down")
 """Of the groups, in order; their colours are those of tags."""
@@ -112,7 +113,10 @@ def draw_folding(found: FoldingFigures) -> Iterator[Figure]:
 
 
 def _against_recall(key: str, title: str, variants: pd.DataFrame, foreign: str, x: str, words: str) -> Figure:
-    """Recall against the column `x`, which `words` names; MF's variants joined by their weight."""
+    """Recall against the column `x`, which `words` names; MF's variants joined by their weight.
+
+    The caption gives the ends of x per contender, with recall there; where x is not folding, how folding changes too.
+    """
     frame = variants[variants[x].notna() & variants.recall.notna()].assign(
         series=lambda rows: rows.model.map(model_label),
         label=lambda rows: rows.label.where(rows.model.isin((MF, SOFTMAX)), rows.model.map(model_label)),
@@ -121,11 +125,15 @@ def _against_recall(key: str, title: str, variants: pd.DataFrame, foreign: str, 
         emphasis=lambda rows: rows.base,
         joined=lambda rows: rows.model == MF,
     )
+    ends = []
+    for model in (MF, SOFTMAX):
+        rows = variants[(variants.model == model) & variants[x].notna()]
+        if len(rows) > 1:
+            ends.append((model, rows.loc[rows[x].idxmax()], rows.loc[rows[x].idxmin()]))
+    by_weight = variants[(variants.model == MF) & variants.folding.notna() & variants.foreign.notna()]
     return Figure(
-        key=key,
-        title=title,
-        alt=f"Scatter: {words} to the right, recall upwards, a labelled mark per variant, the shipped settings larger.",
-        sentence=_sentence(variants, x, words),
+        key,
+        *caption("against-recall", title=title, words=words, x=x, ends=ends, by_weight=by_weight),
         spec=series_charts.path(
             frame[["series", "label", "x", "y", "emphasis", "joined"]],
             model_styles(frame.model),
@@ -133,41 +141,6 @@ def _against_recall(key: str, title: str, variants: pd.DataFrame, foreign: str, 
             formats.metric_label("recall@10"),
         ),
         table=_table(title, variants, foreign),
-    )
-
-
-def _sentence(variants: pd.DataFrame, x: str, words: str) -> str:
-    """Per contender the ends of x, with recall there; where x is not folding, how folding changes with it."""
-    parts = []
-    for model in (MF, SOFTMAX):
-        rows = variants[(variants.model == model) & variants[x].notna()]
-        if len(rows) < 2:
-            continue
-        most, least = (
-            f"{formats.decimal(row[x], 3)} with “{row.label}” (recall {formats.decimal(row.recall, 3)})"
-            for row in (rows.loc[rows[x].idxmax()], rows.loc[rows[x].idxmin()])
-        )
-        parts.append(f"{model_noun(model)} goes from {most} down to {least}")
-    if not parts:
-        return f"Too few variants to see what changes the {words}."
-    text = f"{formats.sentence(words)}: {'; '.join(parts)}."
-    if x == "folding":
-        return f"{text} Where marks lie side by side at one height, recall does not tell them apart."
-    return f"{text}{_folding_and_foreign(variants)}"
-
-
-def _folding_and_foreign(variants: pd.DataFrame) -> str:
-    """How MF's folding and the foreign items in its lists change over its weights."""
-    rows = variants[(variants.model == MF) & variants.folding.notna() & variants.foreign.notna()]
-    if len(rows) < 2:
-        return ""
-    first, last = rows.iloc[0], rows.iloc[-1]
-    together = (last.folding - first.folding) * (last.foreign - first.foreign)
-    way = " the other way," if together < 0 else " the same way," if together > 0 else ""
-    return (
-        f" From “{first.label}” to “{last.label}” foreign items in MF's lists go from {formats.percent(first.foreign)} "
-        f"to {formats.percent(last.foreign)}; its folding, which the table has, goes{way} from "
-        f"{formats.decimal(first.folding, 3)} to {formats.decimal(last.folding, 3)}."
     )
 
 
@@ -196,14 +169,9 @@ def _scores_by_group(blocks: Mapping[str, NDArray[np.float64]]) -> Figure:
         [(label, float(block[diagonal].mean()), float(block[~diagonal].mean())) for label, block in blocks.items()],
         columns=["variant", "own", "strange"],
     )
-    most = means.loc[means.strange.idxmax()]
     return Figure(
-        key="planted-blocks",
-        title="What users of each planted group like, by group of items",
-        alt="Small matrices, one per variant: mean score of users by group (rows) on items by group (columns).",
-        sentence="Users are related only to the items of their own group: tinted cells off the diagonal are folding. "
-        f"{most.variant} scores items of other groups highest: {formats.decimal(most.strange, 3)} on average, compared "
-        f"with {formats.decimal(most.own, 3)} within the group.",
+        "planted-blocks",
+        *caption("planted-blocks", most=means.loc[means.strange.idxmax()]),
         spec={},
         table=record_table(
             "Mean calibrated score",
@@ -226,14 +194,8 @@ def _clouds(items: pd.DataFrame) -> Figure:
         for label, part in rounded.groupby("variant", sort=False)
     }
     return Figure(
-        key="planted-map",
-        title="Items of the planted groups, as each variant places them",
-        alt="Small scatters, one per variant: items in two dimensions, colour and shape by group.",
-        sentence="Each colour is a group of items that the users of one group are related to. Items in one place of "
-        "the space get the same score from every user, so a model whose groups overlap there can't separate strangers. "
-        "The reverse does not hold: a map of items alone can't show the folding of MF, which can keep items apart and "
-        "fold through its users, whose vectors the map leaves out and which may lie near several groups at once. The "
-        "matrices of scores above show it.",
+        "planted-map",
+        *caption("planted-map"),
         spec={},
         table=_distance_table(items),
         panels=panels,

@@ -14,7 +14,8 @@ from bakeoff.report.evidence import Evidence, NotMeasured, figure
 from bakeoff.report.formats import count, decimal, duration
 from bakeoff.report.models import MF, PALETTE, SOFTMAX, Styles, model_label, model_noun, model_styles
 from bakeoff.report.params import ReportParams
-from bakeoff.report.render.figure import Cell, Figure, Table, record_table
+from bakeoff.report.render.figure import Cell, Figure, Table, present, record_table
+from bakeoff.report.render.pages import caption
 from bakeoff.report.topics.base.claims import CLAIMS, Form, Question
 from bakeoff.report.topics.base.judge import on_costs, on_exponents, repeated_figure, unknown
 from bakeoff.report.topics.base.topic import Page, Topic
@@ -119,12 +120,14 @@ def _lines(frame: pd.DataFrame, styles: Styles, x: str, y: str) -> dict[str, Any
 
 
 def _sizes(found: GrowthFigures) -> Figure:
+    known = found.sizes[found.sizes.cpu.notna()]
+    last = known.sort_values("events").groupby("model", sort=False).cpu.last()
+    seconds = {name: last[name] for name in present(known.model)}
+    powers = {name: _exponent(fits["cpu"]) for name, fits in found.exponents.items() if fits.get("cpu")}
     frame = found.sizes.assign(series=found.sizes.model.map(model_label), x=found.sizes.events, y=found.sizes.cpu)
     return Figure(
-        key="growth",
-        title="CPU time of training by size of the data",
-        alt="Line chart, both axes logarithmic: CPU seconds by number of events, a line per model.",
-        sentence=_size_sentence(found),
+        "growth",
+        *caption("growth", seconds=seconds, powers=powers, others=_other_exponents(found)),
         spec=_lines(frame, model_styles(found.sizes.model), "events", "CPU seconds"),
         table=_size_table(found),
     )
@@ -149,33 +152,14 @@ def _size_table(found: GrowthFigures) -> Table:
     return Table(table.caption, table.columns, [*table.rows, *([Cell(text) for text in row] for row in exponents)])
 
 
-def _size_sentence(found: GrowthFigures) -> str:
-    """CPU time on all events, of the contenders with how each cost grows, then of the other models that are drawn."""
-    known = found.sizes[found.sizes.cpu.notna()]
-    last = known.sort_values("events").groupby("model", sort=False).cpu.last()
-    takes = {name: f"{model_noun(name)} takes {duration(last[name])}" for name in dict.fromkeys(known.model)}
-    parts = []
-    for name in (MF, SOFTMAX):
-        if name in takes:
-            fitted = found.exponents.get(name, {}).get("cpu")
-            grows = f", growing as events to the power of {_exponent(fitted)}" if fitted else ""
-            parts.append(f"{takes.pop(name)} of CPU time{grows}")
-    others = f" For comparison, {formats.listing([*takes.values()])}." if takes else ""
-    return (
-        f"On all events {formats.listing(parts)}. An exponent of 1 is growth in step with the data; below 1, part "
-        "of the cost, such as starting up, is the same at any size."
-        f"{others}{_other_exponents(found)}"
-    )
-
-
-def _other_exponents(found: GrowthFigures) -> str:
-    """Exponents of costs other than CPU time, without their intervals."""
+def _other_exponents(found: GrowthFigures) -> list[str]:
+    """Exponents of costs other than CPU time, without their intervals, of each cost that has any."""
     parts = []
     for kind, words in OTHER_COSTS.items():
         fitted = {name: found.exponents.get(name, {}).get(kind) for name in (MF, SOFTMAX)}
         shown = [f"{decimal(fit['exponent'], 2)} for {model_noun(name)}" for name, fit in fitted.items() if fit]
         parts += [f"{words} {' and '.join(shown)}"] if shown else []
-    return f" Exponents of {'; of '.join(parts)}." if parts else ""
+    return parts
 
 
 def _exponent(fitted: Mapping[str, Any] | None) -> str:
@@ -190,18 +174,9 @@ def _catalogues(found: GrowthFigures) -> Figure:
     long = sizes.melt(["items"], [*KINDS], var_name="kind", value_name="y")
     frame = long[long.y > 0].assign(series=lambda rows: rows.kind.map(KINDS), x=lambda rows: rows["items"])
     styles = {KINDS["sampled"]: PALETTE[0], KINDS["full"]: PALETTE[1]}
-    last = sizes.iloc[-1]
-    sentence = (
-        f"With {count(last['items'])} items a step with the full softmax takes {formats.times(last.ratio)} as long as "
-        "one with sampled negatives: the full one grows with the catalogue, the sampled one hardly."
-        if last.full > 0 and last.ratio > 1
-        else "On these catalogues sampled negatives save nothing."
-    )
     return Figure(
-        key="catalogues",
-        title="Time of a step by size of the catalogue",
-        alt="Line chart, both axes logarithmic: seconds per step by number of items, a line per kind of softmax.",
-        sentence=sentence,
+        "catalogues",
+        *caption("catalogues", last=sizes.iloc[-1]),
         spec=_lines(frame, styles, "items of a made catalogue", "seconds per step"),
         table=record_table(
             "Median wall time of a training step, the two kinds in turns",

@@ -12,6 +12,7 @@ from bakeoff.report.evidence import Evidence, NotMeasured, Variant, VariantGroup
 from bakeoff.report.models import MF, SOFTMAX, model_label, model_noun, model_styles
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Figure
+from bakeoff.report.render.pages import caption
 from bakeoff.report.topics.base.claims import CLAIMS, Paired, Question
 from bakeoff.report.topics.base.judge import of_variants, unknown
 from bakeoff.report.topics.base.topic import NEW, Named, Page, Topic, estimate_table, estimates
@@ -121,32 +122,19 @@ def _measure(group: VariantGroup, params: ReportParams, statistics: Statistics) 
 
 
 def _draw(found: NewItems) -> Iterator[Figure]:
-    yield Figure(
-        key="new-items",
-        title="Recall of new items",
-        alt="Dot chart: a group per length of lists over the catalogue, one where new items alone are ranked.",
-        sentence=_sentence(found),
-        spec=series_charts.series_dots(found.frame, model_styles(found.models), "mean over users"),
-        table=estimate_table("Recall of items without a training event", "Model", found.frame),
-    )
-
-
-def _sentence(found: NewItems) -> str:
-    """The model that finds most of them in the longest lists, and the models that find none."""
+    """The caption names the model that finds most in the longest lists, and the models that find none."""
     longest = [group for group in dict.fromkeys(found.frame.group) if "whole" in group][-1]
     means = found.frame[found.frame.group == longest].set_index("series")["mean"]
     by_model = {name: float(means[model_label(name)]) for name in found.models if model_label(name) in means}
     leader = max(by_model, key=lambda name: by_model[name])
-    nothing = [model_noun(name) for name, mean in by_model.items() if mean == 0]
+    nothing = [name for name, mean in by_model.items() if mean == 0]
     metric = formats.within_sentence(longest.partition("\n")[0])
-    text = (
-        f"{formats.count(found.num_items)} items were new to the models, with {formats.count(found.num_events)} test "
-        f"events. {formats.sentence(model_noun(leader))} has the highest {metric} "
-        f"({formats.decimal(by_model[leader], 3)})"
+    yield Figure(
+        "new-items",
+        *caption("new-items", found=found, metric=metric, leader=leader, mean=by_model[leader], nothing=nothing),
+        spec=series_charts.series_dots(found.frame, model_styles(found.models), "mean over users"),
+        table=estimate_table("Recall of items without a training event", "Model", found.frame),
     )
-    text += f"; {formats.listing(nothing)} {'finds' if len(nothing) == 1 else 'find'} none." if nothing else "."
-    others = "; ".join(f"{name} has {formats.decimal(mean, 3)}" for name, mean in found.others.items())
-    return f"{text} {formats.sentence(others)}." if others else text
 
 
 TOPIC = Topic(

@@ -14,6 +14,7 @@ from bakeoff.report.evidence import Evidence, ModelEvidence, figure
 from bakeoff.report.models import EASE, MF, SOFTMAX, model_label, model_styles
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Figure
+from bakeoff.report.render.pages import caption
 from bakeoff.report.slices import codes, top_lists, values_on
 from bakeoff.report.topics.base.claims import CLAIMS, Expected, Form, Question
 from bakeoff.report.topics.base.judge import on_all_lists, on_users, unknown
@@ -75,11 +76,11 @@ def _draw(found: MeansByGroup) -> Iterator[Figure]:
     recall = formats.metric_label(found.metric)
     order = [str(place) for place in range(1, NUM_GROUPS + 1)]
     title = "tenth of the catalogue, most popular first"
+    means = found.frame.pivot_table(index="group", columns="series", values="mean", sort=False)
+    softmax, mf = (means[model_label(name)] for name in (SOFTMAX, MF))
     yield Figure(
-        key="by-item",
-        title=f"{recall} by the popularity of what came next",
-        alt="Line chart: recall by tenth of the catalogue, most popular tenth first, a line per model.",
-        sentence=_sentence(found),
+        "by-item",
+        *caption("by-item", recall=recall, softmax=softmax.iloc[0], mf=mf.iloc[0], gain=(softmax - mf).iloc[1:]),
         spec=series_charts.series_lines(
             found.frame.rename(columns={"group": "x", "mean": "y"}).drop(columns=["low", "high"]),
             model_styles(found.models),
@@ -88,20 +89,6 @@ def _draw(found: MeansByGroup) -> Iterator[Figure]:
         ),
         table=estimate_table(f"{recall} of the test items in each tenth of the catalogue", "Tenth", found.frame),
         folded=True,
-    )
-
-
-def _sentence(found: MeansByGroup) -> str:
-    """Recall of the contenders in the most popular tenth, and who leads in the others."""
-    means = {(row.group, row.series): row.mean for row in found.frame.itertuples()}
-    head, *tail = dict.fromkeys(found.frame.group)
-    softmax, mf = model_label(SOFTMAX), model_label(MF)
-    different = [group for group in tail if means[group, softmax] != means[group, mf]]
-    ahead = sum(means[group, softmax] > means[group, mf] for group in different)
-    return (
-        f"Of the test items in the most popular tenth the softmax DNN finds {formats.percent(means[head, softmax], 0)} "
-        f"and MF {formats.percent(means[head, mf], 0)} (capped recall). Of the {len(tail)} other tenths the DNN "
-        f"has the higher mean in {ahead}, MF in {len(different) - ahead}. All models rarely find rare items."
     )
 
 

@@ -10,9 +10,10 @@ from bakeoff.evaluation.metrics.table import ACCURACY_LABELS
 from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import Statistics, best
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.models import MF, SOFTMAX, baselines, model_label, model_noun, model_styles
+from bakeoff.report.models import MF, SOFTMAX, baselines, model_label, model_styles
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Figure, table_of
+from bakeoff.report.render.pages import caption
 from bakeoff.report.slices import codes
 from bakeoff.report.topics.base.claims import CLAIMS, Question
 from bakeoff.report.topics.base.judge import on_users
@@ -60,29 +61,20 @@ def _measure(evidence: Evidence, params: ReportParams, statistics: Statistics) -
 
 
 def _draw(found: MeansByGroup) -> Iterator[Figure]:
+    """The caption names the leader of each bucket, and says where its lead is clear."""
     label = formats.metric_label(found.metric)
+    leaders, clear = [], 0
+    for group in dict.fromkeys(found.frame.group):
+        rows = found.frame[found.frame.group == group].sort_values("mean", ascending=False, kind="stable")
+        leader = next(name for name in found.models if model_label(name) == rows.series.iloc[0])
+        leaders.append((leader, group.partition("\n")[0]))
+        clear += bool((rows.low.iloc[0] > rows.high.iloc[1:]).all())
     yield Figure(
-        key="by-user",
-        title=f"{label} by how much is known of the user",
-        alt="Dot chart: a group per number of known interactions, a mark with its interval per model.",
-        sentence=_sentence(found),
+        "by-user",
+        *caption("by-user", label=label, leaders=leaders, clear=clear),
         spec=series_charts.series_dots(found.frame, model_styles(found.models), f"{label}, mean over users"),
         table=estimate_table(f"{label} by known interactions", "Known interactions", found.frame),
         folded=True,
-    )
-
-
-def _sentence(found: MeansByGroup) -> str:
-    """The leader of each bucket, and where its lead is clear."""
-    parts, clear, groups = [], 0, dict.fromkeys(found.frame.group)
-    for group in groups:
-        rows = found.frame[found.frame.group == group].sort_values("mean", ascending=False, kind="stable")
-        leader = next(name for name in found.models if model_label(name) == rows.series.iloc[0])
-        parts.append(f"{model_noun(leader)} with {group.partition(chr(10))[0]}")
-        clear += bool((rows.low.iloc[0] > rows.high.iloc[1:]).all())
-    return (
-        f"By known interactions the highest mean is that of {formats.listing(parts)}; its interval lies above those of "
-        f"all others in {clear} of {len(groups)} groups."
     )
 
 
@@ -116,11 +108,10 @@ def _measure_overlap(evidence: Evidence, params: ReportParams, _: Statistics) ->
 def _draw_overlap(found: Overlap) -> Iterator[Figure]:
     names = [model_label(name) for name in found.models]
     others = np.where(np.eye(len(names), dtype=bool), np.nan, found.shares)
+    pairs = [(found.shares[i, j], i, j) for i in range(len(names)) for j in range(i)]
     yield Figure(
-        key="overlap",
-        title=f"What the first {found.k} of two models share",
-        alt="Matrix: the share of a list that is also in the list of another model, row by column.",
-        sentence=_overlap_sentence(found),
+        "overlap",
+        *caption("overlap", found=found, most=max(pairs, default=None), least=min(pairs, default=None)),
         spec=series_charts.matrix(others, names, "shared"),
         table=table_of(
             f"Share of the first {found.k} that another model has among its first {found.k}, mean over users",
@@ -128,24 +119,6 @@ def _draw_overlap(found: Overlap) -> Iterator[Figure]:
             [[name, *(formats.percent(share, 0) for share in row)] for name, row in zip(names, others, strict=True)],
         ),
         folded=True,
-    )
-
-
-def _overlap_sentence(found: Overlap) -> str:
-    """The contenders' share, and the pairs that share most and least."""
-    pairs = [(found.shares[i, j], i, j) for i in range(len(found.models)) for j in range(i)]
-    if not pairs:
-        return "There is one model only."
-    mf, softmax = found.models.index(MF), found.models.index(SOFTMAX)
-    most, least = max(pairs), min(pairs)
-
-    def pair(i: int, j: int) -> str:
-        return f"{model_noun(found.models[j])} and {model_noun(found.models[i])}"
-
-    return (
-        f"MF and the softmax DNN share {formats.percent(found.shares[mf, softmax], 0)} of the first {found.k} on "
-        f"average. {formats.sentence(pair(*most[1:]))} share most ({formats.percent(most[0], 0)}), {pair(*least[1:])} "
-        f"least ({formats.percent(least[0], 0)})."
     )
 
 

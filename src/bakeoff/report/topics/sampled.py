@@ -12,9 +12,10 @@ from bakeoff.evaluation.metrics.table import ALL_ITEMS
 from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import Difference, Statistics
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.models import model_label, model_noun, model_styles
+from bakeoff.report.models import model_label, model_styles
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Figure, record_table
+from bakeoff.report.render.pages import caption
 from bakeoff.report.topics.base.topic import Page, Topic
 
 FULL = "whole catalogue"
@@ -105,10 +106,8 @@ def _draw(found: SampledRanking) -> Iterator[Figure]:
     places = list(range(1, len(found.frame) + 1))
     reverse = alt.Scale(reverse=True, domain=[0.6, len(places) + 0.4])
     yield Figure(
-        key="sampled",
-        title=f"Order of the models by {label}, ranked in full and among samples",
-        alt="Slope chart: the place of each model by full ranking on the left and by sampled ranking on the right.",
-        sentence=_sentence(found),
+        "sampled",
+        *caption("sampled", found=found, label=label),
         spec=series_charts.series_lines(
             long.assign(series=long.model.map(model_label))[["series", "x", "y"]],
             model_styles(found.frame.model),
@@ -127,32 +126,6 @@ def _draw(found: SampledRanking) -> Iterator[Figure]:
         ),
         open=True,
     )
-
-
-def _sentence(found: SampledRanking) -> str:
-    """The flips by name, or that there is none here."""
-    full, among = (
-        values.max() / values.min() if values.min() > 0 else np.nan
-        for values in (found.frame.full, found.frame.sampled)
-    )
-    compared = (
-        f" The best model has {formats.times(full)} the figure of the weakest in full, and {formats.times(among)} "
-        "among samples."
-        if not np.isnan(full + among)
-        else ""
-    )
-    if not found.flips:
-        return f"Both ways give the same order of models here.{compared}"
-    pairs = [
-        f"{model_noun(flip.first)} before {model_noun(flip.second)} ({_change(flip.full)} in full, "
-        f"{_change(flip.sampled)} among samples{'' if flip.is_sure else ': not beyond chance'})"
-        for flip in found.flips
-    ]
-    return f"The order flips: the whole catalogue puts {formats.listing(pairs)}, samples the other way round.{compared}"
-
-
-def _change(difference: Difference) -> str:
-    return f"{formats.signed(difference.mean)}, {formats.signed(difference.low)} to {formats.signed(difference.high)},"
 
 
 TOPIC = Topic("sampled", 150, Page.EVIDENCE, "sampled", _measure, _draw, "Quality", "Sampled metrics")

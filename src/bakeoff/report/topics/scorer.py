@@ -18,6 +18,7 @@ from bakeoff.report.evidence import Evidence, NotMeasured, PlantedGroups, Rerank
 from bakeoff.report.models import MF, PALETTE, SOFTMAX, Style, Styles, look, model_label
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Column, Figure, Row, Table, table_of
+from bakeoff.report.render.pages import caption
 from bakeoff.report.topics.base.claims import CLAIMS, Expected, Form, Paired, Question
 from bakeoff.report.topics.base.judge import on_users, unknown
 from bakeoff.report.topics.base.topic import Named, Page, Topic, estimates, interval_cell
@@ -125,11 +126,13 @@ def _system_label(system: Variant) -> str:
 
 
 def _draw(found: ScorerFigures) -> Iterator[Figure]:
+    """The caption gives the first metric and the share of foreign items of each system."""
+    metric = next(iter(found.frame.group))
+    means = found.frame[found.frame.group == metric].set_index("series")["mean"]
+    foreign = {label: share for label, (_, _, share) in found.systems.items() if not np.isnan(share)}
     yield Figure(
-        key="scorer",
-        title="MF retrieves, the softmax DNN ranks again",
-        alt="Dot chart: a group per metric, a mark with its interval per system.",
-        sentence=_sentence(found),
+        "scorer",
+        *caption("scorer", metric=metric, means=means, foreign=foreign),
         spec=series_charts.series_dots(found.frame, _styles(found.systems), "mean over users"),
         table=_table(found),
     )
@@ -142,18 +145,6 @@ def _styles(systems: Mapping[str, tuple[str, float, float]]) -> Styles:
         label: Style(f"var(--{model})", look(model).shape, size=100) if model else next(others)
         for label, (model, _, _) in systems.items()
     }
-
-
-def _sentence(found: ScorerFigures) -> str:
-    """The first metric and the share of foreign items of each system."""
-    metric = next(iter(found.frame.group))
-    means = found.frame[found.frame.group == metric].set_index("series")["mean"]
-    parts = [f"{formats.decimal(float(mean), 3)} ({label})" for label, mean in means.items()]
-    spurious = [
-        f"{formats.percent(share)} ({label})" for label, (_, _, share) in found.systems.items() if not np.isnan(share)
-    ]
-    text = f"{metric}: {formats.listing(parts)}."
-    return f"{text} Foreign items among the first 10: {formats.listing(spurious)}." if spurious else text
 
 
 def _table(found: ScorerFigures) -> Table:
@@ -203,13 +194,13 @@ def _measure_candidates(planted: PlantedGroups, _: ReportParams, __: Statistics)
 
 
 def _draw_candidates(found: ForeignByCandidates) -> Iterator[Figure]:
+    """The caption says what the DNN that folds most shows at the judged number and at the largest."""
     sizes: Sequence[int] = sorted(found.frame.x.unique())
     shares = found.frame.pivot_table(index="series", columns="x", values="y", sort=False)
+    worst = max(found.alone, key=lambda name: found.alone[name])
     yield Figure(
-        key="scorer-candidates",
-        title="Foreign items by the number of candidates, on planted groups",
-        alt="Line chart: share of foreign items by number of candidates, a line per kind of negatives of the DNN.",
-        sentence=_candidates_sentence(found),
+        "scorer-candidates",
+        *caption("scorer-candidates", found=found, worst=worst, shares=shares.loc[worst].dropna()),
         spec=series_charts.series_lines(
             found.frame,
             dict(zip(found.alone, PALETTE, strict=False)),
@@ -225,19 +216,6 @@ def _draw_candidates(found: ForeignByCandidates) -> Iterator[Figure]:
                 for name, alone in found.alone.items()
             ],
         ),
-    )
-
-
-def _candidates_sentence(found: ForeignByCandidates) -> str:
-    """What the DNN that folds most shows at the judged number and at the largest."""
-    worst = max(found.alone, key=lambda name: found.alone[name])
-    rows = found.frame[found.frame.series == worst].set_index("x").y
-    last = int(rows.index.max())
-    return (
-        f"A DNN with {worst} shows {formats.percent(rows[found.judged], 0)} foreign items when it orders MF's first "
-        f"{formats.count(found.judged)}, {formats.percent(rows[last], 0)} with {formats.count(last)} and "
-        f"{formats.percent(found.alone[worst], 0)} alone. The claim is judged by {formats.count(found.judged)}: among "
-        f"more than {formats.count(2 * found.judged)} candidates some are foreign whatever MF does."
     )
 
 

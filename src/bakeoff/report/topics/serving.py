@@ -11,9 +11,10 @@ from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.evidence import Evidence, NotMeasured, figure
 from bakeoff.report.formats import count, duration
-from bakeoff.report.models import MF, SOFTMAX, model_label, model_noun, model_styles
+from bakeoff.report.models import MF, SOFTMAX, model_label, model_styles
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Column, Figure, record_table
+from bakeoff.report.render.pages import caption
 from bakeoff.report.topics.base.claims import CLAIMS, Form, Question, Words
 from bakeoff.report.topics.base.judge import on_costs, repeated_figure, unknown
 from bakeoff.report.topics.base.topic import Page, Topic
@@ -90,11 +91,10 @@ def _draw(found: Latencies) -> Iterator[Figure]:
     frame = found.frame[(found.frame.low > 0) & (found.frame.high > 0)]
     if frame.empty:
         return
+    p95 = frame.pivot_table(index="group", columns="model", values="high", sort=False).reindex(columns=[MF, SOFTMAX])
     yield Figure(
-        key="serving",
-        title="How long an answer takes",
-        alt="Range chart on a logarithmic axis: per kind of query and model a line from p50 to p95.",
-        sentence=_sentence(frame),
+        "serving",
+        *caption("serving", both=p95.dropna(), stored=p95[MF].filter(like="stored").dropna()),
         spec=series_charts.ranges(
             frame.assign(series=frame.model.map(model_label))[["group", "model", "low", "high", "calls", "series"]],
             model_styles(frame.model),
@@ -110,24 +110,6 @@ def _draw(found: Latencies) -> Iterator[Figure]:
             ("Calls", lambda row: count(row.calls)),
             ("Exported model", lambda row: formats.megabytes(row.size)),
         ),
-    )
-
-
-def _sentence(frame: pd.DataFrame) -> str:
-    """The contenders' p95 by kind of query."""
-    high = {(row.group, row.model): row.high for row in frame.itertuples()}
-    parts = [
-        f"{duration(high[group, MF])} against {duration(high[group, SOFTMAX])} for {group}"
-        for group in dict.fromkeys(frame.group)
-        if {(group, MF), (group, SOFTMAX)} <= set(high)
-    ]
-    if not parts:
-        return "The mark is p95: nineteen of twenty answers came sooner."
-    stored = [f"{duration(value)} for {who}" for (who, model), value in high.items() if "stored" in who and model == MF]
-    beforehand = f" With vectors of its users computed beforehand MF takes {formats.listing(stored)}." if stored else ""
-    return (
-        f"p95 of {model_noun(MF)} against {model_noun(SOFTMAX)}: {formats.listing(parts)}.{beforehand} The mark is "
-        "p95, nineteen of twenty answers came sooner; the line starts at p50."
     )
 
 

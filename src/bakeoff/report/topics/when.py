@@ -10,9 +10,10 @@ import pandas as pd
 from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import Difference, OfModels, Statistics, best
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.models import CONTENDERS, MF, SOFTMAX, baselines, model_label, model_noun, model_styles
+from bakeoff.report.models import MF, SOFTMAX, baselines, model_label, model_styles
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Column, Figure, Row, Table, change_cell, table_of
+from bakeoff.report.render.pages import caption
 from bakeoff.report.render.tables import P_HOLM
 from bakeoff.report.slices import LATER, events_by_gap, top_lists, values_on
 from bakeoff.report.topics.base.claims import CLAIMS, Paired, Question, Words
@@ -92,46 +93,22 @@ def _measure(evidence: Evidence, params: ReportParams, statistics: Statistics) -
 
 
 def _draw(found: Order) -> Iterator[Figure]:
-    title = f"{formats.metric_label(found.metric)} with ordered and with shuffled histories"
+    """The caption says what the contenders lose with shuffled histories, and who leads then beyond the session."""
+    frame = found.frame.set_index("model")
+    whole, later = frame[frame.group == ALL], frame[frame.group == LATER].second
+    leader = max(found.models, key=lambda name: later[name]) if len(later) else None
+    words = caption("order", label=formats.metric_label(found.metric), whole=whole, later=later, leader=leader)
     yield Figure(
-        key="order",
-        title=title,
-        alt="Dot chart: a group per part of the test, per model a filled mark with order and an open one without.",
-        sentence=_sentence(found),
+        "order",
+        *words,
         spec=series_charts.dumbbells(
             found.frame.assign(series=found.frame.model.map(model_label)),
             model_styles(found.models),
             f"{formats.metric_label(found.metric)}, mean over users",
             ("ordered", "shuffled"),
         ),
-        table=_table(found, title),
+        table=_table(found, words[0]),
         folded=True,
-    )
-
-
-def _sentence(found: Order) -> str:
-    """What the contenders lose with shuffled histories, and who leads then beyond the session."""
-    rows = {(row.group, row.model): row for row in found.frame.itertuples()}
-    parts = []
-    for name in (SOFTMAX, MF):
-        row = rows[ALL, name]
-        lost = formats.signed_percent(row.second / row.first - 1) if row.first > 0 else formats.NO_VALUE
-        parts.append(
-            f"{model_noun(name)} goes from {formats.decimal(row.first, 3)} to {formats.decimal(row.second, 3)} ({lost})"
-        )
-    text = (
-        f"With shuffled histories {formats.listing(parts)}. The models were tuned on histories in order and read noise "
-        "in shuffled ones, so that this may overstate what order is worth."
-    )
-    later = {row.model: row.second for row in found.frame.itertuples() if row.group == LATER}
-    if not later:
-        return text
-    leader = max(found.models, key=lambda name: later[name])
-    others = [f"{formats.decimal(later[one], 3)} for {model_noun(one)}" for one in CONTENDERS if one != leader]
-    return (
-        f"{text} More than a day after the last known event and with shuffled histories the highest mean is that of "
-        f"{model_noun(leader)} ({formats.decimal(later[leader], 3)}), compared with {formats.listing(others)}. "
-        "Whether the softmax DNN and MF differ a day later by more than chance is judged among the claims."
     )
 
 
