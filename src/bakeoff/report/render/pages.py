@@ -19,6 +19,8 @@ from bakeoff.report import formats
 from bakeoff.report.models import look, model_label, model_noun, stylesheet
 from bakeoff.report.render.figure import Cell, Figure, Picture, Table, specs_of
 
+CAPTIONS = "captions.txt.j2"
+"""Template with a macro per chart."""
 WIDTH = 760
 """Pixels of a still picture; on a narrower page it shrinks."""
 UNIT = re.compile(r"(?<=\d) (?=%|(?:s|min|h|MB|GB)\b)|(?<=\bp) (?=[<=])|(?<=[<=]) (?=\d)")
@@ -75,7 +77,12 @@ def paragraphs(template: str, macro: str, **values: Any) -> list[str]:
     return [" ".join(filter(None, lines)) for lines in blocks if any(lines)]
 
 
-def caption(key: str, template: str = "captions.txt.j2", **values: Any) -> tuple[str, str, str]:
+def phrase(template: str, macro: str, **values: Any) -> str:
+    """All that a macro of a template writes, in one line."""
+    return " ".join(paragraphs(template, macro, **values))
+
+
+def caption(key: str, template: str = CAPTIONS, **values: Any) -> tuple[str, str, str]:
     """Title, alternative text and sentence of a chart, from the macro of its key."""
     title, alt, sentence = paragraphs(template, key.replace("-", "_"), **values)
     return title, alt, sentence
