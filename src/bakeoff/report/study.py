@@ -1,4 +1,4 @@
-"""Figures of the study of negative sampling, from its files, and what to see in each of its charts."""
+"""Figures of the study of negative sampling, from its files."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,6 @@ from typing import Any
 
 import pandas as pd
 
-from bakeoff.report import formats
 from bakeoff.report.evidence import figure
 from bakeoff.report.models import SOFTMAX, model_noun, not_asked
 
@@ -17,10 +16,6 @@ OTHER_MODEL = "another model, as shipped"
 OTHER = "model: "
 """Before the name of another model, since popularity is the name of a sampler too."""
 NEGATIVES = "softmax.negatives."
-UNIFORM, TOP_K = "uniform", "top-k"
-"""A sampler that ignores popularity, and a selection for which no correction is exact."""
-CLEARLY = 10
-"""A sampler needs the correction if without it the KL divergence is at least this many times as large."""
 SAMPLER_FIGURES = ("kl", "gradient_error", "gradient_cosine", "exact", "reference")
 
 
@@ -150,147 +145,9 @@ def _sampler_names(sampler: str, corrected: bool | None) -> tuple[str, str]:
     return sampler, NEITHER if corrected is None else CORRECTED if corrected else UNCORRECTED
 
 
-def quality_caption(shown: SamplingStudy) -> str:
-    """Which variant is ahead, and how many differ from the shipped settings by their intervals."""
-    best = shown.trained.sort_values("mean", ascending=False, kind="stable").iloc[0]
-    others = shown.trained[~shown.trained.base]
-    above, below = (others.difference_low > 0).sum(), (others.difference_high < 0).sum()
-    shipped = "; these are the shipped settings" if best.base else ""
-    text = (
-        f"{formats.sentence(best.pool)}, {best.series}, has the highest mean of the softmax DNN "
-        f"({formats.decimal(best['mean'])}{shipped}). "
-        f"By the intervals of their differences to the shipped settings, each taken by itself, {above} of "
-        f"{len(others)} variants are better and {below} worse."
-    )
-    means, rows = shown.trained["mean"], shown.others.itertuples()
-    ranks = [(row, f"above {(row.mean > means).sum()} of its {len(means)} means") for row in rows]
-    return text + _compared([f"{row.pool} ({formats.decimal(row.mean)}, {rank})" for row, rank in ranks])
-
-
-def correction_caption(shown: SamplingStudy) -> str:
-    """Effect of the correction on the primary metric, over the pools that were tried both ways."""
-    pairs = both_ways(shown, "mean")
-    if pairs.empty:
-        return "No sampler was tried both with and without correction."
-    most = pairs.gain.abs().idxmax()
-    return (
-        f"The correction raises the mean {formats.metric_label(shown.metric)} for {(pairs.gain > 0).sum()} of "
-        f"{len(pairs)} pools; it matters most for {most} ({formats.signed(pairs.gain[most])})."
-    )
-
-
-def lift_caption(shown: SamplingStudy) -> str:
-    """Effect of the correction on the popularity of lists, likewise, and the popularity of other models' lists."""
-    pairs = both_ways(shown, "lift")
-    if pairs.empty:
-        return "The effect of the correction on the popularity of lists was not measured."
-    most = pairs.gain.abs().idxmax()
-    before, after = (formats.signed_percent(pairs[side][most]) for side in ("uncorrected", "corrected"))
-    text = (
-        f"The correction raises the popularity lift for {(pairs.gain > 0).sum()} of {len(pairs)} pools; the largest "
-        f"change is that of {most}, from {before} to {after}. Without it, items that a sampler draws often are pushed "
-        "down."
-    )
-    others = shown.others.dropna(subset="lift").itertuples()
-    return text + _compared([f"{row.pool} ({formats.signed_percent(row.lift)})" for row in others])
-
-
-def folding_caption(shown: SamplingStudy) -> str:
-    """Which variants fold most and least, and whether accuracy shows it."""
-    known = shown.trained.dropna(subset="folding")
-    if known.empty:
-        return "Folding was not measured."
-    most, least = _extremes(known, "folding")
-    return (
-        f"Of the softmax DNN's variants {most.pool} ({most.series}) folds most, {formats.decimal(most.folding, 3)}, "
-        f"and {least.pool} ({least.series}) least, {formats.decimal(least.folding, 3)}; their accuracy is "
-        f"{formats.decimal(most['mean'])} and {formats.decimal(least['mean'])}. Relatedness is read from an ALS fit, "
-        "which favours what resembles MF."
-    )
-
-
-def steps_caption(shown: SamplingStudy) -> str:
-    """Time of a step, and the false negatives among its candidates."""
-    known = shown.trained.dropna(subset="step_seconds")
-    if known.empty:
-        return "The time of a step was not measured."
-    slow, fast = _extremes(known, "step_seconds")
-    most, least = (formats.duration(row.step_seconds) for row in (slow, fast))
-    text = (
-        f"A step takes from {least} ({fast.pool}) to {most} ({slow.pool}), "
-        f"{formats.times(slow.step_seconds / fast.step_seconds)} as long, on this catalogue. A step of the full "
-        "softmax scores every item of the catalogue, a step against samples only those that were drawn."
-    )
-    caught = shown.trained.dropna(subset="batch_false_negatives")
-    if caught.empty:
-        return text
-    worst, _ = _extremes(caught, "batch_false_negatives")
-    return (
-        f"{text} {formats.sentence(worst.pool)} draws most of the user's own items, "
-        f"{formats.decimal(worst.batch_false_negatives, 0)} per batch ({formats.decimal(worst.false_negatives, 1)} per "
-        "query), which the mask removes from the loss."
-    )
-
-
-def unbiasedness_caption(shown: SamplingStudy) -> str:
-    """Distance from the true distribution at the end of training, with and without correction."""
-    known = shown.converged.dropna(subset="kl")
-    is_top_k = known.pool.str.contains(TOP_K)
-    drawn, ends = known[~is_top_k], []
-    for series in (CORRECTED, UNCORRECTED):
-        rows = drawn[drawn.series == series]
-        if len(rows):
-            worst, _ = _extremes(rows, "kl")
-            ends.append(f"{series} at most {formats.decimal(worst.kl)} nats ({worst.pool})")
-    if not ends:
-        return "No sampler was trained to convergence."
-    references = shown.converged.reference.dropna()
-    full = f"; the full softmax ends at {formats.decimal(references.iloc[0])}" if len(references) else ""
-    text = (
-        f"At convergence the distance of the learned distribution from the true one is {formats.listing(ends)}{full}."
-    )
-    return " ".join([text, *_top_k(known[is_top_k]), *_uniform(drawn[drawn.pool == UNIFORM])])
-
-
-def _top_k(rows: pd.DataFrame) -> list[str]:
-    """Where training against the highest-scored negatives ends."""
-    if rows.empty:
-        return []
-    ends = [f"{formats.decimal(row.kl)} {row.series}" for row in rows.itertuples()]
-    return [
-        f"Top-k selection ends at {formats.listing(ends)}: it keeps only the highest-scored candidates, for which no "
-        "correction is exact."
-    ]
-
-
-def _uniform(rows: pd.DataFrame) -> list[str]:
-    """Whether even the uniform sampler needs the correction, and why."""
-    kl = rows.drop_duplicates("series", keep="last").set_index("series").kl
-    if not {CORRECTED, UNCORRECTED} <= set(kl.index):
-        return []
-    ends = f"{formats.decimal(kl[UNCORRECTED])} without correction and {formats.decimal(kl[CORRECTED])} with it"
-    if kl[UNCORRECTED] <= CLEARLY * kl[CORRECTED]:
-        return [f"The uniform sampler ends at {ends}."]
-    return [
-        f"Even the uniform sampler needs the correction, with {ends}: the positives of a query are always among its "
-        "candidates and other items only by chance, so that popular items are pushed down more often. The "
-        "more positives a query has, the stronger the effect."
-    ]
-
-
 def both_ways(shown: SamplingStudy, column: str) -> pd.DataFrame:
     """One figure by pool, corrected and uncorrected, and the gain from it, of pools that have both."""
     known = shown.trained.drop_duplicates(["pool", "series"], keep="last").set_index("pool")
     sides = {"corrected": CORRECTED, "uncorrected": UNCORRECTED}
     both = pd.DataFrame({side: known[known.series == series][column] for side, series in sides.items()}).dropna()
     return both.assign(gain=both.corrected - both.uncorrected)
-
-
-def _extremes(rows: pd.DataFrame, column: str) -> tuple[Any, Any]:
-    """The rows with the highest and the lowest value."""
-    return rows.loc[rows[column].idxmax()], rows.loc[rows[column].idxmin()]
-
-
-def _compared(others: list[str]) -> str:
-    """What the other models reach, for comparison; each text starts with a pool."""
-    return f" For comparison: {formats.listing([text.removeprefix(OTHER) for text in others])}." if others else ""
