@@ -1,15 +1,33 @@
 """Folding: the claim about it, and recall compared with folding on planted groups and on the data itself."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
 
-from bakeoff.report.evidence import Evidence, HasVariants, NotMeasured, Variant, notes_on
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bakeoff.report import formats, series_charts
+from bakeoff.report.accuracy import Statistics
+from bakeoff.report.evidence import (
+    Evidence,
+    HasVariants,
+    NotMeasured,
+    PlantedGroups,
+    Variant,
+    figure,
+    notes_on,
+    resolved,
+)
 from bakeoff.report.formats import metric_label
-from bakeoff.report.models import MF, SOFTMAX, model_label
+from bakeoff.report.models import MF, SOFTMAX, model_label, model_styles
 from bakeoff.report.params import ReportParams
+from bakeoff.report.render.figure import Column, Figure, Row, Table, record_table, table_of
+from bakeoff.report.render.pages import caption
 from bakeoff.report.topics.base.claims import CLAIMS, RULES, Expected, Form, Question, Words
 from bakeoff.report.topics.base.judge import of_variants, on_users, unknown
 from bakeoff.report.topics.base.topic import LEARN, Page, Topic
-from bakeoff.report.topics.folding_figures import draw_folding, measure_folding, own_weight, planted_weight
 
 CLAIM = CLAIMS["folding"]
 
@@ -18,14 +36,38 @@ ZERO, OWN_GROUP = "MF with weight 0", "own group"
 """Names in claims.toml of a variant of MF and of one of the softmax DNN, compared with the shipped ones.
 
 Without any negatives a DNN can only be broken, so that no part rests on that."""
+SHAPES = ("circle", "diamond", "triangle-up", "square", "cross", "triangle-down")
+"""Of the groups, in order; their colours are those of tags."""
+COLUMNS = ["model", "label", "base", "folding", "foreign", "recall", "filtered"]
+
+
+@dataclass(frozen=True)
+class FoldingFigures:
+    """Variants by how much they fold and what they recall.
+
+    Frames have model, label, base, folding, foreign (share of foreign items in lists), recall, filtered (the share of
+    foreign items when the DNN orders what MF retrieved; NaN where it did not); MF by its weight. They are empty where
+    there was nothing to measure.
+
+    Attributes:
+        planted: frame of planted groups: items of other groups are foreign.
+        own: frame of the data itself: items that the ALS fit calls unrelated are foreign.
+        items: of planted groups: variant (a label), name, group, x, y.
+        blocks: of planted groups: variant (a label) → mean calibrated score [groups, groups] of users (rows) and items.
+    """
+
+    planted: pd.DataFrame
+    own: pd.DataFrame
+    items: pd.DataFrame
+    blocks: Mapping[str, NDArray[np.float64]]
 
 
 def _ask(evidence: Evidence, params: ReportParams) -> list[Question]:
     """On planted groups, where relatedness is known, then on the data itself, where it is estimated."""
     planted, own = evidence.measured.planted, evidence.measured.group("folding")
     k = params.evaluate.cutoffs[0]
-    on_own = _questions(own, "own", k, lambda variant: own_weight(variant, params))
-    on_planted = _questions(planted, "planted", 10, planted_weight)
+    on_own = _questions(own, "own", k, lambda variant: _own_weight(variant, params))
+    on_planted = _questions(planted, "planted", 10, _planted_weight)
     return [*on_planted, *of_variants(on_own, params)]
 
 
@@ -61,14 +103,185 @@ def _questions(
 def _notes(evidence: Evidence) -> list[str]:
     """How the planted groups were made and scores calibrated, then how the variants were trained."""
     planted = evidence.measured.planted
-    on_planted = (
-        [planted.reason]
-        if isinstance(planted, NotMeasured)
-        else [str(planted.notes.get(name) or "") for name in ("sentence", "calibration")]
-    )
+    on_planted = notes_on(planted)
+    if isinstance(planted, PlantedGroups):
+        on_planted = [str(planted.notes.get(name) or "") for name in ("sentence", "calibration")]
     return [*on_planted, *notes_on(evidence.measured.group("folding"))]
 
 
-TOPIC = Topic(
-    "folding", 310, Page.EVIDENCE, "folding", measure_folding, draw_folding, LEARN, "Folding", CLAIM, _ask, notes=_notes
-)
+def _planted_weight(variant: Variant) -> float:
+    """α₀ of a variant of MF on planted groups; NaN where it has none."""
+    return figure(variant, "unobserved_weight")
+
+
+def _own_weight(variant: Variant, params: ReportParams) -> float:
+    """α₀ of a variant of MF on the data itself."""
+    return float(resolved(variant, f"{MF}.unobserved_weight", params))
+
+
+def _measure(evidence: Evidence, params: ReportParams, _: Statistics) -> FoldingFigures | None:
+    """None where neither planted groups nor variants were measured."""
+    planted, own = evidence.measured.planted, evidence.measured.group("folding")
+    if isinstance(planted, NotMeasured) and isinstance(own, NotMeasured):
+        return None
+    items, blocks = (pd.DataFrame(), {}) if isinstance(planted, NotMeasured) else _items_and_blocks(planted)
+    own_rows = [row for row in _by_weight(own, lambda variant: _own_weight(variant, params)) if row["folding"]]
+    return FoldingFigures(
+        planted=pd.DataFrame(map(_row, _by_weight(planted, _planted_weight)), columns=COLUMNS),
+        own=pd.DataFrame(map(_row, own_rows), columns=COLUMNS),
+        items=items,
+        blocks=blocks,
+    )
+
+
+def _by_weight(measured: HasVariants | NotMeasured, weight: Callable[[Variant], float]) -> list[Variant]:
+    """MF by its weight, then all others."""
+    if isinstance(measured, NotMeasured):
+        return []
+    return [*sorted(measured.of(MF), key=weight), *(each for each in measured.variants if each["model"] != MF)]
+
+
+def _row(variant: Variant) -> tuple[Any, ...]:
+    """Of a variant on planted groups, whose figures are its own, or on the data itself."""
+    names = ("folding", "off_group@10", "recall@10", "off_group_filtered@10")
+    figures = variant
+    if isinstance(variant["folding"], Mapping):
+        names, figures = ("folding", "spurious@10", "recall@10", ""), variant["metrics"] | variant["folding"]
+    return variant["model"], variant["label"], variant["base"], *(figure(figures, name) for name in names)
+
+
+def _items_and_blocks(planted: PlantedGroups) -> tuple[pd.DataFrame, dict[str, NDArray[np.float64]]]:
+    variants = _by_weight(planted, _planted_weight)
+    labels = {variant["name"]: f"{model_label(variant['model'])}, {variant['label']}" for variant in variants}
+    order = {name: place for place, name in enumerate(labels)}
+    known = planted.items[planted.items.variant.isin(order)]
+    items = known.assign(place=known.variant.map(order)).sort_values("place", kind="stable")
+    shown = {
+        "variant": items.variant.map(labels),
+        "name": "item " + items.item_id.astype(str),
+        "group": [f"group {int(group) + 1}" for group in items.group],
+        "x": items.x.astype(float),
+        "y": items.y.astype(float),
+    }
+    return pd.DataFrame(shown), {labels[each["name"]]: np.asarray(each["blocks"], np.float64) for each in variants}
+
+
+def _draw(found: FoldingFigures) -> Iterator[Figure]:
+    """Recall against folding on planted groups, with their scores and items; against foreign items on this data."""
+    if len(found.planted):
+        title, words = "Folding and recall on planted groups", "folding"
+        yield _against_recall("folding-planted", title, found.planted, "off-group@10", "folding", words)
+        yield _scores_by_group(found.blocks)
+        if len(found.items):
+            yield _clouds(found.items)
+    if len(found.own):
+        title, words = "Foreign items and recall on this data", "share of foreign items among the first 10"
+        yield _against_recall("folding-own", title, found.own, "spurious@10", "foreign", words)
+
+
+def _against_recall(key: str, title: str, variants: pd.DataFrame, foreign: str, x: str, words: str) -> Figure:
+    """Recall against the column `x`, which `words` names; MF's variants joined by their weight.
+
+    The caption gives the ends of x per contender, with recall there; where x is not folding, how folding changes too.
+    """
+    frame = variants[variants[x].notna() & variants.recall.notna()].assign(
+        series=lambda rows: rows.model.map(model_label),
+        label=lambda rows: rows.label.where(rows.model.isin((MF, SOFTMAX)), rows.model.map(model_label)),
+        x=lambda rows: rows[x],
+        y=lambda rows: rows.recall,
+        emphasis=lambda rows: rows.base,
+        joined=lambda rows: rows.model == MF,
+    )
+    ends = []
+    for model in (MF, SOFTMAX):
+        rows = variants[(variants.model == model) & variants[x].notna()]
+        if len(rows) > 1:
+            ends.append((model, rows.loc[rows[x].idxmax()], rows.loc[rows[x].idxmin()]))
+    by_weight = variants[(variants.model == MF) & variants.folding.notna() & variants.foreign.notna()]
+    return Figure(
+        key,
+        *caption("against-recall", title=title, words=words, x=x, ends=ends, by_weight=by_weight),
+        spec=series_charts.path(
+            frame[["series", "label", "x", "y", "emphasis", "joined"]],
+            model_styles(frame.model),
+            words,
+            formats.metric_label("recall@10"),
+        ),
+        table=_table(title, variants, foreign),
+    )
+
+
+def _table(title: str, variants: pd.DataFrame, foreign: str) -> Table:
+    """A row per variant."""
+    filtered = Column("Foreign in MF's candidates", "spurious"), lambda row: formats.percent(row.filtered)
+    return record_table(
+        title,
+        variants.itertuples(),
+        ("Model", lambda row: model_label(row.model)),
+        ("Variant", lambda row: f"{row.label}{' (shipped)' if row.base else ''}"),
+        (Column("Folding", "folding"), lambda row: formats.decimal(row.folding)),
+        (Column(f"Foreign items ({foreign})", "spurious"), lambda row: formats.percent(row.foreign)),
+        (Column(formats.metric_label("recall@10"), "recall"), lambda row: formats.decimal(row.recall)),
+        *([filtered] if variants.filtered.notna().any() else []),
+    )
+
+
+def _scores_by_group(blocks: Mapping[str, NDArray[np.float64]]) -> Figure:
+    """A small matrix per variant: users of each group down, items of each group across."""
+    size = len(next(iter(blocks.values())))
+    names = [str(place + 1) for place in range(size)]
+    panels = {label: series_charts.matrix(block, names, "mean score") for label, block in blocks.items()}
+    diagonal = np.eye(size, dtype=bool)
+    means = pd.DataFrame(
+        [(label, float(block[diagonal].mean()), float(block[~diagonal].mean())) for label, block in blocks.items()],
+        columns=["variant", "own", "strange"],
+    )
+    return Figure(
+        "planted-blocks",
+        *caption("planted-blocks", most=means.loc[means.strange.idxmax()]),
+        spec={},
+        table=record_table(
+            "Mean calibrated score",
+            means.itertuples(),
+            ("Variant", lambda row: row.variant),
+            ("Own group", lambda row: formats.decimal(row.own, 3)),
+            (Column("Other groups (folding)", "folding"), lambda row: formats.decimal(row.strange, 3)),
+        ),
+        panels=panels,
+        folded=True,
+    )
+
+
+def _clouds(items: pd.DataFrame) -> Figure:
+    groups = sorted(items.group.unique(), key=formats.natural_key)
+    styles = {group: (f"var(--tag-{place % 6 + 1})", SHAPES[place % 6]) for place, group in enumerate(groups)}
+    rounded = items.round({"x": 3, "y": 3})
+    panels = {
+        str(label): series_charts.cloud(part[["x", "y", "group", "name"]], styles)
+        for label, part in rounded.groupby("variant", sort=False)
+    }
+    return Figure(
+        "planted-map",
+        *caption("planted-map"),
+        spec={},
+        table=_distance_table(items),
+        panels=panels,
+        folded=True,
+    )
+
+
+def _distance_table(items: pd.DataFrame) -> Table:
+    """Distance between the centres of groups and the spread within them, in the plane that is drawn."""
+    rows: list[Row] = []
+    for label, part in items.groupby("variant", sort=False):
+        centres = part.groupby("group")[["x", "y"]].mean()
+        away = part[["x", "y"]].to_numpy() - centres.loc[part.group].to_numpy()
+        within = float((away**2).sum(axis=1).mean() ** 0.5)
+        between = float((centres - centres.mean()).pow(2).sum(axis=1).mean() ** 0.5)
+        ratio = between / within if within > 0 else float("nan")
+        rows.append([str(label), formats.decimal(between, 2), formats.decimal(within, 2), formats.decimal(ratio, 1)])
+    columns = ["Variant", "Spread of the groups' centres", "Spread within a group", "Ratio (above 1: apart)"]
+    return table_of("Distance of the groups in the plane that is drawn", columns, rows)
+
+
+TOPIC = Topic("folding", 310, Page.EVIDENCE, "folding", _measure, _draw, LEARN, "Folding", CLAIM, _ask, notes=_notes)
