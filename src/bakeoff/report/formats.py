@@ -1,10 +1,15 @@
-"""Figures and lists as text for people."""
+"""Figures and lists as text for people, and the templates of sentences made from them."""
 
 import math
 import re
 from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from bakeoff.evaluation.metrics.table import ACCURACY_LABELS
+from bakeoff.report.models import model_label, model_noun
 
 MINUS = "\N{MINUS SIGN}"
 NO_VALUE = "\N{EN DASH}"
@@ -122,3 +127,37 @@ def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:
 def level(confidence: float) -> str:
     """`95 %`, for the level of an interval."""
     return f"{100 * confidence:g} %"
+
+
+def template_environment(**options: Any) -> Environment:
+    """Templates that escape texts in HTML, refuse undefined names, and write numbers and models for people."""
+    made = Environment(
+        loader=ChoiceLoader([PackageLoader("bakeoff.report.render"), PackageLoader("bakeoff.report", "topics")]),
+        autoescape=select_autoescape(["html.j2"]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        **options,
+    )
+    numbers = (count, decimal, duration, level, p_value, percent, seconds, signed, signed_percent, times)
+    words = (listing, metric_label, plain, sentence, within_sentence)
+    made.filters.update({write.__name__: write for write in numbers + words})
+    made.filters.update(model=model_label, noun=model_noun)
+    return made
+
+
+@cache
+def _sentences() -> Environment:
+    return template_environment()
+
+
+def paragraphs(template: str, macro: str, **values: Any) -> list[str]:
+    """The paragraphs that a macro of a template writes, each in one line."""
+    text = str(getattr(_sentences().get_template(template).module, macro)(**values))
+    blocks = ([line.strip(" ") for line in block.split("\n")] for block in re.split(r"\n *\n", text))
+    return [" ".join(filter(None, lines)) for lines in blocks if any(lines)]
+
+
+def phrase(template: str, macro: str, **values: Any) -> str:
+    """All that a macro of a template writes, in one line."""
+    return " ".join(paragraphs(template, macro, **values))

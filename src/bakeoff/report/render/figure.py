@@ -15,6 +15,8 @@ disable_debug_mode()
 
 Spec = dict[str, Any]
 
+CAPTIONS = "captions.txt.j2"
+"""Template with a macro per chart."""
 FONT = "system-ui, sans-serif"
 FEW_TICKS = alt.Axis(tickCount=6)
 NARROW = 520
@@ -186,6 +188,12 @@ class Figure(Picture):
         if not self.panels:
             return {self.key: self.spec}
         return {f"{self.key}-{place}": spec for place, spec in enumerate(self.panels.values(), start=1)}
+
+
+def caption(key: str, template: str = CAPTIONS, **values: Any) -> tuple[str, str, str]:
+    """Title, alternative text and sentence of a chart, from the macro of its key."""
+    title, alt, sentence = formats.paragraphs(template, key.replace("-", "_"), **values)
+    return title, alt, sentence
 
 
 def specs_of(figures: Iterable[Figure]) -> dict[str, Spec]:

@@ -18,8 +18,17 @@ from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import BaselineComparison, Estimate
 from bakeoff.report.models import MF, SOFTMAX, Style, model_label, model_styles
 from bakeoff.report.render import tables
-from bakeoff.report.render.figure import Figure, Heading, Row, Spec, fixed_colors, interval_chart, table_of
-from bakeoff.report.render.pages import CAPTIONS, caption, phrase
+from bakeoff.report.render.figure import (
+    CAPTIONS,
+    Figure,
+    Heading,
+    Row,
+    Spec,
+    caption,
+    fixed_colors,
+    interval_chart,
+    table_of,
+)
 from bakeoff.report.situations import Segment, weakest
 from bakeoff.report.slices import known_interactions, share_within_an_hour, step_label
 from bakeoff.report.summary import Summary
@@ -228,16 +237,16 @@ def _pareto_chart(found: Sequence[Measure], names: Sequence[str], across: str, u
 def standings_caption(rows: Sequence[BaselineComparison], confidence: float) -> str:
     """Which models are better or worse than the best baseline, and which are not shown to be either."""
     models = {v.name.lower(): [row.model for row in rows if row.verdict(confidence) is v] for v in Verdict}
-    return phrase(CAPTIONS, "standings", best=rows[0], **models)
+    return formats.phrase(CAPTIONS, "standings", best=rows[0], **models)
 
 
 def learning_curves_caption(figures: Sequence[TrainingFigure], metric: str) -> str:
     """Which epochs were chosen, and whether the limit cut a curve short."""
     chosen = [figure for figure in figures if figure.selected_epoch is not None]
     cut = [figure.model for figure in chosen if figure.stopped_at_limit]
-    return phrase(CAPTIONS, "learning_curves", metric=metric, chosen=chosen, cut=cut)
+    return formats.phrase(CAPTIONS, "learning_curves", metric=metric, chosen=chosen, cut=cut)
 
 
 def weakest_segment(found: Sequence[Segment], result: Result) -> str:
     """Which known users the better contender serves worst, or that none are shown to be served worse."""
-    return phrase(CAPTIONS, "segments", found=found, worst=weakest(found, result.confidence), result=result)
+    return formats.phrase(CAPTIONS, "segments", found=found, worst=weakest(found, result.confidence), result=result)

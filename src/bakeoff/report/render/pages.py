@@ -8,19 +8,16 @@ import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
-from inspect import isfunction
 from typing import Any
 
 import vl_convert
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, select_autoescape
+from jinja2 import Environment
 from markupsafe import Markup
 
 from bakeoff.report import formats
-from bakeoff.report.models import look, model_label, model_noun, stylesheet
+from bakeoff.report.models import look, stylesheet
 from bakeoff.report.render.figure import Cell, Figure, Picture, Table, specs_of
 
-CAPTIONS = "captions.txt.j2"
-"""Template with a macro per chart."""
 WIDTH = 760
 """Pixels of a still picture; on a narrower page it shrinks."""
 UNIT = re.compile(r"(?<=\d) (?=%|(?:s|min|h|MB|GB)\b)|(?<=\bp) (?=[<=])|(?<=[<=]) (?=\d)")
@@ -70,24 +67,6 @@ def render_text(template: str, **values: Any) -> str:
     return _text_environment().get_template(template).render(**values)
 
 
-def paragraphs(template: str, macro: str, **values: Any) -> list[str]:
-    """The paragraphs that a macro of a template writes, each in one line."""
-    text = str(getattr(_text_environment().get_template(template).module, macro)(**values))
-    blocks = ([line.strip(" ") for line in block.split("\n")] for block in re.split(r"\n *\n", text))
-    return [" ".join(filter(None, lines)) for lines in blocks if any(lines)]
-
-
-def phrase(template: str, macro: str, **values: Any) -> str:
-    """All that a macro of a template writes, in one line."""
-    return " ".join(paragraphs(template, macro, **values))
-
-
-def caption(key: str, template: str = CAPTIONS, **values: Any) -> tuple[str, str, str]:
-    """Title, alternative text and sentence of a chart, from the macro of its key."""
-    title, alt, sentence = paragraphs(template, key.replace("-", "_"), **values)
-    return title, alt, sentence
-
-
 @cache
 def _text_environment() -> Environment:
     return template_environment().overlay(finalize=None, keep_trailing_newline=True)
@@ -95,18 +74,9 @@ def _text_environment() -> Environment:
 
 @cache
 def template_environment() -> Environment:
-    """Templates that escape texts in HTML, refuse undefined names, and write numbers for people."""
-    made = Environment(
-        loader=ChoiceLoader([PackageLoader("bakeoff.report.render"), PackageLoader("bakeoff.report", "topics")]),
-        autoescape=select_autoescape(["html.j2"]),
-        undefined=StrictUndefined,
-        finalize=keep_units,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    made.filters.update({name: write for name, write in vars(formats).items() if isfunction(write)})
+    """Templates of pages and files: what is written in HTML keeps numbers and units together."""
+    made = formats.template_environment(finalize=keep_units)
     made.filters.update(md=escape, code=code, md_table=markdown_table, csp_hash=csp_hash)
-    made.filters.update(model=model_label, noun=model_noun)
     return made
 
 

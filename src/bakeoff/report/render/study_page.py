@@ -9,8 +9,8 @@ import pandas as pd
 
 from bakeoff.report import formats
 from bakeoff.report.models import MF, SOFTMAX, Style, Styles
-from bakeoff.report.render.figure import Cell, Column, Figure, Spec, change_cell, estimate_cell, record_table
-from bakeoff.report.render.pages import caption, render_page
+from bakeoff.report.render.figure import Cell, Column, Figure, Spec, caption, change_cell, estimate_cell, record_table
+from bakeoff.report.render.pages import render_page
 from bakeoff.report.series_charts import series_dots
 from bakeoff.report.study import CORRECTED, NEITHER, OTHER_MODEL, UNCORRECTED, SamplingStudy, both_ways
 

@@ -14,8 +14,7 @@ from bakeoff.report.evidence import Evidence, NotMeasured, Variant, VariantGroup
 from bakeoff.report.formats import decimal
 from bakeoff.report.models import MF, PALETTE, SOFTMAX, Styles, look, model_label, model_styles
 from bakeoff.report.params import ReportParams
-from bakeoff.report.render.figure import Figure, record_table
-from bakeoff.report.render.pages import caption
+from bakeoff.report.render.figure import Figure, caption, record_table
 from bakeoff.report.topics.base.claims import CLAIMS, Expected, Form, Question
 from bakeoff.report.topics.base.judge import of_variants, on_costs, on_users, repeated_figure, unknown
 from bakeoff.report.topics.base.topic import Page, Topic, estimates

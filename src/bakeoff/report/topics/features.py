@@ -12,8 +12,7 @@ from bakeoff.report.accuracy import Statistics
 from bakeoff.report.evidence import Evidence, NotMeasured, Variant, VariantGroup, asked, paired, resolved
 from bakeoff.report.models import MF, PALETTE, SOFTMAX, model_label
 from bakeoff.report.params import ReportParams
-from bakeoff.report.render.figure import Figure
-from bakeoff.report.render.pages import caption
+from bakeoff.report.render.figure import Figure, caption
 from bakeoff.report.slices import known_interactions, step_label, steps
 from bakeoff.report.topics.base.claims import CLAIMS, Paired, Question
 from bakeoff.report.topics.base.judge import of_variants, unknown

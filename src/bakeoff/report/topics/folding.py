@@ -23,8 +23,7 @@ from bakeoff.report.evidence import (
 from bakeoff.report.formats import metric_label
 from bakeoff.report.models import MF, SOFTMAX, model_label, model_styles
 from bakeoff.report.params import ReportParams
-from bakeoff.report.render.figure import Column, Figure, Row, Table, record_table, table_of
-from bakeoff.report.render.pages import caption
+from bakeoff.report.render.figure import Column, Figure, Row, Table, caption, record_table, table_of
 from bakeoff.report.topics.base.claims import CLAIMS, RULES, Expected, Form, Question, Words
 from bakeoff.report.topics.base.judge import of_variants, on_users, unknown
 from bakeoff.report.topics.base.topic import LEARN, Page, Topic

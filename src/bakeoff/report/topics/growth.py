@@ -14,8 +14,7 @@ from bakeoff.report.evidence import Evidence, NotMeasured, figure
 from bakeoff.report.formats import count, decimal, duration
 from bakeoff.report.models import MF, PALETTE, SOFTMAX, Styles, model_label, model_noun, model_styles
 from bakeoff.report.params import ReportParams
-from bakeoff.report.render.figure import Cell, Figure, Table, present, record_table
-from bakeoff.report.render.pages import caption
+from bakeoff.report.render.figure import Cell, Figure, Table, caption, present, record_table
 from bakeoff.report.topics.base.claims import CLAIMS, Form, Question
 from bakeoff.report.topics.base.judge import on_costs, on_exponents, repeated_figure, unknown
 from bakeoff.report.topics.base.topic import Page, Topic

@@ -11,8 +11,7 @@ from bakeoff.report.accuracy import Statistics
 from bakeoff.report.evidence import Evidence, NotMeasured, Variant, VariantGroup, figure, paired, resolved
 from bakeoff.report.models import MF, SOFTMAX, model_label, model_noun, model_styles
 from bakeoff.report.params import ReportParams
-from bakeoff.report.render.figure import Figure
-from bakeoff.report.render.pages import caption
+from bakeoff.report.render.figure import Figure, caption
 from bakeoff.report.topics.base.claims import CLAIMS, Paired, Question
 from bakeoff.report.topics.base.judge import of_variants, unknown
 from bakeoff.report.topics.base.topic import NEW, Named, Page, Topic, estimate_table, estimates

@@ -13,8 +13,7 @@ from bakeoff.report.accuracy import Statistics
 from bakeoff.report.evidence import Evidence, ModelEvidence, figure
 from bakeoff.report.models import EASE, MF, SOFTMAX, model_label, model_styles
 from bakeoff.report.params import ReportParams
-from bakeoff.report.render.figure import Figure
-from bakeoff.report.render.pages import caption
+from bakeoff.report.render.figure import Figure, caption
 from bakeoff.report.slices import codes, top_lists, values_on
 from bakeoff.report.topics.base.claims import CLAIMS, Expected, Form, Question
 from bakeoff.report.topics.base.judge import on_all_lists, on_users, unknown

@@ -12,8 +12,7 @@ from bakeoff.report.accuracy import Statistics, best
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.models import MF, SOFTMAX, baselines, model_label, model_styles
 from bakeoff.report.params import ReportParams
-from bakeoff.report.render.figure import Figure, table_of
-from bakeoff.report.render.pages import caption
+from bakeoff.report.render.figure import Figure, caption, table_of
 from bakeoff.report.slices import codes
 from bakeoff.report.topics.base.claims import CLAIMS, Question
 from bakeoff.report.topics.base.judge import on_users

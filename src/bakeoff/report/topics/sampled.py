@@ -14,8 +14,7 @@ from bakeoff.report.accuracy import Difference, Statistics
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.models import model_label, model_styles
 from bakeoff.report.params import ReportParams
-from bakeoff.report.render.figure import Figure, record_table
-from bakeoff.report.render.pages import caption
+from bakeoff.report.render.figure import Figure, caption, record_table
 from bakeoff.report.topics.base.topic import Page, Topic
 
 FULL = "whole catalogue"

@@ -17,8 +17,7 @@ from bakeoff.report.accuracy import Statistics
 from bakeoff.report.evidence import Evidence, NotMeasured, PlantedGroups, Rerank, Variant, figure, paired
 from bakeoff.report.models import MF, PALETTE, SOFTMAX, Style, Styles, look, model_label
 from bakeoff.report.params import ReportParams
-from bakeoff.report.render.figure import Column, Figure, Row, Table, table_of
-from bakeoff.report.render.pages import caption
+from bakeoff.report.render.figure import Column, Figure, Row, Table, caption, table_of
 from bakeoff.report.topics.base.claims import CLAIMS, Expected, Form, Paired, Question
 from bakeoff.report.topics.base.judge import on_users, unknown
 from bakeoff.report.topics.base.topic import Named, Page, Topic, estimates, interval_cell

@@ -13,8 +13,7 @@ from bakeoff.report.evidence import Evidence, NotMeasured, figure
 from bakeoff.report.formats import count, duration
 from bakeoff.report.models import MF, SOFTMAX, model_label, model_styles
 from bakeoff.report.params import ReportParams
-from bakeoff.report.render.figure import Column, Figure, record_table
-from bakeoff.report.render.pages import caption
+from bakeoff.report.render.figure import Column, Figure, caption, record_table
 from bakeoff.report.topics.base.claims import CLAIMS, Form, Question, Words
 from bakeoff.report.topics.base.judge import on_costs, repeated_figure, unknown
 from bakeoff.report.topics.base.topic import Page, Topic

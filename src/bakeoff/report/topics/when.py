@@ -12,8 +12,7 @@ from bakeoff.report.accuracy import Difference, OfModels, Statistics, best
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.models import MF, SOFTMAX, baselines, model_label, model_styles
 from bakeoff.report.params import ReportParams
-from bakeoff.report.render.figure import Column, Figure, Row, Table, change_cell, table_of
-from bakeoff.report.render.pages import caption
+from bakeoff.report.render.figure import Column, Figure, Row, Table, caption, change_cell, table_of
 from bakeoff.report.render.tables import P_HOLM
 from bakeoff.report.slices import LATER, events_by_gap, top_lists, values_on
 from bakeoff.report.topics.base.claims import CLAIMS, Paired, Question, Words
