@@ -15,13 +15,12 @@ from bakeoff.report.evidence import Evidence
 from bakeoff.report.examples import Example, choose_examples
 from bakeoff.report.models import MF, SOFTMAX, look
 from bakeoff.report.params import Provenance, ReportParams, provenance
-from bakeoff.report.situations import Segment, Situation, recommendation, segments, situations
 from bakeoff.report.slices import LATER, NewUserFigure, Slice, all_slices, new_user_comparisons, new_user_figures
 from bakeoff.report.topics.base.claims import Claim, ClaimOutcome
 from bakeoff.report.topics.base.topic import Findings, Page, find, judge_claims
 from bakeoff.report.topics.popularity import exposure_profile, exposures
 from bakeoff.report.training import SettingSearch, TrainingFigure
-from bakeoff.report.verdict import Result, verdict_headline
+from bakeoff.report.verdict import Result, Segment, Situation, recommendation, segments, situations, verdict_headline
 
 
 @dataclass(frozen=True)

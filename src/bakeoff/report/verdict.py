@@ -1,16 +1,32 @@
-"""The verdict on the primary metric: its figures, and the sentences made from them."""
+"""The verdict on the primary metric, who should get what, and the users whom the better contender serves worst.
 
-from collections.abc import Mapping, Sequence
+The sentences are those of verdict.txt.j2.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
-from bakeoff.evaluation.stats.significance import Verdict, verdict
-from bakeoff.report import formats
-from bakeoff.report.accuracy import AHEAD, Difference
-from bakeoff.report.models import MF, SOFTMAX, model_noun
+import numpy as np
+import pandas as pd
+from scipy.stats import ttest_ind
 
+from bakeoff.evaluation.metrics.formulas import FloatArray
+from bakeoff.evaluation.stats.significance import Verdict, holm, verdict
+from bakeoff.report import formats
+from bakeoff.report.accuracy import AHEAD, BaselineComparison, Difference
+from bakeoff.report.models import MF, SOFTMAX, model_noun
+from bakeoff.report.slices import LATER, Slice, known_interactions, step_label
+from bakeoff.report.topics.base.claims import MARGINS
+
+SENTENCES = "verdict.txt.j2"
 SAME_TIME = 1.15
 """Training times within this ratio are called about the same."""
+EITHER, OPEN = "Either", "Open"
+"""Choices where no model is better: the difference is shown to be small, or there are too few data."""
+SMALLEST = 30
+"""Users of a segment, and at least as many in no segment: fewer are not judged, nor would they stay anonymous."""
+QUARTERS = (0.25, 0.5, 0.75)
 
 
 @dataclass(frozen=True)
@@ -71,31 +87,12 @@ def verdict_headline(result: Result, reasons: Sequence[str], later: Difference |
         reasons: why there is no verdict.
         later: softmax − MF a day later, the endpoint that no session reaches; None where the data has none.
     """
-    if reasons:
-        return f"No verdict yet: {formats.listing(reasons)}"
-    metric = formats.metric_label(result.metric)
-    headline = {
-        Verdict.BETTER: f"The softmax DNN is better than MF on {metric}",
-        Verdict.WORSE: f"The softmax DNN is worse than MF on {metric}",
-        Verdict.NO_EVIDENCE: f"No evidence of a difference between the softmax DNN and MF on {metric}",
-    }[result.verdict]
-    if later is None or later.verdict is result.verdict:
-        return headline
-    if later.verdict is Verdict.NO_EVIDENCE:
-        return f"{headline}, but this is not shown a day later"
-    return f"{headline}, but a day later {model_noun(AHEAD[later.verdict])} is better"
+    return formats.phrase(SENTENCES, "headline", result=result, reasons=reasons, later=later)
 
 
 def verdict_statement(result: Result) -> str:
     """The figures behind the headline, as one sentence."""
-    interval = f"{formats.signed(result.low)} to {formats.signed(result.high)}"
-    relative = f", {formats.signed_percent(result.difference / result.mf)}" if result.mf > 0 else ""
-    return (
-        f"Over {formats.count(result.num_users)} warm users of the test set the softmax DNN scores "
-        f"{formats.decimal(result.softmax)} and MF {formats.decimal(result.mf)}: a difference of "
-        f"{formats.signed(result.difference)}{relative} "
-        f"({formats.level(result.confidence)} interval {interval}, {formats.p_value(result.p)})."
-    )
+    return formats.phrase(SENTENCES, "statement", result=result)
 
 
 def cost_sentence(seconds: Mapping[str, float]) -> str | None:
@@ -103,11 +100,189 @@ def cost_sentence(seconds: Mapping[str, float]) -> str | None:
 
     Not wall time: stages that run at the same time take the cores from one another.
     """
-    softmax, mf = seconds.get(SOFTMAX, 0.0), seconds.get(MF, 0.0)
-    if not (softmax > 0 and mf > 0):
+    both = {name: seconds.get(name, 0.0) for name in (SOFTMAX, MF)}
+    if not all(each > 0 for each in both.values()):
         return None
-    ratio = max(softmax, mf) / min(softmax, mf)
-    slower = "the softmax DNN" if softmax > mf else "MF"
-    compared = "about the same" if ratio < SAME_TIME else f"{formats.times(ratio)} as much for {slower}"
-    times = f"{formats.seconds(softmax)} of CPU time for the softmax DNN and {formats.seconds(mf)} for MF"
-    return f"Training took {times}, {compared}."
+    return formats.phrase(SENTENCES, "cost", **both, same_time=SAME_TIME)
+
+
+@dataclass(frozen=True)
+class Situation:
+    """Test users in one situation.
+
+    Attributes:
+        name: the situation, for people.
+        difference: softmax − MF, p adjusted over the situations of its kind.
+        lead: the better contender compared with the best baseline; p adjusted likewise.
+        choice: name of the model to ship, EITHER or OPEN.
+        reason: how far the choice can be trusted.
+        span: of `slices.SESSIONS`; None for new users.
+    """
+
+    name: str
+    difference: Difference
+    lead: BaselineComparison
+    choice: str
+    reason: str
+    span: str | None = None
+
+
+def situations(
+    sessions: Sequence[Slice],
+    new_differences: Mapping[str, Difference],
+    new_leads: Mapping[str, BaselineComparison],
+    confidence: float,
+) -> list[Situation]:
+    """Known users by the time since their last event, then one per number of interactions known of a new user."""
+    found: list[tuple[str, Difference, BaselineComparison, str | None]]
+    found = [(f"Known user, {part.name}", part.difference, part.standing, part.name) for part in sessions]
+    found += [(f"New user, {step_label(k)} known", d, new_leads[k], None) for k, d in new_differences.items()]
+    return [Situation(name, d, lead, *choose(d, lead, confidence), span) for name, d, lead, span in found]
+
+
+def choose(difference: Difference, lead: BaselineComparison, confidence: float) -> tuple[str, str]:
+    """What to ship, and why: a baseline that beats both contenders, else the better contender, else nothing."""
+    against_baseline, rival = lead.verdict(confidence), model_noun(lead.baseline)
+    if against_baseline is Verdict.WORSE:
+        return lead.baseline, "better than both"
+    if winner := AHEAD.get(difference.verdict):
+        return winner, "" if against_baseline is Verdict.BETTER else f"not shown to be better than {rival}"
+    margin = MARGINS["metric"]
+    if max(abs(difference.low), abs(difference.high)) < margin:
+        return EITHER, f"shown to differ by less than {margin:g}"
+    return OPEN, "too few users"
+
+
+def recommendation(
+    result: Result,
+    standings: Sequence[BaselineComparison],
+    choices: Mapping[str, tuple[str, str]],
+    new_differences: Mapping[str, Difference],
+) -> list[str]:
+    """A sentence for known users, or two where those who come back a day later need another model; one for new users.
+
+    Args:
+        result: softmax against MF over all test events.
+        standings: every model compared with the best baseline, likewise.
+        choices: range of `slices.SESSIONS` → what to ship, and why (`choose`), the soonest first; empty without times.
+        new_differences: see `recommend_for_new_users`.
+    """
+    new = [recommend_for_new_users(new_differences)] if new_differences else []
+    ends = [span for span in choices if span in (next(iter(choices)), LATER)]
+    if len({choices[span][0] for span in ends}) > 1:
+        return [*(_recommend_for_span(span, *choices[span]) for span in ends), *new]
+    back = [_recommend_for_span(LATER, *choices[LATER])] if LATER in choices else []
+    return [recommend_for_known_users(result, standings), *back, *new]
+
+
+def _recommend_for_span(span: str, choice: str, reason: str) -> str:
+    """What to ship to known users by the time since their last event, a range of `slices.SESSIONS`."""
+    return formats.phrase(SENTENCES, "for_span", span=span, choice=choice, reason=reason)
+
+
+def recommend_for_known_users(result: Result, standings: Sequence[BaselineComparison]) -> str:
+    """The better contender, if there is one and it is shown to beat the best baseline.
+
+    A contender that does not beat a baseline is not worth its training, even if it beats the other contender.
+    """
+    winner = AHEAD.get(result.verdict)
+    own = [each for each in standings if each.model == winner]
+    rivals = [each.baseline for each in own if each.verdict(result.confidence) is not Verdict.BETTER]
+    return formats.phrase(SENTENCES, "for_known_users", winner=winner, rivals=rivals)
+
+
+def recommend_for_new_users(differences: Mapping[str, Difference]) -> str:
+    """Which contender serves new users better, by what is known about them.
+
+    Args:
+        differences: number of first interactions → softmax − MF on users held out whole, p adjusted for their number.
+    """
+    steps: dict[Verdict, list[str]] = {}
+    for first, difference in differences.items():
+        steps.setdefault(difference.verdict, []).append(known_interactions(first))
+    shown = {name: steps[found] for found, name in AHEAD.items() if found in steps}
+    return formats.phrase(SENTENCES, "for_new_users", shown=shown, unclear=steps.get(Verdict.NO_EVIDENCE))
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Known users with one value of a feature compared with all others.
+
+    Attributes:
+        name: the feature and its value, such as `occupation: writer`.
+        num_users: of the segment.
+        mean: of the metric over them.
+        others: the same over all others.
+        low: lower end of the interval of mean − others, of this segment alone.
+        high: upper end.
+        p: of Welch's t-test, adjusted for all segments.
+    """
+
+    name: str
+    num_users: int
+    mean: float
+    others: float
+    low: float
+    high: float
+    p: float
+
+    @property
+    def difference(self) -> float:
+        """Mean of the segment − mean of all others."""
+        return self.mean - self.others
+
+
+def segments(
+    users: pd.DataFrame, features: pd.DataFrame, kinds: Mapping[str, str], metric: str, confidence: float
+) -> list[Segment]:
+    """Every segment of at least SMALLEST users, the one with the lowest mean first.
+
+    The users of a segment and all others are independent samples, so that Welch's test is used and not a paired one.
+
+    Args:
+        users: one row per user: user_id, num_history and the metric.
+        features: user_id and the features.
+        kinds: feature → `dense`, which is cut at its quartiles, or `categorical`.
+        metric: a column of `users`; users without a value are left out.
+        confidence: of the intervals, in (0, 1).
+    """
+    known = users.dropna(subset=[metric]).merge(features, on="user_id", how="left")
+    values = known[metric].to_numpy(np.float64)
+    if len(np.unique(values)) < 2:
+        return []
+    found: list[tuple[str, FloatArray, FloatArray]] = []
+    for name, labels in _labels(known, kinds):
+        for value in labels.dropna().unique():
+            inside = (labels == value).to_numpy()
+            if min(inside.sum(), (~inside).sum()) >= SMALLEST:
+                found.append((f"{name}: {value}", values[inside], values[~inside]))
+    tests = [ttest_ind(inside, others, equal_var=False) for _, inside, others in found]
+    p = holm(np.array([test.pvalue for test in tests]))
+    rows = []
+    for (name, inside, others), test, adjusted in zip(found, tests, p.tolist(), strict=True):
+        low, high = test.confidence_interval(confidence)
+        rows.append(Segment(name, len(inside), inside.mean(), others.mean(), float(low), float(high), adjusted))
+    return sorted(rows, key=lambda segment: segment.mean)
+
+
+def weakest(found: Sequence[Segment], confidence: float) -> Segment | None:
+    """The segment with the lowest mean of those that are shown to be served worse; None if none is."""
+    return next((s for s in found if verdict(s.low, s.high, s.p, confidence) is Verdict.WORSE), None)
+
+
+def _labels(known: pd.DataFrame, kinds: Mapping[str, str]) -> Iterator[tuple[str, pd.Series]]:
+    """Name of a feature, and for each user the segment, or a missing value."""
+    yield "known interactions", _quarters(known.num_history)
+    for name, kind in kinds.items():
+        if name in known:
+            column = known[name].replace("", pd.NA)
+            yield name, _quarters(pd.to_numeric(column, errors="coerce")) if kind == "dense" else column
+
+
+def _quarters(column: pd.Series) -> pd.Series:
+    """Four ranges with about as many users each, such as `24 to 31`; fewer where many users share a value."""
+    edges = np.unique(column.quantile(QUARTERS).dropna())
+    number = np.searchsorted(edges, column)  # a user at an edge is in the lower range
+    ends = column.groupby(number).agg(["min", "max"]).map(lambda end: formats.plain(end, 4))
+    names = ends["min"].where(ends["min"] == ends["max"], ends["min"] + " to " + ends["max"])
+    return pd.Series(names.reindex(number).to_numpy(), column.index).where(column.notna())

@@ -29,13 +29,12 @@ from bakeoff.report.render.figure import (
     interval_chart,
     table_of,
 )
-from bakeoff.report.situations import Segment, weakest
 from bakeoff.report.slices import known_interactions, share_within_an_hour, step_label
 from bakeoff.report.summary import Summary
 from bakeoff.report.topics.base.topic import topic_figures
 from bakeoff.report.topics.popularity import WATCHED
 from bakeoff.report.training import TrainingFigure, progress
-from bakeoff.report.verdict import Result
+from bakeoff.report.verdict import Result, Segment, weakest
 
 SIDES = {Verdict.BETTER: "softmax DNN ahead", Verdict.WORSE: "MF ahead", Verdict.NO_EVIDENCE: "no difference"}
 SIDE_AXIS = "← MF ahead · softmax DNN ahead →"

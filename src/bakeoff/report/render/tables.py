@@ -13,10 +13,10 @@ from bakeoff.report import formats
 from bakeoff.report.accuracy import BaselineComparison, Difference, Estimate
 from bakeoff.report.models import look, model_label
 from bakeoff.report.render.figure import Cell, Column, Row, Table, change_cell, estimate_cell, record_table, table_of
-from bakeoff.report.situations import Segment, Situation
 from bakeoff.report.slices import NewUserFigure, Slice, step_label
 from bakeoff.report.topics.popularity import PER_LIST
 from bakeoff.report.training import SettingSearch, TrainingFigure
+from bakeoff.report.verdict import Segment, Situation
 
 P_HOLM = Column("p, Holm", "holm")
 EXPOSURE: tuple[tuple[Column, Callable[[Any], str]], ...] = (
