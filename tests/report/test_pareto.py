@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bakeoff.report.models import model_label
-from bakeoff.report.render.pareto import COST, front, measures, pareto_figure
+from bakeoff.report.render.gallery import COST, front, measures, pareto_figure
 from bakeoff.report.summary import Summary
 
 

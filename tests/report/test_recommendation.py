@@ -5,15 +5,15 @@ from results import CLEAR, MIRRORED, UNDECIDED
 
 from bakeoff.evaluation.stats.significance import verdict
 from bakeoff.report.accuracy import BaselineComparison, Difference
-from bakeoff.report.situations import (
+from bakeoff.report.verdict import (
     EITHER,
     OPEN,
+    Result,
     choose,
     recommend_for_known_users,
     recommend_for_new_users,
     recommendation,
 )
-from bakeoff.report.verdict import Result
 
 
 def standing(model: str, low: float, high: float, baseline: str = "ease") -> BaselineComparison:

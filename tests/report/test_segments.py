@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from bakeoff.report.render import gallery
-from bakeoff.report.situations import SMALLEST, Segment, segments, weakest
 from bakeoff.report.summary import Summary
+from bakeoff.report.verdict import SMALLEST, Segment, segments, weakest
 
 METRIC, NUM_USERS = "ndcg@10", 400
 KINDS = {"country": "categorical", "age": "dense"}

@@ -8,20 +8,19 @@ from bakeoff.report.summary import Summary
 def estimates(*best: str) -> list[Estimate]:
     """One row per name: that model has mean 0.3, the others 0.2."""
     models = ("popularity", "mf", "softmax")
-    means = [(f"m{row}", model, 0.3 if model == name else 0.2) for row, name in enumerate(best) for model in models]
+    rows = enumerate(best)
+    means = [(f"m{row}@10", model, 0.3 if model == name else 0.2) for row, name in rows for model in models]
     return [Estimate(model, metric, mean, mean, mean) for metric, model, mean in means]
 
 
-def test_the_leader_on_most_metrics_is_named():
-    assert gallery.accuracy_caption(estimates("mf", "mf", "softmax")).startswith(
-        "MF has the highest mean on 2 of 3 metrics."
-    )
+def test_the_leader_on_most_metrics_is_named(summary: Summary):
+    figure = gallery.accuracy_figure(replace(summary, estimates=estimates("mf", "mf", "softmax")))
+    assert figure.sentence.startswith("MF has the highest mean on 2 of 3 metrics.")
 
 
-def test_a_leader_everywhere_is_said_so():
-    assert gallery.accuracy_caption(estimates("softmax", "softmax")).startswith(
-        "The softmax DNN has the highest mean on every metric."
-    )
+def test_a_leader_everywhere_is_said_so(summary: Summary):
+    figure = gallery.accuracy_figure(replace(summary, estimates=estimates("softmax", "softmax")))
+    assert figure.sentence.startswith("The softmax DNN has the highest mean on every metric.")
 
 
 def test_a_curve_that_ends_at_its_limit_is_warned_of(summary: Summary):
@@ -39,8 +38,7 @@ def test_the_leader_on_new_users_is_named_by_what_is_known(summary: Summary):
         replace(f, estimates=tuple(replace(e, mean=1.0 if raised == (f.model, f.first) else 0.5) for e in f.estimates))
         for f in summary.new_users
     ]
-    text = gallery.new_users_caption(figures, "ndcg@10")
-    assert text.startswith(
+    assert gallery.all_figures(replace(summary, new_users=figures))["new-users"].sentence.startswith(
         "The highest mean is that of popularity with nothing but features, one interaction and 5 interactions; "
         "MF with all interactions known."
     )
