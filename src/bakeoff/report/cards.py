@@ -4,9 +4,8 @@ The form follows Mitchell et al. (2019); the figures are those of the report.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from bakeoff.evaluation.metrics.table import ACCURACY_LABELS
 from bakeoff.report import formats
@@ -35,21 +34,25 @@ class Card:
     Attributes:
         model: its name.
         brief: its role in the comparison and the primary metric, in a line.
-        training: facts about how it was trained.
+        trained: how it was trained.
+        seed: of the training.
+        trials: of the search for its settings.
         settings: its parameters.
         quality: `quality`: accuracy metrics × cutoffs over warm users, with intervals; `slices`: the primary metric by
             time since the last known event, if the data has time; `new-users`: the primary metric on users held out
             whole, if there are any; `lists`: popularity and coverage of its lists.
-        limits: where it ends.
+        is_order_blind: whether it ignores the order of a history.
         load: Python code that asks it.
     """
 
     model: str
     brief: str
-    training: Mapping[str, str]
+    trained: TrainingFigure
+    seed: str
+    trials: str
     settings: Table
     quality: Mapping[str, Table]
-    limits: Sequence[str]
+    is_order_blind: bool
     load: str
 
 
@@ -62,43 +65,18 @@ def _card(figure: TrainingFigure, summary: Summary, evidence: Evidence) -> Card:
     model, settings = figure.model, flat(evidence.models[figure.model].training["settings"])
     metric, role = summary.result.metric, ROLES.get(look(model).role, look(model).role)
     primary = estimate_cell(next(e for e in summary.estimates if (e.model, e.metric) == (model, metric)))
+    trials = [formats.count(search.trials) for search in summary.searches if search.model == model]
     return Card(
         model=model,
         brief=f"{role}; {formats.metric_label(metric)} {primary.text} ({primary.detail})",
-        training=_training(figure, summary, evidence),
+        trained=figure,
+        seed=summary.provenance.params.get("seed", formats.NO_VALUE),
+        trials=next(iter(trials), "none recorded"),
         settings=name_table(f"Settings of {model_label(model)}", "Setting", settings),
         quality=_quality(model, summary),
-        limits=_limits(model, summary, evidence),
+        is_order_blind=model in summary.order_blind,
         load=_load(model, summary, evidence),
     )
-
-
-def _training(figure: TrainingFigure, summary: Summary, evidence: Evidence) -> dict[str, str]:
-    training = evidence.models[figure.model].training
-    epoch = "none to choose"
-    if figure.selected_epoch is not None:
-        label = formats.metric_label(str(training["selection_metric"]))
-        chosen = f"{figure.selected_epoch} of {figure.last_epoch}, by {label} on validation"
-        epoch = f"{chosen} ({formats.decimal(figure.best_value)}); then fitted anew with validation"
-    trials = [formats.count(search.trials) for search in summary.searches if search.model == figure.model]
-    return {
-        "Events": formats.count(training["num_train_events"]),
-        "Epoch": epoch,
-        **({"Start": _start(training["warm_start"])} if "warm_start" in training else {}),
-        "Parameters": formats.count(figure.num_parameters),
-        "Dimension of the embeddings": formats.count(figure.dim),
-        "Seed": summary.provenance.params.get("seed", formats.NO_VALUE),
-        "Trials of the search for settings": trials[0] if trials else "none recorded",
-    }
-
-
-def _start(record: Mapping[str, Any]) -> str:
-    """Where a training with `warm_start.mode: auto` started."""
-    if record["fit"] == "full":
-        return f"a full fit. {record['reason']}"
-    parent = record["parent"]
-    nights = formats.count(record["nights"])
-    return f"{parent['version']} (commit {parent['commit'][:7]}, MD5 {parent['md5']}); warm fits in a row: {nights}"
 
 
 def _quality(model: str, summary: Summary) -> dict[str, Table]:
@@ -128,29 +106,6 @@ def _quality(model: str, summary: Summary) -> dict[str, Table]:
     exposures = summary.exposures[summary.exposures.model == model].itertuples()
     caption = f"{label}: popularity and coverage of the lists"
     return tables | {"lists": record_table(caption, exposures, ("Lists of", lambda e: str(e.k)), *OF_A_CARD)}
-
-
-def _limits(model: str, summary: Summary, evidence: Evidence) -> list[str]:
-    training = evidence.models[model].training
-    new_items = (
-        "Items without an event are ranked by their features; the report measures how well."
-        if look(model).embeds_new_items(training["settings"])
-        else "Items without an event in training are practically never recommended: the model has learned nothing of "
-        "them."
-    )
-    order = "It reads the order of a history: part of its quality may be the continuation of a session."
-    if not look(model).personal:
-        order = "It sees nothing of the user except which items to leave out: everyone gets the same list."
-    elif model in summary.order_blind:
-        order = "It sees which items a user had, not in which order: it can't continue a session."
-    return [
-        *([f"Its fallback: {training['fallback']}"] if training["fallback"] else []),
-        new_items,
-        order,
-        "Trained once, with one seed, and measured on logged behaviour: no log says what people would have taken had "
-        "it been shown to them.",
-        str(evidence.split["weakness"]),
-    ]
 
 
 def _load(model: str, summary: Summary, evidence: Evidence) -> str:

@@ -169,4 +169,4 @@ def evidence_markdown(judged: JudgedClaims, evidence: Evidence) -> str:
 
 def card_markdown(card: Card, evidence: Evidence) -> str:
     """The card of one model."""
-    return render_text("card.md.j2", card=card, meaning=look(card.model).meaning, evidence=evidence)
+    return render_text("card.md.j2", card=card, spec=look(card.model), evidence=evidence)
