@@ -6,12 +6,13 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib.resources import files
+from typing import Any
 
 from bakeoff.evaluation.stats.significance import Verdict
 from bakeoff.report import formats
-from bakeoff.report.accuracy import AHEAD, BaselineComparison
+from bakeoff.report.accuracy import BaselineComparison
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.models import CONTENDERS, MF, SOFTMAX, model_noun
+from bakeoff.report.models import CONTENDERS
 from bakeoff.report.params import ReportParams, flat
 from bakeoff.report.slices import LATER, Slice
 from bakeoff.report.training import SettingSearch
@@ -25,14 +26,6 @@ EQUAL_SECONDS = 1.25
 """Tuning times within this ratio count as equal: the last trial of a search may overrun."""
 FIRST_SECONDS = 600
 """Tuning time that is proposed where nothing was tuned."""
-GAP_WORDS = {
-    "same second": "in the same second as the last known event",
-    "< 1 min": "within a minute of the last known event",
-    "< 1 h": "between a minute and an hour after the last known event",
-    "< 1 day": "between an hour and a day after the last known event",
-    "later": "more than a day after the last known event",
-}
-"""Name of a span of time → its wording within a sentence."""
 
 
 class State(StrEnum):
@@ -45,8 +38,8 @@ class State(StrEnum):
 
 SCORES = {State.PASSED: 1, State.QUALIFIES: 0, State.FAILED: -1}
 """State → number in metrics.json."""
-Found = tuple[State, str]
-"""State and the figure that it rests on, as a sentence."""
+Found = tuple[State, Mapping[str, Any]]
+"""State and what it rests on: the values of the sentence of its number in checks.txt.j2."""
 
 
 @dataclass(frozen=True)
@@ -104,18 +97,20 @@ def judge_checks(
     found = {
         "BK001": _tuned_here(evidence, tuned, faults),
         "BK002": _equal_seconds(seconds),
-        "BK003": (State.QUALIFIES, f"One seed: {params.seed}."),
+        "BK003": (State.QUALIFIES, {"seed": params.seed}),
         "BK004": _enough_users(result, params.compare.relevant_difference),
         "BK005": _above_baselines(result, standings),
         "BK006": _session(result, slices),
-        "BK007": (State.PASSED if split.get("one_cut") else State.QUALIFIES, f"The split is {split['method']}."),
+        "BK007": (State.PASSED if split.get("one_cut") else State.QUALIFIES, {"method": split["method"]}),
         "BK008": _features(evidence, params),
         "BK009": _agreement(result),
     }
-    return [
-        Check(number, WORDS[number]["title"], *found[number], WORDS[number]["fix"].format(tune=commands.get(number)))
-        for number in WORDS
-    ]
+    checks = []
+    for number, words in WORDS.items():
+        state, values = found[number]
+        figure = formats.phrase("checks.txt.j2", number, state=state, **values)
+        checks.append(Check(number, words["title"], state, figure, words["fix"].format(tune=commands.get(number))))
+    return checks
 
 
 def _tune(models: Collection[str], seconds: int) -> str:
@@ -149,21 +144,16 @@ def _tuning_faults(evidence: Evidence, tuned: Mapping[str, SettingSearch], param
 
 
 def _tuned_here(evidence: Evidence, tuned: Mapping[str, SettingSearch], faults: Mapping[str, str]) -> Found:
-    data = evidence.dataset["name"]
-    if faults:
-        listed = "; ".join(f"{model_noun(name)} {fault}" for name, fault in faults.items())
-        return State.FAILED, f"{formats.sentence(listed)}."
-    if evidence.data_hash is None or any(search.data != evidence.data_hash for search in tuned.values()):
-        return State.QUALIFIES, f"Tuned on {data}, but in another version, or in one that is not recorded."
-    return State.PASSED, f"Both contenders were tuned on this version of {data}."
+    is_same = evidence.data_hash is not None and all(search.data == evidence.data_hash for search in tuned.values())
+    state = State.FAILED if faults else State.PASSED if is_same else State.QUALIFIES
+    return state, {"faults": faults, "data": evidence.dataset["name"]}
 
 
 def _equal_seconds(seconds: Mapping[str, float]) -> Found:
-    if missing := [model_noun(name) for name in CONTENDERS if name not in seconds]:
-        return State.FAILED, f"No tuning time is recorded for {formats.listing(missing)}."
-    ratio = max(seconds.values()) / min(seconds.values())
-    figure = f"{seconds[MF]:.0f} seconds for MF, {seconds[SOFTMAX]:.0f} for the softmax DNN, a factor of {ratio:.1f}."
-    return State.PASSED if ratio <= EQUAL_SECONDS else State.FAILED, figure
+    missing = [name for name in CONTENDERS if name not in seconds]
+    ratio = math.nan if missing else max(seconds.values()) / min(seconds.values())
+    state = State.PASSED if ratio <= EQUAL_SECONDS else State.FAILED
+    return state, {"missing": missing, "seconds": seconds, "ratio": ratio}
 
 
 def _enough_users(result: Result, relevant: float) -> Found:
@@ -171,67 +161,28 @@ def _enough_users(result: Result, relevant: float) -> Found:
 
     The detectable difference shrinks with 1/√n, so n · (detectable / relevant)² users are needed.
     """
-    matters, users = relevant * result.mf, formats.count(result.num_users)
-    share = f" ({formats.percent(result.detectable / result.mf)} of MF's score)" if result.mf > 0 else ""
-    shown = f"With {users} users a difference of {formats.decimal(result.detectable)}{share} is detectable"
-    figure = f"{shown}; {formats.percent(relevant)} matters"
-    if result.detectable <= matters:
-        return State.PASSED, f"{figure}."
-    if result.verdict is not Verdict.NO_EVIDENCE and min(abs(result.low), abs(result.high)) >= matters:
-        return State.PASSED, f"{figure}, and the whole interval lies beyond it."
+    matters = relevant * result.mf
+    is_seen, is_shown = result.detectable <= matters, result.verdict is not Verdict.NO_EVIDENCE
+    is_beyond = is_shown and min(abs(result.low), abs(result.high)) >= matters
     needed = result.num_users * (result.detectable / matters) ** 2 if matters > 0 else math.nan
-    takes = "" if math.isnan(needed) else f", which takes about {formats.count(needed)} users"
-    return State.FAILED, f"{figure}{takes}."
+    values = {"result": result, "relevant": relevant, "is_seen": is_seen, "needed": needed}
+    return State.PASSED if is_seen or is_beyond else State.FAILED, values
 
 
 def _above_baselines(result: Result, standings: Sequence[BaselineComparison]) -> Found:
-    weak = []
-    for standing in standings:
-        found = standing.verdict(result.confidence)
-        if standing.model in CONTENDERS and found is not Verdict.BETTER:
-            is_behind = "worse" if found is Verdict.WORSE else "not shown to be better"
-            means = f"{formats.decimal(standing.mean)} against {formats.decimal(standing.baseline_mean)}"
-            weak.append(f"{model_noun(standing.model)} is {is_behind} than {model_noun(standing.baseline)} ({means})")
-    if weak:
-        return State.QUALIFIES, f"{formats.sentence('; '.join(weak))}."
-    best = standings[0]
-    return State.PASSED, f"Both are better than {model_noun(best.baseline)} ({formats.decimal(best.baseline_mean)})."
+    found = [(each, each.verdict(result.confidence)) for each in standings if each.model in CONTENDERS]
+    weak = [(standing, verdict) for standing, verdict in found if verdict is not Verdict.BETTER]
+    return State.QUALIFIES if weak else State.PASSED, {"weak": weak, "best": standings[0]}
 
 
 def _session(result: Result, slices: Sequence[Slice]) -> Found:
-    if not slices:
-        return State.QUALIFIES, "The data has no times."
+    """Passes if no span contradicts the verdict, and no baseline wins a day later, where a lead must be shown too."""
     opposite = [part for part in slices if part.difference.verdict not in {Verdict.NO_EVIDENCE, result.verdict}]
-    if opposite:
-        parts = [
-            f"{GAP_WORDS.get(part.name, part.name)} "
-            f"{model_noun(AHEAD[part.difference.verdict])} is better ({_means(part)})"
-            for part in opposite
-        ]
-        return State.QUALIFIES, f"On test events {formats.listing(parts)}."
     later = next((part for part in slices if part.name == LATER), None)
-    if later is None:
-        return State.QUALIFIES, "No test event comes more than a day after the last known one."
-    return _a_day_later(result, later)
-
-
-def _a_day_later(result: Result, later: Slice) -> Found:
-    """The endpoint that no session reaches."""
-    when, standing = GAP_WORDS[LATER], later.standing
-    if standing.verdict(result.confidence) is Verdict.WORSE:
-        baseline = f"{model_noun(standing.baseline)} is better than both"
-        figures = f"{formats.decimal(standing.baseline_mean)}; {_means(later)}"
-        return State.QUALIFIES, f"{formats.sentence(when)} {baseline} ({figures})."
-    if result.verdict is Verdict.NO_EVIDENCE:
-        return State.PASSED, "No span of time has a verdict of its own."
-    if later.difference.verdict is result.verdict:
-        return State.PASSED, f"It holds {when} ({_means(later)})."
-    return State.QUALIFIES, f"{formats.sentence(when)} no lead is shown ({_means(later)})."
-
-
-def _means(part: Slice) -> str:
-    means = {estimate.model: formats.decimal(estimate.mean) for estimate in part.estimates}
-    return f"softmax DNN {means[SOFTMAX]}, MF {means[MF]}, {formats.count(part.num_users)} users"
+    is_behind = later is not None and later.standing.verdict(result.confidence) is Verdict.WORSE
+    holds = later is not None and result.verdict in {Verdict.NO_EVIDENCE, later.difference.verdict}
+    values = {"result": result, "slices": slices, "opposite": opposite, "later": later, "is_behind": is_behind}
+    return State.PASSED if holds and not opposite and not is_behind else State.QUALIFIES, values
 
 
 def _features(evidence: Evidence, params: ReportParams) -> Found:
@@ -243,12 +194,9 @@ def _features(evidence: Evidence, params: ReportParams) -> Found:
         ]
         for table, named in ((evidence.users, params.data.user_features), (evidence.items, params.data.item_features))
     )
-    figure = f"Features of users: {', '.join(users) or 'none'}; items: {', '.join(items) or 'none'}."
-    return State.PASSED if users and items else State.QUALIFIES, figure
+    return State.PASSED if users and items else State.QUALIFIES, {"users": users, "items": items}
 
 
 def _agreement(result: Result) -> Found:
     by_interval, by_test = result.low > 0 or result.high < 0, result.p < 1 - result.confidence
-    interval = f"{formats.signed(result.low)} to {formats.signed(result.high)}"
-    state = State.PASSED if by_interval == by_test else State.QUALIFIES
-    return state, f"Interval {interval}, {formats.p_value(result.p)}."
+    return State.PASSED if by_interval == by_test else State.QUALIFIES, {"result": result}
