@@ -68,17 +68,14 @@ def cutoff_table(estimates: Sequence[Estimate], cutoff: int) -> Table:
 def standing_table(standings: Sequence[BaselineComparison], metric: str, confidence: float) -> Table:
     """Every model compared with the best baseline, which is in the first row."""
     label, name = model_label(standings[0].baseline), formats.metric_label(metric)
-    first: Row = [Cell(label, "the best baseline"), formats.decimal(standings[0].baseline_mean)]
-    others = record_table(
-        f"{name} of each model compared with {label}, the best baseline",
-        standings,
-        ("Model", lambda s: model_label(s.model)),
-        (name, lambda s: formats.decimal(s.mean)),
-        (f"− {label}", lambda s: change_cell(s.difference, s.low, s.high)),
-        (P_HOLM, lambda s: formats.p_figure(s.p)),
-        ("Says", lambda s: outcome_cell(s.verdict(confidence))),
-    )
-    return table_of(others.caption, others.columns, [[*first, *[formats.NO_VALUE] * 3], *others.rows])
+    rows: list[Row] = [
+        [Cell(label, "the best baseline"), formats.decimal(standings[0].baseline_mean), *[formats.NO_VALUE] * 3]
+    ]
+    for s in standings:
+        change, says = change_cell(s.difference, s.low, s.high), outcome_cell(s.verdict(confidence))
+        rows.append([model_label(s.model), formats.decimal(s.mean), change, formats.p_figure(s.p), says])
+    caption = f"{name} of each model compared with {label}, the best baseline"
+    return table_of(caption, ["Model", name, f"− {label}", P_HOLM, "Says"], rows)
 
 
 def difference_table(differences: Sequence[Difference], *, brief: bool = False) -> Table:

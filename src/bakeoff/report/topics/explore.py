@@ -70,15 +70,14 @@ class Explorer:
     def page_data(self) -> dict[str, Any]:
         """What the script of the page reads: as small as it can be."""
         return {
-            "titles": list(self.titles),
-            "tags": list(self.tags),
-            "tag": list(self.tag),
+            "titles": self.titles,
+            "tags": self.tags,
+            "tag": self.tag,
             "models": [{"key": name, "label": model_label(name)} for name in self.models],
             "chosen": self.chosen,
             "positions": {name: grid.ravel().tolist() for name, grid in self.positions.items()},
             "near": {
-                name: {str(item): [places, percent] for item, (places, percent) in near.items()}
-                for name, near in self.neighbours.items()
+                name: {str(item): found for item, found in near.items()} for name, near in self.neighbours.items()
             },
             "spec": map_spec(self.tags, self.feature or "tag"),
         }
@@ -141,18 +140,12 @@ def _on_grid(positions: pd.DataFrame, place: pd.Series) -> NDArray[np.int64]:
 
 def _near(table: pd.DataFrame, place: pd.Series) -> dict[int, tuple[list[int], list[int]]]:
     """Place of an item → places of its neighbours and their similarities in percent, the nearest first."""
-    ordered = pd.DataFrame(
-        {
-            "item": place.reindex(table.item_id).to_numpy(),
-            "other": place.reindex(table.neighbour_id).to_numpy(),
-            "rank": table["rank"].to_numpy(),
-            "percent": np.rint(100 * table.similarity.to_numpy(np.float64)).astype(int),
-        }
-    ).sort_values(["item", "rank"])
-    return {
-        int(item): (part.other.astype(int).tolist(), part.percent.tolist())
-        for item, part in ordered.groupby("item", sort=True)
-    }
+    percent = np.rint(100 * table.similarity.to_numpy(np.float64)).astype(int)
+    known = table.assign(
+        item=place[table.item_id].to_numpy(), other=place[table.neighbour_id].to_numpy(), percent=percent
+    )
+    by_item = known.sort_values("rank").groupby("item")
+    return {int(item): (part.other.tolist(), part.percent.tolist()) for item, part in by_item}
 
 
 def tag_color(place: int, num_tags: int) -> str:

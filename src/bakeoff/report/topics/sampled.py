@@ -1,6 +1,6 @@
 """Sampled metrics compared with full ones: the same models, sometimes in another order."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -10,7 +10,7 @@ import pandas as pd
 
 from bakeoff.evaluation.metrics.table import ALL_ITEMS
 from bakeoff.report import formats, series_charts
-from bakeoff.report.accuracy import Difference, Statistics
+from bakeoff.report.accuracy import Difference, Statistics, per_user_of
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.models import model_label, model_styles
 from bakeoff.report.params import ReportParams
@@ -76,17 +76,13 @@ def _measure(evidence: Evidence, params: ReportParams, statistics: Statistics) -
     pairs = flipped(frame)
     if not pairs:
         return SampledRanking(metric, candidates, frame, [])
-    full, among = (_differences(tables, pairs, column, statistics) for column in (whole, metric))
+    users = per_user_of(tables)
+    full, among = (
+        users.differences([((one, column), (other, column)) for one, other in pairs], statistics)
+        for column in (whole, metric)
+    )
     flips = [Flip(*pair, *both) for pair, *both in zip(pairs, full, among, strict=True)]
     return SampledRanking(metric, candidates, frame, flips)
-
-
-def _differences(
-    tables: Mapping[str, pd.DataFrame], pairs: Sequence[tuple[str, str]], metric: str, statistics: Statistics
-) -> list[Difference]:
-    """First − second of each pair over users; `tables` by model."""
-    first, second = ([tables[pair[side]][metric].to_numpy(np.float64) for pair in pairs] for side in (0, 1))
-    return statistics.differences(first, second, [metric] * len(pairs))
 
 
 def flipped(frame: pd.DataFrame) -> list[tuple[str, str]]:
