@@ -111,7 +111,7 @@ def _draw(found: Order) -> Iterator[Figure]:
     )
 
 
-def _table(found: Order, caption: str) -> Table:
+def _table(found: Order, title: str) -> Table:
     """Both figures and their difference, a row per part of the test and model."""
     rows: list[Row] = []
     for row in found.frame.itertuples():
@@ -120,7 +120,7 @@ def _table(found: Order, caption: str) -> Table:
         change = change_cell(difference.mean, difference.low, difference.high)
         rows.append([*texts, change, formats.p_figure(difference.p_holm)])
     events = Column("Test events", prose=True)
-    return table_of(caption, ["Model", events, "Ordered", "Shuffled", "Difference", P_HOLM], rows)
+    return table_of(title, ["Model", events, "Ordered", "Shuffled", "Difference", P_HOLM], rows)
 
 
 TOPIC = Topic("when", 120, Page.REPORT, "when", _measure, _draw, "Quality", "Within the session and later", CLAIM, _ask)
