@@ -10,9 +10,9 @@ from bakeoff.report import formats
 from bakeoff.report.accuracy import AHEAD
 from bakeoff.report.cards import Card
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.models import MF, SOFTMAX, look, model_label
+from bakeoff.report.models import look
 from bakeoff.report.render import gallery, tables
-from bakeoff.report.render.figure import Figure, estimate_cell, specs_of
+from bakeoff.report.render.figure import Figure, specs_of
 from bakeoff.report.render.pages import glossary, render_text, scripts, style, svg_file, template_environment
 from bakeoff.report.summary import JudgedClaims, Summary
 from bakeoff.report.topics import explore
@@ -56,7 +56,6 @@ def report_html(summary: Summary, evidence: Evidence) -> str:
         outcome=leader(summary),
         weakest=gallery.weakest_segment(summary.segments, result),
         band=interval_band(result),
-        tiles=tiles(summary),
         standing=gallery.standings_caption(summary.standings, result.confidence),
         level=formats.level(result.confidence),
         tables=tables,
@@ -105,23 +104,6 @@ def _render(page: Page, evidence: Evidence, figures: Mapping[str, Figure], code:
 def leader(summary: Summary) -> str:
     """The contender that is ahead; `none` without evidence, or without a verdict."""
     return "none" if summary.reasons else AHEAD.get(summary.result.verdict, "none")
-
-
-def tiles(summary: Summary) -> list[tuple[str, str, str, str]]:
-    """Key figures: the means of the contenders and of the best baseline, users ahead.
-
-    What it is, its value, a detail below it, and the contender that it is about or nothing.
-    """
-    result, baseline = summary.result, summary.standings[0].baseline
-    metric, level = formats.metric_label(result.metric), formats.level(result.confidence)
-    cells = {e.model: estimate_cell(e) for e in summary.estimates if e.metric == result.metric}
-    shown = [
-        (f"{model_label(name)}{role}, {metric}", cells[name].text, f"{level}: {cells[name].detail}", kind)
-        for name, role, kind in ((SOFTMAX, "", SOFTMAX), (MF, "", MF), (baseline, " (best baseline)", ""))
-    ]
-    row = next(d for d in summary.differences if d.metric == result.metric)
-    ahead = tables.win_tie_loss(row).replace(" ", "\N{NARROW NO-BREAK SPACE}")
-    return [*shown, ("Users ahead: softmax / level / MF", ahead, f"effect size d {formats.signed(row.effect, 2)}", "")]
 
 
 def interval_band(result: Result) -> Mapping[str, str]:
