@@ -1,6 +1,7 @@
 from math import nan
 
 import pytest
+from jinja2 import UndefinedError
 
 from bakeoff.report import formats
 
@@ -72,3 +73,17 @@ def test_lists_are_written_as_people_say_them(words: list[str], text: str):
 
 def test_the_level_has_no_needless_digits():
     assert [formats.level(c) for c in (0.95, 0.975)] == ["95 %", "97.5 %"]
+
+
+def test_a_caption_is_three_paragraphs_each_in_one_line():
+    title, alt, sentence = formats.paragraphs("captions.txt.j2", "planted_map")
+    assert title == "Items of the planted groups, as each variant places them"
+    assert alt.endswith("colour and shape by group.")
+    assert sentence.startswith("Each colour is a group")
+    assert not any(space in text for text in (title, alt, sentence) for space in ("\n", "  "))
+
+
+def test_a_sentence_without_one_of_its_values_is_an_error():
+    assert formats.phrase("captions.txt.j2", "slices", label="NDCG@10", soon=0.25).endswith("knew.")
+    with pytest.raises(UndefinedError, match="soon"):
+        formats.phrase("captions.txt.j2", "slices", label="NDCG@10")
