@@ -8,7 +8,6 @@ from typing import Any
 
 from bakeoff.ops.promotion.guardrails import Guardrail
 from bakeoff.report import formats
-from bakeoff.report.models import REFERENCE, model_noun
 
 
 class DecisionOutcome(StrEnum):
@@ -146,56 +145,15 @@ def decide(
         taken_back: the version with the challenger's bytes that a rollback took out of production.
         chosen: why this model is the challenger, a sentence.
     """
+    from bakeoff.report.render.pages import render_text  # `bakeoff promote` and `serve` do without
+
     broken = [rail for rail in guardrails if not rail.success]
-    reasons = [comparison_sentence(primary, challenger, champion), _rule(primary, champion)]
-    reasons += [rail.sentence for rail in broken]
-    if taken_back is not None:
-        reasons.append(
-            f"A rollback took {taken_back}, which has the same bytes, out of production: only a person puts it back, "
-            "by `bakeoff promote --despite REASON`."
-        )
-    if guardrails and not broken:
-        reasons.append(f"All {len(guardrails)} guardrails hold." if len(guardrails) > 1 else "Its guardrail holds.")
-    if champion is None:
-        reasons.append(
-            f"Nothing is in production: {model_noun(REFERENCE)} of this run took its place, the margin played no part, "
-            "and guardrails about a loss or a rise had nothing to compare with."
-        )
-    if any(left_out):
-        warm, new = (formats.count(number) for number in left_out)
-        reasons.append(
-            f"Left out of the comparison are {warm} warm and {new} new users whose test items are among the events "
-            "that the model in production was trained on."
-        )
-    reasons += [chosen] if chosen else []
+    found = {"primary": primary, "guardrails": guardrails, "broken": broken, "left_out": left_out}
+    sides = {"challenger": challenger, "champion": champion}
+    reasons = render_text("reasons.txt.j2", **sides, **found, taken_back=taken_back, chosen=chosen).splitlines()
     passed = primary.success and not broken and taken_back is None
     outcome = DecisionOutcome.PROMOTE if passed else DecisionOutcome.HOLD
     return Decision(outcome, challenger, champion, primary, guardrails, reasons, left_out)
-
-
-def comparison_sentence(primary: PrimaryComparison, challenger: DecisionSide, champion: DecisionSide | None) -> str:
-    """The figures of both sides, in a sentence."""
-    opponent = model_noun(REFERENCE) if champion is None else champion.name
-    if primary.num_users == 0:
-        return f"No user is left on whom {model_noun(challenger.model)} could be compared with {opponent}."
-    return (
-        f"{formats.metric_label(primary.metric)} of {model_noun(challenger.model)} is "
-        f"{formats.decimal(primary.challenger)}, compared with {formats.decimal(primary.champion)} of {opponent}: "
-        f"{formats.signed(primary.difference)}, {formats.level(primary.confidence)} interval "
-        f"{formats.signed(primary.low)} to {formats.signed(primary.high)}, over {formats.count(primary.num_users)} "
-        "users."
-    )
-
-
-def _rule(primary: PrimaryComparison, champion: DecisionSide | None) -> str:
-    if math.isnan(primary.low):
-        return "Without a comparison nothing goes into production."
-    if primary.success:
-        return f"The whole interval lies above {primary.bound}."
-    if primary.high < -primary.margin:
-        return f"The whole interval lies below {primary.bound}: it is worse."
-    missing = "better than popularity" if champion is None else "good enough"
-    return f"The interval does not lie above {primary.bound}: there is no evidence that it is {missing}."
 
 
 def _side(side: DecisionSide) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Guardrails: what a challenger may not lose in return for its gain."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from bakeoff.ops.params import GuardrailParams
@@ -11,27 +11,10 @@ _ROUNDING = 1e-12
 """0.30 − 0.28 is more than 0.02 in binary: what is at its limit holds."""
 
 
-@dataclass(frozen=True)
-class GuardrailMetrics:
-    """What the guardrails look at, of one side; NaN where there was nothing to measure.
-
-    Attributes:
-        new_users: primary metric of new users.
-        lift: popularity lift.
-        spurious: share of unrelated items in the lists.
-        p95_seconds: of one query.
-        num_bytes: size of the exported model.
-        champion_share: upper end of the interval of the share of interleaved lists that the champion wins.
-        new_user_change: ends of the interval of challenger − champion on new users; of the challenger alone.
-    """
-
-    new_users: float
-    lift: float
-    spurious: float
-    p95_seconds: float
-    num_bytes: int
-    champion_share: float = math.nan
-    new_user_change: tuple[float, float] = (math.nan, math.nan)
+Measured = Mapping[str, float]
+"""Name of a guardrail → the figure of one side that its limit is about: the primary metric of new users, the popularity
+lift, the share of unrelated items, seconds and bytes, and the upper end of the interval of the share of interleaved
+lists that the champion wins. NaN or left out where there was nothing to measure."""
 
 
 @dataclass(frozen=True)
@@ -41,32 +24,24 @@ class GuardrailRule:
     Attributes:
         label: for tables.
         subject: of its sentence; may hold the primary metric's `{label}` and cutoff `{k}`.
-        figure: the attribute of GuardrailMetrics that it limits.
         sign: 1: how far it may rise above the champion's, −1: fall below; 0: the figure itself.
         write: the figure for people.
     """
 
     label: str
     subject: str
-    figure: str
     sign: int
     write: Callable[[float], str] = formats.decimal
 
 
 RULES = {
-    "new_user_loss": GuardrailRule("Loss for new users", "{label} of new users", "new_users", -1),
-    "popularity_lift_rise": GuardrailRule("Rise of the popularity lift", "The popularity lift@{k}", "lift", 1),
-    "spurious_rise": GuardrailRule(
-        "Rise of unrelated items", "The share of unrelated items, spurious@{k}", "spurious", 1
-    ),
-    "p95_seconds": GuardrailRule("p95 of one query", "The p95 of one query", "p95_seconds", 0, formats.duration),
-    "model_bytes": GuardrailRule("Exported model", "The exported model", "num_bytes", 0, formats.megabytes),
+    "new_user_loss": GuardrailRule("Loss for new users", "{label} of new users", -1),
+    "popularity_lift_rise": GuardrailRule("Rise of the popularity lift", "The popularity lift@{k}", 1),
+    "spurious_rise": GuardrailRule("Rise of unrelated items", "The share of unrelated items, spurious@{k}", 1),
+    "p95_seconds": GuardrailRule("p95 of one query", "The p95 of one query", 0, formats.duration),
+    "model_bytes": GuardrailRule("Exported model", "The exported model", 0, formats.megabytes),
     "champion_online_share": GuardrailRule(
-        "Champion's wins online",
-        "The most that the champion wins of interleaved lists",
-        "champion_share",
-        0,
-        formats.percent,
+        "Champion's wins online", "The most that the champion wins of interleaved lists", 0, formats.percent
     ),
 }
 """Every guardrail, by its name in params.yaml."""
@@ -110,7 +85,11 @@ class Guardrail:
 
 
 def guardrails(
-    limits: GuardrailParams, metric: str, challenger: GuardrailMetrics, champion: GuardrailMetrics | None
+    limits: GuardrailParams,
+    metric: str,
+    challenger: Measured,
+    champion: Measured,
+    new_user_change: tuple[float, float] = (math.nan, math.nan),
 ) -> list[Guardrail]:
     """Every guardrail that has a limit, in the order of params.yaml.
 
@@ -121,17 +100,16 @@ def guardrails(
         limits: params.promotion.guardrails.
         metric: the primary metric.
         challenger: what was measured of it.
-        champion: the same; None where nothing is in production.
+        champion: the same; empty where nothing is in production.
+        new_user_change: ends of the interval of challenger − champion on new users.
     """
     found = []
     for name, rule in RULES.items():
-        limit = getattr(limits, name)
-        if limit is None:
+        if (limit := getattr(limits, name)) is None:
             continue
-        after = getattr(challenger, rule.figure)
-        before = math.nan if champion is None else getattr(champion, rule.figure)
+        after, before = challenger.get(name, math.nan), champion.get(name, math.nan)
         change = rule.sign * (after - before) if rule.sign else after
-        low, high = challenger.new_user_change if name == "new_user_loss" else (math.nan, math.nan)
+        low, high = new_user_change if name == "new_user_loss" else (math.nan, math.nan)
         note = "" if math.isnan(low) else f", {formats.signed(low)} to {formats.signed(high)}"
         holds = not change > limit + _ROUNDING
         subject = rule.subject.format(label=formats.metric_label(metric), k=metric.partition("@")[2])

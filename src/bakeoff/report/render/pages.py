@@ -15,7 +15,7 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, se
 from markupsafe import Markup
 
 from bakeoff.report import formats
-from bakeoff.report.models import look, model_label, stylesheet
+from bakeoff.report.models import look, model_label, model_noun, stylesheet
 from bakeoff.report.render.figure import Cell, Figure, Picture, Table, specs_of
 
 WIDTH = 760
@@ -78,8 +78,8 @@ def template_environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    numbers = (formats.count, formats.decimal, formats.level, formats.p_value, formats.percent)
-    words = (formats.listing, formats.metric_label, formats.plain, formats.sentence)
+    numbers = (formats.count, formats.decimal, formats.level, formats.p_value, formats.percent, formats.signed)
+    words = (formats.listing, formats.metric_label, formats.plain, formats.sentence, model_noun)
     made.filters.update({write.__name__: write for write in numbers + words})
     made.filters.update(md=escape, code=code, md_table=markdown_table, model=model_label, csp_hash=csp_hash)
     return made
