@@ -1,10 +1,9 @@
 """`bakeoff catalogue`: rank new items with a model that was trained without them, and list or remove them."""
 
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -26,7 +25,7 @@ from bakeoff.models.base.new_items import embed_new_items, refuse_without_featur
 from bakeoff.models.base.storage import filterable, load_trained, read_encoding, read_items, refuse_skipped
 from bakeoff.ops.additions import Additions, additions_path, read_additions, write_additions
 from bakeoff.ops.git import check_repository
-from bakeoff.ops.registry.files import fetch_model
+from bakeoff.ops.registry.files import fetched
 from bakeoff.ops.registry.history import production, read_events
 
 NAMED = 5
@@ -119,17 +118,17 @@ def show(workspace: Workspace, model: str | None) -> None:
 @contextmanager
 def _target(workspace: Workspace, model: str | None) -> Iterator[_Target]:
     """The named model of the workspace, or that in production, fetched for as long as the block lasts."""
-    with TemporaryDirectory(prefix="bakeoff-catalogue-") as folder:
-        if model is None:
-            check_repository(workspace.root)
-            if (standing := production(read_events(workspace.root))) is None:
-                raise BakeoffError("Nothing is in production to add items to: name one of models/, such as --model mf.")
-            model, name = standing.version.model, standing.version.name
-            trained = fetch_model(workspace.root, standing.version, Path(folder) / "trained", "trained")
-        else:
-            specs.check_model(model)
-            refuse_skipped(workspace, model)
-            trained, name = workspace.trained(model), model
+    if model is None:
+        check_repository(workspace.root)
+        if (standing := production(read_events(workspace.root))) is None:
+            raise BakeoffError("Nothing is in production to add items to: name one of models/, such as --model mf.")
+        model, name = standing.version.model, standing.version.name
+        files: AbstractContextManager[Path] = fetched(workspace.root, standing.version, "trained")
+    else:
+        specs.check_model(model)
+        refuse_skipped(workspace, model)
+        files, name = nullcontext(workspace.trained(model)), model
+    with files as trained:
         embeddings = np.asarray(load_trained(trained).item_embeddings)
         ids = read_items(trained, ids_only=True)["item_id"].astype(str).tolist()
         yield _Target(name, trained, ids, embeddings, additions_path(workspace.root, model, ids, embeddings))

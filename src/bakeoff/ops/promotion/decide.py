@@ -3,11 +3,9 @@
 No DVC stage: tags in Git say what is in production, and they are no dependency that DVC could watch.
 """
 
-import json
 import math
 from collections.abc import Mapping
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from contextlib import nullcontext
 from typing import Any
 
 from bakeoff.core.errors import BakeoffError
@@ -103,12 +101,10 @@ def _decide(settings: DecisionSettings, workspace: Workspace, model: str | None)
         champion = DecisionSide(version.model, md5, version.number, version.commit, data, rows)
     if champion is not None and (champion.model, champion.md5) == (challenger.model, challenger.md5):
         return unchanged(challenger, champion)
-    with TemporaryDirectory(prefix="bakeoff-champion-") as folder:
-        now, before = workspace.saved_model(name), workspace.saved_model(REFERENCE)
-        if version is not None:
-            before = files.fetch_model(root, version, Path(folder) / version.model)
+    stand_in = nullcontext(workspace.saved_model(REFERENCE))
+    with stand_in if version is None else files.fetched(root, version) as before:
         prepared = load_prepared(workspace)
-        models = [ExportedModel.load(path, prepared) for path in (now, before)]
+        models = [ExportedModel.load(path, prepared) for path in (workspace.saved_model(name), before)]
     share = math.nan
     if champion is not None and settings.promotion.guardrails.champion_online_share is not None:
         sides = vars(champion), vars(challenger)
@@ -125,11 +121,8 @@ def _challenger(settings: DecisionSettings, workspace: Workspace, model: str | N
         specs.check_model(named)
         refuse_skipped(workspace, named)
         return named, None
-    trainings = {
-        name: json.loads(path.read_text(encoding="utf-8"))
-        for name in _chosen_on_validation()
-        if (path := workspace.training(name)).exists()
-    }
+    paths = {name: Workspace().training(name).as_posix() for name in _chosen_on_validation()}
+    trainings = {name: files.json_at(workspace.root, None, path) for name, path in paths.items()}
     best, metric, value = best_on_validation(trainings, settings.compare.primary_metric)
     return best, (
         f"{formats.sentence(model_noun(best))} is the challenger because it is the best contender on validation "
@@ -150,22 +143,16 @@ def _in_workspace(workspace: Workspace, model: str) -> DecisionSide:
     Raises:
         BakeoffError: dvc.lock records no such model, or other bytes than there are.
     """
-    exported = workspace.saved_model(model)
-    recorded = files.recorded_model(_text(workspace.root / files.LOCK), model)
-    fault = None
-    if recorded is None:
-        fault = f"{files.LOCK} records no models/{model}/saved_model"
-    elif files.directory_md5(exported) != recorded[1]:
-        fault = f"{exported} is not what {files.LOCK} records ({recorded[1]})"
-    if recorded is None or fault:
+    root, exported = workspace.root, workspace.saved_model(model)
+    _, md5 = files.recorded_model(files.text_at(root, None, files.LOCK), model) or ("", None)
+    if md5 is None or files.directory_md5(exported) != md5:
+        fault = f"{exported} is not what {files.LOCK} records ({md5})"
+        if md5 is None:
+            fault = f"{files.LOCK} records no models/{model}/saved_model"
         raise BakeoffError(
             f"{fault}, and only what DVC keeps can go into production: run `dvc repro export@{model}`, or `dvc "
             f"checkout --force {exported}`."
         )
-    data = read_data_hash(_text(workspace.root / "data.dvc") or "")
-    rows = files.num_interactions(json.loads(_text(workspace.validation_report) or "{}"))
-    return DecisionSide(model, recorded[1], data_md5=data, rows=rows)
-
-
-def _text(path: Path) -> str | None:
-    return path.read_text(encoding="utf-8") if path.exists() else None
+    data = read_data_hash(files.text_at(root, None, "data.dvc") or "")
+    rows = files.num_interactions(files.json_at(root, None, Workspace().validation_report.as_posix()))
+    return DecisionSide(model, md5, data_md5=data, rows=rows)

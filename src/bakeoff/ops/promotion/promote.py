@@ -2,8 +2,6 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from bakeoff.core.errors import BakeoffError, reading
@@ -86,11 +84,10 @@ def rollback(workspace: Workspace, to: str | None = None, *, push: bool = False)
     if standing is not None and standing.version.place == target.place:
         print(f"{target.name} is in production already: nothing was changed.")
         return
-    with TemporaryDirectory(prefix="bakeoff-rollback-") as folder:
-        files.fetch_model(root, target, Path(folder) / target.model)  # refuses where the files can't be had
     left = "nothing" if standing is None else standing.version.name
     message = f"Back from {left}.\n\nAction: {history.ROLLBACK}\nFrom: {left}"
-    _, tags = history.enter(root, target.place, message, push=push)
+    with files.fetched(root, target):  # refuses where the files can't be had
+        _, tags = history.enter(root, target.place, message, push=push)
     print(f"{target.name} is in production again ({target.commit[:7]}), {left} is not.")
     print(history.whereabouts(tags, pushed=push))
     if standing is not None:

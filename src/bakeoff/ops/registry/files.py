@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 from ruamel.yaml import YAML
@@ -25,12 +26,14 @@ Part = Literal["saved_model", "trained"]
 """Directory of a model: what `export` writes, or what training does."""
 
 
-def text_at(root: Path, commit: str, path: str) -> str | None:
-    """A file as a commit has it; None where it has none."""
-    return ask(root, "show", f"{commit}:./{path}")
+def text_at(root: Path, commit: str | None, path: str) -> str | None:
+    """A file as a commit has it or, without one, as the workspace does; None where there is none."""
+    if commit is not None:
+        return ask(root, "show", f"{commit}:./{path}")
+    return (root / path).read_text(encoding="utf-8") if (root / path).exists() else None
 
 
-def json_at(root: Path, commit: str, path: str) -> Mapping[str, Any]:
+def json_at(root: Path, commit: str | None, path: str) -> Mapping[str, Any]:
     """The same, read as a JSON object; empty where there is none, or it can't be read."""
     try:
         found: Mapping[str, Any] = json.loads(text_at(root, commit, path) or "{}")
@@ -107,8 +110,9 @@ def dvc_files(root: Path, commit: str) -> Iterator[Any]:
         raise BakeoffError(first_line(error)) from None
 
 
-def fetch_model(root: Path, version: Version, into: Path, part: Part = "saved_model") -> Path:
-    """Bring the export of a version, or what training wrote, from DVC's cache or else its remote, into a new directory.
+@contextmanager
+def fetched(root: Path, version: Version, part: Part = "saved_model") -> Iterator[Path]:
+    """The export of a version, or what training wrote, from DVC's cache or else its remote, for as long as the block.
 
     Raises:
         BakeoffError: the version has no such model, or its files are in neither.
@@ -117,19 +121,21 @@ def fetch_model(root: Path, version: Version, into: Path, part: Part = "saved_mo
     if recorded is None:
         raise BakeoffError(f"{version.name} ({version.commit[:7]}) records no models/{version.model} in its {LOCK}.")
     path, md5 = recorded
-    try:
-        with dvc_files(root, version.commit) as stored:
-            stored.get(path, str(into), recursive=True)
-        why = "" if directory_md5(into) == md5 else f"what was found is not what its {LOCK} records"
-    except BakeoffError as error:
-        why = str(error)
-    if why:
-        raise BakeoffError(
-            f"The files of {version.name} (commit {version.commit[:7]}) are in neither DVC's cache nor its remote: "
-            f"{why}. `dvc fetch --all-tags {path}` brings them where the remote has them; where it has not, run "
-            f"`dvc push --all-tags {path}` on the machine that trained them. `dvc remote list` shows the remote."
-        )
-    return into
+    with TemporaryDirectory(prefix="bakeoff-version-") as folder:
+        into = Path(folder, version.model, part)
+        into.parent.mkdir()
+        try:
+            with dvc_files(root, version.commit) as stored:
+                stored.get(path, str(into), recursive=True)
+            if directory_md5(into) != md5:
+                raise BakeoffError(f"what was found is not what its {LOCK} records")
+        except BakeoffError as error:
+            raise BakeoffError(
+                f"The files of {version.name} (commit {version.commit[:7]}) are in neither DVC's cache nor its remote: "
+                f"{error}. `dvc fetch --all-tags {path}` brings them where the remote has them; where it has not, run "
+                f"`dvc push --all-tags {path}` on the machine that trained them. `dvc remote list` shows the remote."
+            ) from None
+        yield into
 
 
 def copy_parents(workspace: Workspace) -> None:
