@@ -22,8 +22,7 @@ from bakeoff.ops.drift import drift_page
 from bakeoff.ops.drift.distributions import Feature
 from bakeoff.ops.drift.expectations import Drift, DriftFinding
 from bakeoff.ops.promotion import decision_page as sheet
-from bakeoff.ops.promotion.decision import Decision, DecisionOutcome, DecisionSide, PrimaryComparison
-from bakeoff.ops.promotion.guardrails import Guardrail
+from bakeoff.ops.promotion.decision import Decision, DecisionOutcome, DecisionSide, Guardrail, PrimaryComparison
 from bakeoff.ops.revisions import revision_page as revision_sheet
 from bakeoff.ops.revisions.revisions import Revisions
 from bakeoff.report.render.pages import code

@@ -1,8 +1,7 @@
 """SideMetrics on which decisions are made, close to every limit and within all of them."""
 
 from bakeoff.ops.params import GuardrailParams
-from bakeoff.ops.promotion.decision import DecisionSide, PrimaryComparison, decide
-from bakeoff.ops.promotion.guardrails import Measured, guardrails
+from bakeoff.ops.promotion.decision import DecisionSide, Measured, PrimaryComparison, decide, guardrails
 
 CHALLENGER = DecisionSide("softmax", "1111.dir", data_md5="d1.dir", rows=1200)
 CHAMPION = DecisionSide("mf", "2222.dir", "v3.0.0", "c" * 40, "d0.dir", 1000)

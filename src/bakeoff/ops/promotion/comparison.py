@@ -25,8 +25,7 @@ from bakeoff.models.base.loading import extras_of, raw_table
 from bakeoff.models.base.storage import read_items
 from bakeoff.models.mf.spec import MFParams
 from bakeoff.ops.params import PromotionParams
-from bakeoff.ops.promotion.decision import PrimaryComparison
-from bakeoff.ops.promotion.guardrails import Guardrail, guardrails
+from bakeoff.ops.promotion.decision import Guardrail, PrimaryComparison, guardrails
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.params import ReportParams
 
