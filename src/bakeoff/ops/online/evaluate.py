@@ -11,8 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from bakeoff.core.files import locked
-from bakeoff.ops.online.estimates import Value, effective_size, ips, snips, win_rate_interval
-from bakeoff.ops.online.interleave import CHALLENGER, NO_TEAM
+from bakeoff.ops.online.experiment import CHALLENGER, NO_TEAM, Value, effective_size, ips, snips, win_rate_interval
 from bakeoff.ops.online.log import SCHEMAS, parts, read_part
 
 CLICK = "click"
