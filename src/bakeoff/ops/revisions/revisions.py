@@ -54,6 +54,13 @@ class ProjectVersion:
     unread: str = ""
 
     @property
+    def label(self) -> str:
+        """`HEAD (1a2b3c4)`; a hash that was typed as such is not repeated."""
+        if not self.commit or self.commit.startswith(self.name) or self.name.startswith(self.commit):
+            return self.name
+        return f"{self.name} ({self.commit})"
+
+    @property
     def models(self) -> list[str]:
         """The models that were compared in this version, in the order of the reports."""
         return [name for name in specs.names() if name in self.metrics]
@@ -87,6 +94,11 @@ class Change:
         """Whether every user has the same value in both."""
         found = self.difference
         return found is not None and found.num_users > 0 and found.wins == found.losses == 0
+
+    @property
+    def has_moved(self) -> bool:
+        """Whether a user has another value or, where nothing could be paired, the mean is another one."""
+        return self.before != self.after if self.difference is None else not self.is_same
 
 
 @dataclass(frozen=True)
@@ -123,6 +135,18 @@ class Revisions:
     settings: Sequence[Pair[str]]
     sizes: Sequence[Pair[int]]
     other_truth: Sequence[str]
+
+    @property
+    def versions(self) -> tuple[ProjectVersion, ProjectVersion]:
+        """Both of them."""
+        return self.before, self.after
+
+    @property
+    def num_paired(self) -> int | None:
+        """Users whom both versions have, of the model with the fewest; None where each has all users of the other."""
+        pairs = [(change.difference.num_users, change.model) for change in self.primary if change.difference]
+        fewer = [number for number, model in pairs if any(len(each.users[model]) > number for each in self.versions)]
+        return min(fewer, default=None)
 
     @property
     def same_data(self) -> bool:
