@@ -23,7 +23,7 @@ from bakeoff.data.params import DataParams
 from bakeoff.models.base import specs
 from bakeoff.models.base.new_items import embed_new_items, refuse_without_features
 from bakeoff.models.base.storage import filterable, load_trained, read_encoding, read_items, refuse_skipped
-from bakeoff.ops.additions import Additions, additions_path, read_additions, write_additions
+from bakeoff.ops.additions import EMBEDDING, additions_path, read_additions, write_additions
 from bakeoff.ops.git import check_repository
 from bakeoff.ops.registry.files import fetched
 from bakeoff.ops.registry.history import production, read_events
@@ -65,9 +65,11 @@ def add(workspace: Workspace, data: DataParams, source: Path, model: str | None)
         check_features(table, "items", encoding.names)
         items = _read_items(table, source, encoding, target)
         vectors, how = embed_new_items(target.trained, target.embeddings, items)
-        added = Additions(items[list(dict.fromkeys(["item_id", "title", *filterable(encoding)]))], vectors)
+        kept = dict.fromkeys(["item_id", "title", *filterable(encoding)])
+        added = items[[*kept]].assign(**{EMBEDDING: [*vectors.astype(np.float32)]})
         before = read_additions(target.path)
-        everything = added if before is None else before.without(added.table["item_id"].tolist()).joined(added)
+        others = [] if before is None else [before[~before["item_id"].isin(added["item_id"])]]
+        everything = pd.concat([*others, added], ignore_index=True)
         write_additions(target.path, everything)
     count = "1 item" if len(added) == 1 else f"{len(added):,} items"
     print(f"{target.name} ranks {count} from {source} now, embedded {how}; {len(everything):,} in all.")
@@ -84,11 +86,11 @@ def remove(workspace: Workspace, item_ids: Sequence[str], model: str | None) -> 
     """
     with _target(workspace, model) as target:
         held = read_additions(target.path)
-        known = [] if held is None else held.table["item_id"].tolist()
+        known = [] if held is None else held["item_id"].tolist()
         if held is None or (unknown := [item_id for item_id in item_ids if item_id not in known]):
             named = _named(item_ids if held is None else unknown)
             raise BakeoffError(f"{named} was not added to {target.name}: `bakeoff catalogue list` shows what was.")
-        left = held.without(item_ids)
+        left = held[~held["item_id"].isin(item_ids)]
         if len(left):
             write_additions(target.path, left)
         else:
@@ -108,9 +110,10 @@ def show(workspace: Workspace, model: str | None) -> None:
         print(f"Nothing was added to {target.name}.")
         return
     shown = Table(title=f"Added to {target.name}", title_justify="left")
-    for name in held.table:
+    told = held.drop(columns=EMBEDDING)
+    for name in told:
         shown.add_column(str(name))
-    for row in held.table.itertuples(index=False):
+    for row in told.itertuples(index=False):
         shown.add_row(*("" if pd.isna(value) else Text(str(value)) for value in row))
     Console().print(shown)
 

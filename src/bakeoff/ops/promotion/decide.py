@@ -144,7 +144,7 @@ def _in_workspace(workspace: Workspace, model: str) -> DecisionSide:
         BakeoffError: dvc.lock records no such model, or other bytes than there are.
     """
     root, exported = workspace.root, workspace.saved_model(model)
-    _, md5 = files.recorded_model(files.text_at(root, None, files.LOCK), model) or ("", None)
+    _, md5 = files.recorded_model(root, None, model)
     if md5 is None or files.directory_md5(exported) != md5:
         fault = f"{exported} is not what {files.LOCK} records ({md5})"
         if md5 is None:

@@ -42,25 +42,26 @@ def json_at(root: Path, commit: str | None, path: str) -> Mapping[str, Any]:
     return found
 
 
-def recorded_model(lock: str | None, model: str, part: Part = "saved_model") -> tuple[str, str] | None:
-    """Path and MD5 of a part of a model, as the text of a dvc.lock has them; None where it has none.
+def recorded_model(
+    root: Path, commit: str | None, model: str, part: Part = "saved_model"
+) -> tuple[str, str] | tuple[None, None]:
+    """Path and MD5 of a part of a model, as the dvc.lock of a commit, or of the workspace, has them; or None.
 
     Up to Bakeoff 0.1 training exported, and all of models/<model> was one output.
 
     Raises:
         BakeoffError: it is no dvc.lock.
     """
-    outs = (out for stage in _stages(lock).values() for out in stage.get("outs", []))
+    outs = (out for stage in _stages(root, commit).values() for out in stage.get("outs", []))
     hashes = {out["path"]: out["md5"] for out in outs if out.get("md5")}
     paths = (f"models/{model}/{part}", *([f"models/{model}"] if part == "saved_model" else []))
-    return next(((path, hashes[path]) for path in paths if path in hashes), None)
+    return next(((path, hashes[path]) for path in paths if path in hashes), (None, None))
 
 
 def model_md5_at(root: Path, place: Place) -> str | None:
     """What the model of a commit hashes to."""
     model, commit = place
-    found = recorded_model(text_at(root, commit, LOCK), model)
-    return found and found[1]
+    return recorded_model(root, commit, model)[1]
 
 
 def data_at(root: Path, commit: str) -> tuple[str | None, int | None]:
@@ -69,7 +70,7 @@ def data_at(root: Path, commit: str) -> tuple[str | None, int | None]:
     It does not say how many there are where other data were compared last.
     """
     data = read_data_hash(text_at(root, commit, "data.dvc") or "")
-    deps = _stages(text_at(root, commit, LOCK)).get("compare", {}).get("deps", [])
+    deps = _stages(root, commit).get("compare", {}).get("deps", [])
     is_current = all(dep.get("md5") == data for dep in deps if dep["path"] == "data")
     return data, num_interactions(json_at(root, commit, "reports/validation.json")) if is_current else None
 
@@ -117,10 +118,9 @@ def fetched(root: Path, version: Version, part: Part = "saved_model") -> Iterato
     Raises:
         BakeoffError: the version has no such model, or its files are in neither.
     """
-    recorded = recorded_model(text_at(root, version.commit, LOCK), version.model, part)
-    if recorded is None:
+    path, md5 = recorded_model(root, version.commit, version.model, part)
+    if path is None:
         raise BakeoffError(f"{version.name} ({version.commit[:7]}) records no models/{version.model} in its {LOCK}.")
-    path, md5 = recorded
     with TemporaryDirectory(prefix="bakeoff-version-") as folder:
         into = Path(folder, version.model, part)
         into.parent.mkdir()
@@ -178,7 +178,8 @@ def _copy(root: Path, version: Version, model: str, path: Path) -> bool:
         ) from None
 
 
-def _stages(lock: str | None) -> Mapping[str, Mapping[str, Any]]:
+def _stages(root: Path, commit: str | None) -> Mapping[str, Mapping[str, Any]]:
+    lock = text_at(root, commit, LOCK)
     with reading(LOCK, "take it from Git", YAMLError, AttributeError):
         stages: Mapping[str, Mapping[str, Any]] = (YAML(typ="safe").load(lock or "{}") or {}).get("stages", {})
     return stages

@@ -91,11 +91,7 @@ def in_workspace(workspace: Workspace) -> ProjectVersion:
     Raises:
         BakeoffError: nothing was compared yet, or a file can't be read.
     """
-
-    def read(path: str) -> str | None:
-        file = workspace.root / path
-        return file.read_text(encoding="utf-8") if file.exists() else None
-
+    read = partial(text_at, workspace.root, None)
     if read(METRICS) is None:
         raise BakeoffError(f"{workspace.root / METRICS} does not exist: nothing was compared yet. Run `bakeoff run`.")
     reason = "its per-user metrics are not in the workspace, or damaged. Run `dvc checkout` or `dvc repro`."
