@@ -53,15 +53,15 @@ def run(
             was = UNDECIDED if UNDECIDED in both else "right" if both[0] == both[1] else "wrong"
             found["offline"] = before | {"was": was}
         pairs.append(found)
-    times = [f"{time:%Y-%m-%d %H:%M}" for time in (min(log.times), max(log.times))]
-    counts = {"users": len(log.users), "times": times, "events": log.events, "left_out": log.left_out}
+    times = [f"{time:%Y-%m-%d %H:%M}" for time in (log.times.min(), log.times.max())]
+    counts = {"users": log.num_users, "times": times, "events": log.events, "left_out": log.left_out}
     if as_json:
         settings = {"event": event, "confidence": confidence, "clip": clip}
         print(json.dumps(settings | counts | {"pairs": pairs}, indent=2, ensure_ascii=False))
         return
-    console, total = Console(highlight=False, soft_wrap=True), sum(pair.lists for pair in log.pairs.values())
+    console, total = Console(highlight=False, soft_wrap=True), len(log.times)
     kinds = ", ".join(f"{kind} {number:,}" for kind, number in log.events.most_common()) or "none"
-    lines = [f"{folder}: {total:,} lists, {len(log.users):,} users known by id; {' to '.join(times)} UTC."]
+    lines = [f"{folder}: {total:,} lists, {log.num_users:,} users known by id; {' to '.join(times)} UTC."]
     lines += [f"Feedback: {kinds}." + ("" if log.events[event] else f" None is a {event}: --event names another kind.")]
     if log.left_out:
         lines += [f"Left out: {', '.join(f'{number:,} {why}' for why, number in log.left_out.items())}."]
