@@ -173,7 +173,7 @@ def revisions() -> Revisions:
 
 
 def test_hostile_versions_are_shown_and_do_not_run(browser: Browser, tmp_path: Path, revisions: Revisions) -> None:
-    (tmp_path / "revisions.html").write_text(revision_sheet.revisions_html(revisions), encoding="utf-8")
+    (tmp_path / "revisions.html").write_text(revision_sheet.pages(revisions)["html"], encoding="utf-8")
     shown_only(browser, tmp_path / "revisions.html")
 
 
@@ -225,12 +225,12 @@ def decision() -> Decision:
 
 
 def test_a_hostile_decision_is_shown_and_does_not_run(browser: Browser, tmp_path: Path, decision: Decision) -> None:
-    (tmp_path / "decision.html").write_text(sheet.decision_html(decision), encoding="utf-8")
+    (tmp_path / "decision.html").write_text(sheet.pages(decision)["html"], encoding="utf-8")
     shown_only(browser, tmp_path / "decision.html")
 
 
 def test_markdown_of_a_decision_holds_no_live_markup(decision: Decision) -> None:
-    is_plain(sheet.decision_markdown(decision))
+    is_plain(sheet.pages(decision)["md"])
 
 
 def shown_only(browser: Browser, file: Path) -> None:
@@ -252,7 +252,7 @@ def test_markdown_holds_no_live_markup(hostile_report: Path, name: str) -> None:
 
 
 def test_markdown_of_revisions_holds_no_live_markup(revisions: Revisions) -> None:
-    is_plain(revision_sheet.revisions_markdown(revisions))
+    is_plain(revision_sheet.pages(revisions)["md"])
 
 
 def is_plain(text: str) -> None:

@@ -83,7 +83,7 @@ def test_the_headline_says_what_follows():
 
 
 def test_the_page_runs_no_script_and_shows_difference_guardrails_and_both_sides():
-    page = sheet.decision_html(decision(primary(margin=0.01), rails(AFTER | {"popularity_lift_rise": 9.0})))
+    page = sheet.pages(decision(primary(margin=0.01), rails(AFTER | {"popularity_lift_rise": 9.0})))["html"]
     assert "<script" not in page
     assert len(page) < 100_000
     assert "challenger − " not in page
@@ -96,22 +96,22 @@ def test_the_page_runs_no_script_and_shows_difference_guardrails_and_both_sides(
 
 
 def test_a_model_against_its_own_former_version_is_called_the_challenger():
-    page = sheet.decision_html(decision(champion=replace(CHAMPION, model="softmax")))
+    page = sheet.pages(decision(champion=replace(CHAMPION, model="softmax")))["html"]
     assert "NDCG@10: challenger − production" in page
 
 
 def test_a_page_without_a_comparison_has_no_picture():
-    page = sheet.decision_html(unchanged(CHALLENGER, CHAMPION))
+    page = sheet.pages(unchanged(CHALLENGER, CHAMPION))["html"]
     assert "<svg" not in page
     assert "changes nothing" in page
 
 
 def test_the_same_decision_gives_the_same_bytes():
-    assert sheet.decision_html(decision()) == sheet.decision_html(decision())
+    assert sheet.pages(decision())["html"] == sheet.pages(decision())["html"]
 
 
 def test_markdown_has_reasons_guardrails_and_sides():
-    text = sheet.decision_markdown(decision(guards=rails(AFTER | {"popularity_lift_rise": 9.0})))
+    text = sheet.pages(decision(guards=rails(AFTER | {"popularity_lift_rise": 9.0})))["md"]
     assert text.startswith("# The softmax DNN does not go into production: mf@v3.0.0 stays\n")
     assert "| Rise of the popularity lift | 8.9500 | 0.1000 | **broken** |" in text
     assert "| Version | none yet | v3.0.0 |" in text

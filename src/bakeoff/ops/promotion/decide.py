@@ -45,8 +45,8 @@ def run(settings: DecisionSettings, workspace: Workspace, model: str | None = No
     found = _decide(settings, workspace, model)
     with replaced(workspace.decision) as folder:
         write_json(folder / "decision.json", found.as_json())
-        write_text(folder / "decision.md", decision_page.decision_markdown(found))
-        write_text(folder / "decision.html", decision_page.decision_html(found))
+        for ending, text in decision_page.pages(found).items():
+            write_text(folder / f"decision.{ending}", text)
     print(f"{found.outcome.value}: {decision_page.decision_headline(found)}.")
     for reason in found.reasons:
         print(f"  {reason}")

@@ -31,25 +31,20 @@ def what_promote_does(decision: Decision) -> str:
     return render_text("promote.md.j2", decision=decision).rstrip()
 
 
-def decision_html(decision: Decision) -> str:
-    """The page: no script, small."""
-    return render_page(
+def pages(decision: Decision) -> dict[str, str]:
+    """The page, small and without a script, and the same short in Markdown; by their endings."""
+    promote, models = what_promote_does(decision), dict.fromkeys([decision.challenger.model, _opponent(decision)])
+    shown = {"decision": decision, "headline": decision_headline(decision), "sides": _side_table(decision)}
+    page = render_page(
         "decision.html.j2",
-        dict.fromkeys([decision.challenger.model, _opponent(decision)]),
+        models,
         TERMS if decision.primary else (),
-        decision=decision,
-        headline=decision_headline(decision),
         picture=_picture(decision),
-        sides=_side_table(decision),
-        promote=what_promote_does(decision).split("`"),
+        promote=promote.split("`"),
         home="../index.html",
+        **shown,
     )
-
-
-def decision_markdown(decision: Decision) -> str:
-    """The same, short: for a pull request or a log."""
-    shown = {"headline": decision_headline(decision), "promote": what_promote_does(decision)}
-    return render_text("decision.md.j2", decision=decision, sides=_side_table(decision), **shown)
+    return {"html": page, "md": render_text("decision.md.j2", promote=promote, **shown)}
 
 
 def _side_table(decision: Decision) -> Table:

@@ -151,17 +151,8 @@ def _of_paired(revisions: Revisions, paired: Sequence[Change]) -> str:
     return f"No evidence of a difference on {metric}{of_models}"
 
 
-def revisions_statement(revisions: Revisions) -> str:
-    """What may have caused it: data, parameters, or neither."""
-    return _remarks(revisions)[0]
-
-
-def revision_notes(revisions: Revisions) -> list[str]:
-    """What must be known to read the figures."""
-    return _remarks(revisions)[1:]
-
-
-def _remarks(revisions: Revisions) -> list[str]:
+def remarks(revisions: Revisions) -> list[str]:
+    """What may have caused the change, data, parameters or neither; then what must be known to read the figures."""
     return render_text("remarks.txt.j2", revisions=revisions).removesuffix("\n").split("\n")
 
 
@@ -177,42 +168,30 @@ def verdicts(revisions: Revisions) -> list[tuple[str, str]]:
     return found
 
 
-def revisions_html(revisions: Revisions) -> str:
-    """The page, complete in itself."""
-    shown, figures, spec = _content(revisions), [], revision_chart(revisions)
+def pages(revisions: Revisions) -> dict[str, str]:
+    """The page, complete in itself, and the same short in Markdown, for a pull request or a log; by their endings."""
+    cause, *notes = remarks(revisions)
+    shown: dict[str, Any] = {
+        "revisions": revisions,
+        "title": title(revisions),
+        "headline": revisions_headline(revisions),
+        "statement": cause,
+        "notes": notes,
+        "level": formats.level(revisions.confidence),
+        "verdicts": verdicts(revisions),
+        "accuracy": accuracy_table(revisions),
+        "others": other_table(revisions),
+        "lists": list_table(revisions),
+        "settings": parameter_table(revisions, in_both=True),
+        "one_sided": parameter_table(revisions, in_both=False),
+        "sizes": size_table(revisions),
+    }
+    figures, spec = [], revision_chart(revisions)
     if spec is not None:
         name = f"{formats.metric_label(revisions.metric)}: {revisions.after.name} − {revisions.before.name}"
         text = "Interval chart: a row per model with the mean difference and its interval and a line at zero."
         sentence = f"{shown['headline']}. An interval that contains 0 is no evidence of a change."
         figures = [Figure("accuracy", name, text, sentence, spec, shown["accuracy"], open=True)]
-    return render_page(
-        "revisions.html.j2",
-        [change.model for change in revisions.primary],
-        TERMS,
-        revisions=revisions,
-        figures=figures,
-        level=formats.level(revisions.confidence),
-        others=other_table(revisions),
-        lists=list_table(revisions),
-        **shown,
-    )
-
-
-def revisions_markdown(revisions: Revisions) -> str:
-    """The same, short: for a pull request or a log."""
-    return render_text("revisions.md.j2", **_content(revisions))
-
-
-def _content(revisions: Revisions) -> dict[str, Any]:
-    """What both forms show, by its name in the templates."""
-    return {
-        "title": title(revisions),
-        "headline": revisions_headline(revisions),
-        "statement": revisions_statement(revisions),
-        "notes": revision_notes(revisions),
-        "verdicts": verdicts(revisions),
-        "accuracy": accuracy_table(revisions),
-        "settings": parameter_table(revisions, in_both=True),
-        "one_sided": parameter_table(revisions, in_both=False),
-        "sizes": size_table(revisions),
-    }
+    models = [change.model for change in revisions.primary]
+    page = render_page("revisions.html.j2", models, TERMS, figures, **shown)
+    return {"html": page, "md": render_text("revisions.md.j2", **shown)}
