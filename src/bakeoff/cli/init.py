@@ -201,7 +201,6 @@ def _reading(table: str, column: str, found: "Detected") -> str:
     if column == found.id_column(table):
         return table.removesuffix("s")
     is_title = table == "items" and "title" in roles
-    name = "title" if is_title else column
-    kind, reason = found.features[table].get(name), found.left_out[table].get(name)
+    kind, reason = found.features[table]["title" if is_title else column]
     read_as = f"{kind} feature" if kind else f"no feature: {reason}"
     return f"title, {read_as}" if is_title else read_as
