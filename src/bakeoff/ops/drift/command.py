@@ -58,7 +58,7 @@ def run(workspace: Workspace, data: DataParams, limits: DriftParams, since: str 
             return
         drift, events = judge(before, now, data, limits, name, commit[:7]), (before.days, now.days)
         _write(workspace.drift, drift.as_json(), **drift_page.pages(drift, events))
-    summary = f"{drift_page.drift_headline(drift)}. {drift_page.drift_statement(drift)}"
+    summary = ". ".join(drift_page.drift_summary(drift))
     if drift.outcome is DriftOutcome.STOP:
         raise BakeoffError(f"{summary} The picture: {workspace.drift / 'drift.html'}")
     print(summary)

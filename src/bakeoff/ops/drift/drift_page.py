@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from bakeoff.ops.drift.distributions import DAY, Feature
-from bakeoff.ops.drift.expectations import Drift, DriftFinding, DriftOutcome
+from bakeoff.ops.drift.expectations import Drift, DriftFinding
 from bakeoff.report import formats
 from bakeoff.report.render.figure import Cell, Column, Row, Spec, Table, chart_config, table_of, to_spec
 from bakeoff.report.render.pages import StillPicture, render_page, render_text, svg_file
@@ -38,27 +38,10 @@ _TEXTS = {
 _EMPTY = '<svg xmlns="http://www.w3.org/2000/svg" width="1" height="1"/>\n'
 
 
-def drift_headline(drift: Drift) -> str:
-    """What follows, in a sentence without its full stop."""
-    if drift.outcome is DriftOutcome.STOP:
-        tables = [finding.table for finding in drift.failed if finding.severity == "critical"]
-        return f"Stop: too few {formats.listing(tables)}; nothing is trained on them"
-    if drift.outcome is DriftOutcome.WARNING:
-        subjects = [finding.subject for finding in drift.failed]
-        return f"Drift: {formats.listing([*map(formats.within_sentence, subjects)])}"
-    return f"No drift: the volume and {len(drift.features)} features are as before"
-
-
-def drift_statement(drift: Drift) -> str:
-    """What was compared, and what moved most."""
-    since = drift.since if drift.since.startswith(drift.commit) else f"{drift.since} ({drift.commit})"
-    parts = [f"The validated data compared with those of {since}."]
-    parts += [f"{_failure(finding)}." for finding in drift.failed]
-    if drift.outcome is DriftOutcome.STOP:
-        parts.append("Check what was delivered; if a smaller data set is intended, lower drift.min_volume.")
-    elif drift.outcome is DriftOutcome.WARNING:
-        parts.append("The run goes on.")
-    return " ".join(parts)
+def drift_summary(drift: Drift) -> tuple[str, str]:
+    """What follows, in a sentence without its full stop; then what was compared, and what moved most."""
+    headline, _, statement = render_text("drift.txt.j2", drift=drift, number=_number).partition("\n")
+    return headline, statement
 
 
 def finding_table(drift: Drift) -> Table:
@@ -75,8 +58,8 @@ def finding_table(drift: Drift) -> Table:
 
 def pages(drift: Drift, events: Events) -> dict[str, str]:
     """The page, which needs no script; the same short; the volume above the features as a picture; by their endings."""
-    words = {"headline": drift_headline(drift), "statement": drift_statement(drift)}
-    content = {**words, "notes": drift.notes, "findings": finding_table(drift)}
+    content: dict[str, Any] = {"notes": drift.notes, "findings": finding_table(drift)}
+    content["headline"], content["statement"] = drift_summary(drift)
     charts = {"volume": _volume(*events), "features": _panels(drift)}
     drawn = {key: chart for key, chart in charts.items() if chart is not None}
     pictures = [StillPicture(key, *_TEXTS[key], _spec(chart)) for key, chart in drawn.items()]
@@ -95,11 +78,6 @@ def _html(content: dict[str, Any], pictures: Sequence[StillPicture] = ()) -> str
     return render_page(
         "drift.html.j2", [], title="How the data have changed", home="../index.html", pictures=pictures, **content
     )
-
-
-def _failure(finding: DriftFinding) -> str:
-    what = "" if " as many " in finding.expectation else "divergence "
-    return f"{finding.subject}: {what}{_number(finding.value)}, limit {_number(finding.limit)} ({finding.detail})"
 
 
 def _number(value: float) -> str:

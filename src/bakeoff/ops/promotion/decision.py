@@ -214,36 +214,21 @@ def guardrails(
         champion: the same; empty where nothing is in production.
         new_user_change: ends of the interval of challenger − champion on new users.
     """
+    from bakeoff.report.render.pages import render_text  # `bakeoff promote` and `serve` do without
+
     found = []
     for name, rule in RULES.items():
         if (limit := getattr(limits, name)) is None:
             continue
         after, before = challenger.get(name, math.nan), champion.get(name, math.nan)
         change = rule.sign * (after - before) if rule.sign else after
-        low, high = new_user_change if name == "new_user_loss" else (math.nan, math.nan)
-        note = "" if math.isnan(low) else f", {formats.signed(low)} to {formats.signed(high)}"
         holds = not change > limit + _ROUNDING
+        interval = new_user_change if name == "new_user_loss" else (math.nan, math.nan)
+        known: dict[str, Any] = {"rule": rule, "after": after, "before": before, "limit": limit, "holds": holds}
         subject = rule.subject.format(label=formats.metric_label(metric), k=metric.partition("@")[2])
-        text = f"{subject}: {_found(rule, after, before, limit, holds, note)}."
+        text = render_text("guardrail.txt.j2", subject=subject, interval=interval, **known).rstrip()
         found.append(Guardrail(name, after, before, change, limit, holds, text))
     return found
-
-
-def _found(rule: GuardrailRule, after: float, before: float, limit: float, holds: bool, note: str) -> str:
-    """What a guardrail found, without its subject."""
-    if math.isnan(after):
-        return "nothing to measure"
-    if rule.sign == 0:
-        compared = "" if math.isnan(before) else f", compared with {rule.write(before)}"
-        far = "within" if holds else "more than"
-        return f"{rule.write(after)}{compared}; {far} the {rule.write(limit)} that are allowed"
-    if math.isnan(before):
-        return "nothing in production to compare with"
-    far, verb = "no more than" if holds else "more than", "rise" if rule.sign > 0 else "fall"
-    return (
-        f"{rule.write(after)}, compared with {rule.write(before)} ({formats.signed(after - before)}{note}); {far} the "
-        f"{formats.decimal(limit, 3)} by which it may {verb}"
-    )
 
 
 def unchanged(challenger: DecisionSide, champion: DecisionSide) -> Decision:
@@ -272,7 +257,7 @@ def decide(
         taken_back: the version with the challenger's bytes that a rollback took out of production.
         chosen: why this model is the challenger, a sentence.
     """
-    from bakeoff.report.render.pages import render_text  # `bakeoff promote` and `serve` do without
+    from bakeoff.report.render.pages import render_text
 
     broken = [rail for rail in guardrails if not rail.success]
     found = {"primary": primary, "guardrails": guardrails, "broken": broken, "left_out": left_out}

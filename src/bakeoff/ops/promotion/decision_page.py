@@ -5,9 +5,9 @@ import math
 import altair as alt
 import pandas as pd
 
-from bakeoff.ops.promotion.decision import Decision, DecisionOutcome, PrimaryComparison
+from bakeoff.ops.promotion.decision import Decision, PrimaryComparison
 from bakeoff.report import formats
-from bakeoff.report.models import REFERENCE, model_label, model_noun
+from bakeoff.report.models import REFERENCE, model_label
 from bakeoff.report.render.figure import FEW_TICKS, Spec, Table, layered, table_of
 from bakeoff.report.render.pages import StillPicture, render_page, render_text
 
@@ -15,15 +15,8 @@ TERMS = ("interval", "p-value", "new-user", "lift")
 
 
 def decision_headline(decision: Decision) -> str:
-    """What follows, in a sentence."""
-    challenger, champion = formats.sentence(model_noun(decision.challenger.model)), decision.champion
-    if decision.outcome is DecisionOutcome.UNCHANGED:
-        return f"{challenger} stays in production: nothing has changed"
-    if decision.outcome is DecisionOutcome.PROMOTE:
-        instead = ", the first that does" if champion is None else f" instead of {champion.name}"
-        return f"{challenger} goes into production{instead}"
-    stays = "nothing goes into production" if champion is None else f"{champion.name} stays"
-    return f"{challenger} does not go into production: {stays}"
+    """What follows, in a sentence without its full stop."""
+    return render_text("headline.txt.j2", decision=decision).rstrip()
 
 
 def what_promote_does(decision: Decision) -> str:
