@@ -80,15 +80,8 @@ def template_environment() -> Environment:
         lstrip_blocks=True,
     )
     numbers = (formats.count, formats.decimal, formats.level, formats.p_value, formats.percent, formats.signed)
-    words = (
-        formats.listing,
-        formats.metric_label,
-        formats.plain,
-        formats.sentence,
-        formats.within_sentence,
-        model_noun,
-    )
-    made.filters.update({write.__name__: write for write in numbers + words})
+    words = (formats.listing, formats.metric_label, formats.plain, formats.sentence, formats.within_sentence)
+    made.filters.update({write.__name__: write for write in (*numbers, *words, model_noun)})
     made.tests["nan"] = math.isnan
     made.filters.update(md=escape, code=code, md_table=markdown_table, model=model_label, csp_hash=csp_hash)
     return made
