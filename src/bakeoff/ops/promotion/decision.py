@@ -1,10 +1,13 @@
 """The decision: a challenger goes into production if it is not worse, and loses nothing that a guardrail protects."""
 
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+
+from pydantic_core import to_json
 
 from bakeoff.ops.params import GuardrailParams
 from bakeoff.report import formats
@@ -183,16 +186,10 @@ class Decision:
 
     def as_json(self) -> dict[str, Any]:
         """The content of decision.json."""
-        return {
-            "outcome": self.outcome.value,
-            "challenger": _side(self.challenger),
-            "champion": None if self.champion is None else _side(self.champion),
-            "primary": None if self.primary is None else _figures(vars(self.primary)),
-            "guardrails": [_figures(vars(rail)) for rail in self.guardrails],
-            "left_out": dict(zip(("warm_users", "new_users"), self.left_out, strict=True)),
-            "reasons": [*self.reasons],
-            "forced": None,
-        }
+        found: dict[str, Any] = json.loads(to_json(self, inf_nan_mode="null"))
+        del found["challenger"]["version"], found["challenger"]["commit"]  # it has none yet
+        found["left_out"] = dict(zip(("warm_users", "new_users"), self.left_out, strict=True))
+        return found | {"reasons": found.pop("reasons"), "forced": None}
 
 
 def guardrails(
@@ -266,13 +263,3 @@ def decide(
     passed = primary.success and not broken and taken_back is None
     outcome = DecisionOutcome.PROMOTE if passed else DecisionOutcome.HOLD
     return Decision(outcome, challenger, champion, primary, guardrails, reasons, left_out)
-
-
-def _side(side: DecisionSide) -> dict[str, Any]:
-    named = {} if side.version is None else {"version": side.version, "commit": side.commit}
-    return {"model": side.model, "md5": side.md5, **named, "data_md5": side.data_md5, "rows": side.rows}
-
-
-def _figures(values: Mapping[str, Any]) -> dict[str, Any]:
-    """JSON has no NaN: null where a figure is not defined."""
-    return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in values.items()}
