@@ -1,6 +1,7 @@
 """The decision for people: a page, the same in Markdown, and the sentences of both."""
 
 import math
+from typing import Any
 
 import altair as alt
 import pandas as pd
@@ -19,25 +20,14 @@ def decision_headline(decision: Decision) -> str:
     return render_text("headline.txt.j2", decision=decision).rstrip()
 
 
-def what_promote_does(decision: Decision) -> str:
-    """What `bakeoff promote` would do now, a sentence in Markdown."""
-    return render_text("promote.md.j2", decision=decision).rstrip()
-
-
 def pages(decision: Decision) -> dict[str, str]:
     """The page, small and without a script, and the same short in Markdown; by their endings."""
-    promote, models = what_promote_does(decision), dict.fromkeys([decision.challenger.model, _opponent(decision)])
-    shown = {"decision": decision, "headline": decision_headline(decision), "sides": _side_table(decision)}
-    page = render_page(
-        "decision.html.j2",
-        models,
-        TERMS if decision.primary else (),
-        picture=_picture(decision),
-        promote=promote.split("`"),
-        home="../index.html",
-        **shown,
-    )
-    return {"html": page, "md": render_text("decision.md.j2", promote=promote, **shown)}
+    promote = render_text("promote.md.j2", decision=decision).rstrip()
+    shown: dict[str, Any] = {"decision": decision, "promote": promote, "sides": _side_table(decision)}
+    shown["headline"] = decision_headline(decision)
+    models, terms = dict.fromkeys([decision.challenger.model, _opponent(decision)]), TERMS if decision.primary else ()
+    page = render_page("decision.html.j2", models, terms, picture=_picture(decision), home="../index.html", **shown)
+    return {"html": page, "md": render_text("decision.md.j2", **shown)}
 
 
 def _side_table(decision: Decision) -> Table:
