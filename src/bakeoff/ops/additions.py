@@ -26,6 +26,9 @@ EMBEDDING = " "
 """Column of the embeddings, float32 [d] each; no feature can have this name. The other columns of added items are
 item_id, title and the raw features that lists are filtered by."""
 
+NOTHING = pd.DataFrame(columns=["item_id", "title", EMBEDDING])
+"""No added item."""
+
 
 def embeddings_of(added: pd.DataFrame) -> NDArray[np.float32]:
     """Embeddings of added items, [m, d]."""
@@ -46,25 +49,25 @@ def additions_path(root: Path, model: str, item_ids: Sequence[str], embeddings: 
     return root / FOLDER / f"{model}-{digest.hexdigest()[:16]}.parquet"
 
 
-def additions_to(root: Path, model: str, items: pd.DataFrame, embeddings: NDArray[np.float32]) -> pd.DataFrame | None:
+def additions_to(root: Path, model: str, items: pd.DataFrame, embeddings: NDArray[np.float32]) -> pd.DataFrame:
     """What was added to a model with these items (item_id) and embeddings; nothing is hashed where it has no file.
 
     Raises:
         BakeoffError: as `read_additions`.
     """
     if not any((root / FOLDER).glob(f"{model}-*.parquet")):
-        return None
+        return NOTHING
     return read_additions(additions_path(root, model, items["item_id"].astype(str).tolist(), embeddings))
 
 
-def read_additions(path: Path) -> pd.DataFrame | None:
-    """What was added; None where nothing was.
+def read_additions(path: Path) -> pd.DataFrame:
+    """What was added.
 
     Raises:
         BakeoffError: the file is damaged.
     """
     if not path.exists():
-        return None
+        return NOTHING
     what, remedy = f"{path}, the items that were added,", "delete it, and run `bakeoff catalogue add` again"
     with reading(what, remedy, OSError, ValueError, LookupError, pa.ArrowException):
         return pd.read_parquet(path).astype({EMBEDDING: object})

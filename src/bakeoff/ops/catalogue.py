@@ -68,8 +68,7 @@ def add(workspace: Workspace, data: DataParams, source: Path, model: str | None)
         kept = dict.fromkeys(["item_id", "title", *filterable(encoding)])
         added = items[[*kept]].assign(**{EMBEDDING: [*vectors.astype(np.float32)]})
         before = read_additions(target.path)
-        others = [] if before is None else [before[~before["item_id"].isin(added["item_id"])]]
-        everything = pd.concat([*others, added], ignore_index=True)
+        everything = pd.concat([before[~before["item_id"].isin(added["item_id"])], added], ignore_index=True)
         write_additions(target.path, everything)
     count = "1 item" if len(added) == 1 else f"{len(added):,} items"
     print(f"{target.name} ranks {count} from {source} now, embedded {how}; {len(everything):,} in all.")
@@ -86,10 +85,10 @@ def remove(workspace: Workspace, item_ids: Sequence[str], model: str | None) -> 
     """
     with _target(workspace, model) as target:
         held = read_additions(target.path)
-        known = [] if held is None else held["item_id"].tolist()
-        if held is None or (unknown := [item_id for item_id in item_ids if item_id not in known]):
-            named = _named(item_ids if held is None else unknown)
-            raise BakeoffError(f"{named} was not added to {target.name}: `bakeoff catalogue list` shows what was.")
+        if unknown := [item_id for item_id in item_ids if item_id not in held["item_id"].tolist()]:
+            raise BakeoffError(
+                f"{_named(unknown)} was not added to {target.name}: `bakeoff catalogue list` shows what was."
+            )
         left = held[~held["item_id"].isin(item_ids)]
         if len(left):
             write_additions(target.path, left)
@@ -106,7 +105,7 @@ def show(workspace: Workspace, model: str | None) -> None:
     """
     with _target(workspace, model) as target:
         held = read_additions(target.path)
-    if held is None:
+    if held.empty:
         print(f"Nothing was added to {target.name}.")
         return
     shown = Table(title=f"Added to {target.name}", title_justify="left")

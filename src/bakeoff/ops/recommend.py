@@ -78,7 +78,7 @@ def run(
     embeddings = np.asarray(trained.item_embeddings)
     added = additions_to(workspace.root, model, catalogue, embeddings)
     retriever: Retriever = trained
-    if added is not None:
+    if len(added):
         catalogue = pd.concat([catalogue, added.reindex(columns=catalogue.columns)], ignore_index=True)
         retriever = ExtendedRetriever(trained, embeddings, embeddings_of(added))
     items = pd.Series(catalogue["title"].to_numpy(), index=catalogue["item_id"].astype(str))
@@ -100,7 +100,7 @@ def run(
         from bakeoff.ops.reasons import reasons
 
         explained = EncoderRetriever(specs.resolve(specs.spec(model).graph)(trained))
-        asked = explained if added is None else ExtendedRetriever(explained, embeddings, embeddings_of(added))
+        asked = explained if added.empty else ExtendedRetriever(explained, embeddings, embeddings_of(added))
         parts = reasons(asked, model, query, best.tolist(), scores.tolist(), (items.index, items.tolist()))
     title = f"{model} recommends to {'someone new' if user is None else f'user {user}'}{', and why' if why else ''}"
     _print(title, items.iloc[query.histories.items], items.iloc[best], scores, parts, specs.spec(model).explanation)

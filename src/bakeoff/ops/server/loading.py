@@ -191,14 +191,14 @@ def refreshed(model: ServedModel, source: Path) -> ServedModel:
     base, now = model.base or model, file_stamp(source)
     try:
         added = read_additions(source)
-        extended = base if added is None else base.extended(added)
+        extended = base if added.empty else base.extended(added)
     except Exception as error:  # noqa: BLE001 - a broken file must not end what works
         log.error(
             "%s goes on without a change. %s", model.name, error if isinstance(error, BakeoffError) else repr(error)
         )
         return replace(model, stamp=now)
     if now is not None or model.stamp is not None:
-        log.info("%s ranks %d added items from now on", model.name, 0 if added is None else len(added))
+        log.info("%s ranks %d added items from now on", model.name, len(added))
     return replace(extended, base=base, stamp=now)
 
 
