@@ -79,15 +79,6 @@ class Guardrail:
         """What it is about."""
         return RULES[self.name]
 
-    @property
-    def share(self) -> float | None:
-        """Change / limit, at most 4/3, for a bar; None where there was nothing to measure."""
-        if math.isnan(self.change):
-            return None
-        # A limit of 0 is not used at all, or passed.
-        used = self.change / self.limit if self.limit else 0.0 if self.success else math.inf
-        return min(max(used, 0.0), 4 / 3)
-
 
 class DecisionOutcome(StrEnum):
     """What becomes of the challenger."""
