@@ -1,6 +1,5 @@
 """Drift for people: a page, the same in Markdown, a picture, and the sentences of all of them."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
@@ -58,26 +57,22 @@ def finding_table(drift: Drift) -> Table:
 
 def pages(drift: Drift, events: Events) -> dict[str, str]:
     """The page, which needs no script; the same short; the volume above the features as a picture; by their endings."""
-    content: dict[str, Any] = {"notes": drift.notes, "findings": finding_table(drift)}
-    content["headline"], content["statement"] = drift_summary(drift)
+    headline, statement = drift_summary(drift)
+    content = {"headline": headline, "statement": statement, "notes": drift.notes, "findings": finding_table(drift)}
     charts = {"volume": _volume(*events), "features": _panels(drift)}
     drawn = {key: chart for key, chart in charts.items() if chart is not None}
     pictures = [StillPicture(key, *_TEXTS[key], _spec(chart)) for key, chart in drawn.items()]
     svg = svg_file(_spec(alt.vconcat(*drawn.values(), spacing=30)), []) if drawn else _EMPTY
-    return {"html": _html(content, pictures), "md": render_text("drift.md.j2", **content), "svg": svg}
+    page = render_page("drift.html.j2", [], pictures=pictures, **content)
+    return {"html": page, "md": render_text("drift.md.j2", **content), "svg": svg}
 
 
 def no_evidence(reason: str) -> dict[str, str]:
     """The page, and the same short, where there is nothing to compare with; by the endings of their files."""
     content: dict[str, Any] = {"statement": reason, "notes": [], "findings": None}
+    page = render_page("drift.html.j2", [], pictures=[], headline="No evidence", **content)
     short = render_text("drift.md.j2", headline="No evidence of drift, and none against it", **content)
-    return {"html": _html({"headline": "No evidence", **content}), "md": short}
-
-
-def _html(content: dict[str, Any], pictures: Sequence[StillPicture] = ()) -> str:
-    return render_page(
-        "drift.html.j2", [], title="How the data have changed", home="../index.html", pictures=pictures, **content
-    )
+    return {"html": page, "md": short}
 
 
 def _number(value: float) -> str:

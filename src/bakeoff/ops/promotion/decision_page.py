@@ -26,7 +26,7 @@ def pages(decision: Decision) -> dict[str, str]:
     shown: dict[str, Any] = {"decision": decision, "promote": promote, "sides": _side_table(decision)}
     shown["headline"] = decision_headline(decision)
     models, terms = dict.fromkeys([decision.challenger.model, _opponent(decision)]), TERMS if decision.primary else ()
-    page = render_page("decision.html.j2", models, terms, picture=_picture(decision), home="../index.html", **shown)
+    page = render_page("decision.html.j2", models, terms, picture=_picture(decision), **shown)
     return {"html": page, "md": render_text("decision.md.j2", **shown)}
 
 
