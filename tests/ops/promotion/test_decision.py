@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from decided import AFTER, CHALLENGER, CHAMPION, decision, primary, rails
 
-from bakeoff.ops.promotion import decision_page as sheet
+from bakeoff.ops.promotion import decide as sheet
 from bakeoff.ops.promotion.decision import DecisionOutcome, unchanged
 
 
