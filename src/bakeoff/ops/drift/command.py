@@ -157,7 +157,8 @@ def finding_table(drift: Drift) -> Table:
 def pages(drift: Drift, events: Events) -> dict[str, str]:
     """The page, which needs no script; the same short; the volume above the features as a picture; by their endings."""
     headline, statement = drift_summary(drift)
-    content = {"headline": headline, "statement": statement, "notes": drift.notes, "findings": finding_table(drift)}
+    content: dict[str, Any] = {"notes": drift.notes, "findings": finding_table(drift)}
+    content |= {"headline": headline, "statement": statement}
     charts = {"volume": _volume(*events), "features": _panels(drift)}
     drawn = {key: chart for key, chart in charts.items() if chart is not None}
     pictures = [StillPicture(key, *_TEXTS[key], _spec(chart)) for key, chart in drawn.items()]
