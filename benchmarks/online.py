@@ -16,8 +16,7 @@ from typing import Any
 import numpy as np
 
 from bakeoff.core.files import write_json, write_text
-from bakeoff.ops.online.estimates import Value, ips, snips, win_rate_interval
-from bakeoff.ops.online.interleave import CHALLENGER, NO_TEAM, team_draft
+from bakeoff.ops.online.experiment import CHALLENGER, NO_TEAM, Value, ips, snips, team_draft, win_rate_interval
 
 RUNS, LISTS, PEOPLE = 1_000, 5_000, 50
 """Of interleaved lists, and how many people they are shown to."""

@@ -20,7 +20,7 @@ from bakeoff.params import Params
 
 ROOT = Path(__file__).parents[1]
 PAGES = ROOT / "docs/reference"
-WORKSPACE = ROOT / "src/bakeoff/ops/workspace_files/README.md"
+WORKSPACE = ROOT / "src/bakeoff/ops/workspace_files/tree/README.md"
 NOTE = "<!-- Written by docs/make_reference.py: edit what it describes, then run it. -->"
 
 

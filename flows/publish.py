@@ -25,7 +25,11 @@ SHOWN = 30
 def publish_run(workspace: Path, states: Mapping[str, State[float]], log: Log) -> None:
     """Publish the verdict on the data and the timings; if every stage is up to date, the comparison too."""
     publish_validation(workspace)
-    create_table_artifact(timings(states), key="timings", description="Seconds of each stage")
+    timings: list[Row] = [
+        {"stage": stage, "outcome": state.name, "seconds": round(state.result(), 1) if state.is_completed() else None}
+        for stage, state in states.items()
+    ]
+    create_table_artifact(timings, key="timings", description="Seconds of each stage")
     if not all(state.is_completed() for state in states.values()):
         return
     verdict = read_json(workspace / "reports/verdict.json")
@@ -77,26 +81,20 @@ def publish_sampling(workspace: Path) -> None:
 def publish_night(clone: Path, ended: str, seconds: float) -> None:
     """Add a row for this night to the table `history`, above those of the nights before.
 
+    Its figures are from the files of its stages; None where there is none.
+
     Args:
         clone: Where the night left its files.
         ended: Name of its final state. Unless that is Completed, there are no figures of models, which may be older.
         seconds: That it took, by a clock that does not jump.
     """
-    found: Any = Artifact.get("history")
-    earlier = json.loads(found.data) if found else []
-    rows = [night_row(clone, ended, seconds), *earlier][:SHOWN]
-    create_table_artifact(rows, key="history", description=f"The last {SHOWN} nights")
-
-
-def night_row(clone: Path, ended: str, seconds: float) -> Row:
-    """Figures of one night, from the files of its stages; None where there is none."""
     data = read_json(Workspace(clone).validation_report).get("tables", {}).get("interactions", {})
     whole = ended == "Completed"
     metrics = read_json(clone / "reports/metrics.json") if whole else {}
     decision = read_json(clone / "reports/decision/decision.json") if whole else {}
     primary = decision.get("primary") or {}
     metric = primary.get("metric", "ndcg@10")
-    return {
+    night: Row = {
         "run": flow_run.name,
         "started": f"{flow_run.scheduled_start_time:%Y-%m-%d %H:%M}",
         "ended": ended,
@@ -110,6 +108,9 @@ def night_row(clone: Path, ended: str, seconds: float) -> Row:
         "decision": decision.get("outcome"),
         "minutes": round(seconds / 60, 1),
     }
+    found: Any = Artifact.get("history")
+    rows = [night, *(json.loads(found.data) if found else [])][:SHOWN]
+    create_table_artifact(rows, key="history", description=f"The last {SHOWN} nights")
 
 
 def in_words(decision: Mapping[str, Any]) -> str:
@@ -120,14 +121,6 @@ def in_words(decision: Mapping[str, Any]) -> str:
     if decision["outcome"] == "unchanged":
         return f"{challenger} is in production already."
     return f"{challenger} does not go into production: {decision['reasons'][0]}"
-
-
-def timings(states: Mapping[str, State[float]]) -> list[Row]:
-    """One row per stage: its outcome, and its seconds if it ended well."""
-    return [
-        {"stage": stage, "outcome": state.name, "seconds": round(state.result(), 1) if state.is_completed() else None}
-        for stage, state in states.items()
-    ]
 
 
 def metric_rows(metrics: Mapping[str, Mapping[str, Any]]) -> list[Row]:

@@ -70,9 +70,9 @@ def commit(workspace: Workspace, message: str = "a run") -> str:
 
 
 def md5(workspace: Workspace, model: str) -> str:
-    found = recorded_model((workspace.root / "dvc.lock").read_text(), model)
+    _, found = recorded_model(workspace.root, None, model)
     assert found is not None
-    return found[1]
+    return found
 
 
 def decided(workspace: Workspace, model: str, outcome: str = "promote") -> None:

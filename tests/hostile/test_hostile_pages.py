@@ -18,12 +18,11 @@ from versions import compared, version
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.data.fetch.versioning import read_data_hash
-from bakeoff.ops.drift import drift_page
+from bakeoff.ops.drift import command as drift_command
 from bakeoff.ops.drift.distributions import Feature
 from bakeoff.ops.drift.expectations import Drift, DriftFinding
-from bakeoff.ops.promotion import decision_page as sheet
-from bakeoff.ops.promotion.decision import Decision, DecisionOutcome, DecisionSide, PrimaryComparison
-from bakeoff.ops.promotion.guardrails import Guardrail
+from bakeoff.ops.promotion import decide as sheet
+from bakeoff.ops.promotion.decision import Decision, DecisionOutcome, DecisionSide, Guardrail, PrimaryComparison
 from bakeoff.ops.revisions import revision_page as revision_sheet
 from bakeoff.ops.revisions.revisions import Revisions
 from bakeoff.report.render.pages import code
@@ -174,7 +173,7 @@ def revisions() -> Revisions:
 
 
 def test_hostile_versions_are_shown_and_do_not_run(browser: Browser, tmp_path: Path, revisions: Revisions) -> None:
-    (tmp_path / "revisions.html").write_text(revision_sheet.revisions_html(revisions), encoding="utf-8")
+    (tmp_path / "revisions.html").write_text(revision_sheet.pages(revisions)["html"], encoding="utf-8")
     shown_only(browser, tmp_path / "revisions.html")
 
 
@@ -201,16 +200,16 @@ EVENTS = (pd.Series([3, 4], [1, 2]), pd.Series([5, 4], [2, 3]))
 def test_hostile_data_that_have_drifted_are_shown_and_do_not_run(
     browser: Browser, tmp_path: Path, drift: Drift
 ) -> None:
-    (tmp_path / "drift.html").write_text(drift_page.pages(drift, EVENTS)["html"], encoding="utf-8")
+    (tmp_path / "drift.html").write_text(drift_command.pages(drift, EVENTS)["html"], encoding="utf-8")
     shown_only(browser, tmp_path / "drift.html")
 
 
 def test_markdown_of_drift_holds_no_live_markup(drift: Drift) -> None:
-    is_plain(drift_page.pages(drift, EVENTS)["md"])
+    is_plain(drift_command.pages(drift, EVENTS)["md"])
 
 
 def test_a_picture_of_drift_is_only_a_picture(drift: Drift) -> None:
-    svg = drift_page.pages(drift, EVENTS)["svg"]
+    svg = drift_command.pages(drift, EVENTS)["svg"]
     is_picture(svg)
     assert "var(--none)" in svg  # a value that looks like a colour of the page
 
@@ -226,12 +225,12 @@ def decision() -> Decision:
 
 
 def test_a_hostile_decision_is_shown_and_does_not_run(browser: Browser, tmp_path: Path, decision: Decision) -> None:
-    (tmp_path / "decision.html").write_text(sheet.decision_html(decision), encoding="utf-8")
+    (tmp_path / "decision.html").write_text(sheet.pages(decision)["html"], encoding="utf-8")
     shown_only(browser, tmp_path / "decision.html")
 
 
 def test_markdown_of_a_decision_holds_no_live_markup(decision: Decision) -> None:
-    is_plain(sheet.decision_markdown(decision))
+    is_plain(sheet.pages(decision)["md"])
 
 
 def shown_only(browser: Browser, file: Path) -> None:
@@ -253,7 +252,7 @@ def test_markdown_holds_no_live_markup(hostile_report: Path, name: str) -> None:
 
 
 def test_markdown_of_revisions_holds_no_live_markup(revisions: Revisions) -> None:
-    is_plain(revision_sheet.revisions_markdown(revisions))
+    is_plain(revision_sheet.pages(revisions)["md"])
 
 
 def is_plain(text: str) -> None:

@@ -17,7 +17,7 @@ from bakeoff.core.workspace import Workspace
 from bakeoff.data.params import DataParams
 from bakeoff.models.base.new_items import NEIGHBOURS, mean_of_nearest
 from bakeoff.ops import catalogue, recommend
-from bakeoff.ops.additions import Additions, read_additions, write_additions
+from bakeoff.ops.additions import EMBEDDING, embeddings_of, read_additions, write_additions
 from bakeoff.ops.list_options import Filter, ListOptions
 from bakeoff.ops.server.approximate import ApproximateSearch
 from bakeoff.ops.server.loading import refreshed
@@ -71,7 +71,7 @@ def test_the_tower_embeds_a_new_item_as_it_embedded_one_without_events(workspace
     """The last item of the split has no event, so that its embedding is the tower's of its features alone."""
     catalogue.add(workspace, DATA, table(tmp_path / "items.csv", twin_of(workspace, "i12", "n")), "two_tower")
     stored = np.load(workspace.trained("two_tower") / "arrays/item_embeddings.npy")
-    np.testing.assert_allclose(added(folder, "two_tower").embeddings[0], stored[-1], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(embeddings_of(added(folder, "two_tower"))[0], stored[-1], rtol=1e-5, atol=1e-6)
 
 
 def test_added_items_are_listed_and_taken_out_again(workspace, folder, tmp_path, capsys):
@@ -87,7 +87,7 @@ def test_added_items_are_listed_and_taken_out_again(workspace, folder, tmp_path,
         catalogue.remove(workspace, ["n1", "i1"], "mf")
     catalogue.remove(workspace, ["n1"], "mf")
     assert capsys.readouterr().out == "mf no longer ranks 'n1'; added items that are left: 1.\n"
-    assert added(folder, "mf").table["item_id"].tolist() == ["n2"]
+    assert added(folder, "mf")["item_id"].tolist() == ["n2"]
     catalogue.remove(workspace, ["n2"], "mf")
     assert list(folder.glob("mf-*")) == []
     with pytest.raises(BakeoffError, match="'n2' was not added to mf"):
@@ -108,7 +108,7 @@ def test_neighbours_are_items_with_events(workspace, folder, tmp_path):
     catalogue.add(workspace, DATA, table(tmp_path / "items.csv", twin_of(workspace, "i12", "n")), "mf")
     stored = np.load(workspace.trained("mf") / "arrays/item_embeddings.npy")
     assert not stored[-1].any()
-    assert added(folder, "mf").embeddings.any()
+    assert embeddings_of(added(folder, "mf")).any()
 
 
 def test_it_says_what_was_added_and_an_item_that_is_added_again_replaces_itself(workspace, folder, tmp_path, capsys):
@@ -124,7 +124,7 @@ def test_it_says_what_was_added_and_an_item_that_is_added_again_replaces_itself(
     )
     assert "1 item" in (printed := capsys.readouterr().out)
     assert "2 in all" in printed
-    found = added(folder, "mf").table.set_index("item_id")
+    found = added(folder, "mf").set_index("item_id")
     assert found.title.to_dict() == {"m": "M", "n": "New"}
     assert np.isnan(found.year["m"])
 
@@ -265,10 +265,12 @@ def test_approximate_search_finds_added_items():
 
 def test_the_file_keeps_what_it_was_given(tmp_path):
     items = pd.DataFrame({"item_id": ["a", "b"], "title": ["A", "B"], "embedding": [1.0, np.nan]})
-    write_additions(tmp_path / "x/y.parquet", Additions(items, np.arange(6, dtype=np.float32).reshape(2, 3)))
+    vectors = np.arange(6, dtype=np.float32).reshape(2, 3)
+    write_additions(tmp_path / "x/y.parquet", items.assign(**{EMBEDDING: [*vectors]}))
     found = read_additions(tmp_path / "x/y.parquet")
-    pd.testing.assert_frame_equal(found.table, items, check_dtype=False)
-    assert found.embeddings.tolist() == [[0, 1, 2], [3, 4, 5]]
+    pd.testing.assert_frame_equal(found.drop(columns=EMBEDDING), items, check_dtype=False)
+    assert embeddings_of(found).tolist() == vectors.tolist()
+    assert embeddings_of(found).dtype == np.float32
     (tmp_path / "x/y.parquet").write_bytes(b"broken")
     with pytest.raises(BakeoffError, match="delete it, and run `bakeoff catalogue add` again"):
         read_additions(tmp_path / "x/y.parquet")
@@ -293,7 +295,7 @@ def test_a_vector_alone_embeds_a_new_item_and_one_of_another_length_is_refused(t
     catalogue.add(workspace, params.data, source, "two_tower")
     stored = np.load(workspace.trained("two_tower") / "arrays/item_embeddings.npy")
     np.testing.assert_allclose(
-        added(workspace.root / ".bakeoff/catalogue", "two_tower").embeddings[0], stored[-1], rtol=1e-5, atol=1e-6
+        embeddings_of(added(workspace.root / ".bakeoff/catalogue", "two_tower"))[0], stored[-1], rtol=1e-5, atol=1e-6
     )
     shorter = table(tmp_path / "other.csv", "n,Twin,0.1,0.2", columns="item_id,title,look_0,look_1")
     with pytest.raises(BakeoffError, match=r"item 'n': look='0.1\|0.2' is not 3 numbers"):

@@ -361,7 +361,7 @@ def sheets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     before = version("HEAD", {"mf": [0.1, 0.2] * 9}, params={"mf": {"dim": 32}})
     after = version("workspace", {"mf": [0.2, 0.2] * 9}, params={"mf": {"dim": 64}}, split={"sizes": {"train": 9}})
     pages = {
-        "revisions": revision_sheet.revisions_html(compared(before, after)),
+        "revisions": revision_sheet.pages(compared(before, after))["html"],
         "study": study_html(read_study(sampling(), cost(), unbiasedness(), DATASET)),
     }
     files = {name: folder / f"{name}.html" for name in pages}

@@ -27,7 +27,7 @@ def test_users_of_one_version_only_are_left_out_of_the_pairs_and_this_is_said():
     found = compared(before, after)
     assert found.primary[0].difference.num_users == 1
     assert found.primary[0].difference.mean == pytest.approx(0.2)
-    assert any("Paired over the 1 users" in note for note in revision_sheet.revision_notes(found))
+    assert any("Paired over the 1 users" in note for note in revision_sheet.remarks(found)[1:])
 
 
 def test_models_that_differ_in_their_users_do_not_shorten_each_other():
@@ -64,7 +64,7 @@ def test_the_same_values_of_some_models_say_nothing_of_those_that_could_not_be_p
     found = unpaired(FLAT, FLAT | {"softmax": [0.3] * 40}, "softmax")
     said = "Every user of MF has the same NDCG@10 in both; of the softmax DNN (+0.1000) only the means can be compared"
     assert revision_sheet.revisions_headline(found) == said
-    assert f"{said}. An interval that contains 0" in revision_sheet.revisions_html(found)
+    assert f"{said}. An interval that contains 0" in revision_sheet.pages(found)["html"]
 
 
 def test_no_evidence_and_a_better_model_speak_for_those_that_were_paired_alone():
@@ -107,7 +107,7 @@ def test_without_figures_per_user_means_are_compared_and_the_reason_is_told():
     [row, _] = revision_sheet.accuracy_table(found).rows
     assert (row[3].text, row[3].detail, row[-1].text) == ("+0.2000", "of the means", "not paired")
     assert any(
-        "they are gone." in note and "MF and the softmax DNN" in note for note in revision_sheet.revision_notes(found)
+        "they are gone." in note and "MF and the softmax DNN" in note for note in revision_sheet.remarks(found)[1:]
     )
     assert "nothing could be paired" in revision_sheet.revisions_headline(found)
 
@@ -115,13 +115,13 @@ def test_without_figures_per_user_means_are_compared_and_the_reason_is_told():
 def test_a_model_of_one_version_only_has_a_row_and_a_note():
     found = compared(version("a", {"mf": [0.1]}), version("b", {"mf": [0.1], "ease": [0.2]}))
     assert [change.model for change in found.primary] == ["ease", "mf"]
-    assert "EASE was not compared in a." in revision_sheet.revision_notes(found)
+    assert "EASE was not compared in a." in revision_sheet.remarks(found)[1:]
 
 
 def test_other_test_events_of_the_same_users_are_pointed_out():
     found = compared(version("a", FLAT), version("b", FLAT, num_test=4))
     assert found.other_truth == ["mf", "softmax"]
-    assert any("other test events" in note for note in revision_sheet.revision_notes(found))
+    assert any("other test events" in note for note in revision_sheet.remarks(found)[1:])
 
 
 def test_parameters_that_changed_came_or_went_are_listed_in_the_order_of_the_second():
@@ -149,7 +149,7 @@ def test_parameters_that_changed_came_or_went_are_listed_in_the_order_of_the_sec
     ],
 )
 def test_causes_are_told_by_data_and_parameters(before, after, said):
-    assert revision_sheet.revisions_statement(compared(before, after)).startswith(said)
+    assert revision_sheet.remarks(compared(before, after))[0].startswith(said)
 
 
 def test_sizes_that_drift_are_shown_with_their_share():
@@ -161,14 +161,14 @@ def test_sizes_that_drift_are_shown_with_their_share():
 
 
 def test_the_page_has_its_chart_with_the_table_below_it_and_names_the_scripts_that_may_run():
-    html = revision_sheet.revisions_html(compared(version("a", FLAT), version("b", RAISED)))
+    html = revision_sheet.pages(compared(version("a", FLAT), version("b", RAISED)))["html"]
     assert html.index('id="chart-accuracy"') < html.index('id="table-accuracy-caption"')
     assert "default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-" in html
     assert len(html) < 2_000_000
 
 
 def test_a_page_without_a_chart_has_its_table_and_runs_no_script():
-    html = revision_sheet.revisions_html(unpaired(FLAT, RAISED, *FLAT))
+    html = revision_sheet.pages(unpaired(FLAT, RAISED, *FLAT))["html"]
     assert 'id="table-accuracy-caption"' in html
     assert "<script" not in html
     assert "script-src" not in html
@@ -176,19 +176,19 @@ def test_a_page_without_a_chart_has_its_table_and_runs_no_script():
 
 def test_markup_in_the_name_of_a_revision_is_text():
     found = compared(version("<b>|x", FLAT), version("b", FLAT, params={"<i>": "<script>"}))
-    html = revision_sheet.revisions_html(found)
+    html = revision_sheet.pages(found)["html"]
     assert "<b>|x" not in html
     assert "<script>" not in html.partition("</main>")[0]
-    assert r"\<b\>\|x" in revision_sheet.revisions_markdown(found)
+    assert r"\<b\>\|x" in revision_sheet.pages(found)["md"]
 
 
 def test_the_same_versions_give_the_same_bytes():
-    pages = {revision_sheet.revisions_html(compared(version("a", FLAT), version("b", RAISED))) for _ in range(2)}
+    pages = {revision_sheet.pages(compared(version("a", FLAT), version("b", RAISED)))["html"] for _ in range(2)}
     assert len(pages) == 1
 
 
 def test_the_markdown_tells_what_changed_before_its_tables():
-    text = revision_sheet.revisions_markdown(compared(version("a", FLAT), version("b", RAISED, params={"seed": 2})))
+    text = revision_sheet.pages(compared(version("a", FLAT), version("b", RAISED, params={"seed": 2})))["md"]
     assert text.startswith("# From a to b\n\n**MF better on NDCG@10.**")
     assert "| MF | 0.1000 | 0.3000 |" in text
     assert "Only one of the two versions has the parameters `seed`." in text

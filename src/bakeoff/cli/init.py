@@ -81,7 +81,7 @@ def init(
         role, candidates = next(iter(found.open.items()))
         given[role] = _chosen(role, candidates, found.columns.get(role), ask=not yes)
     _show(tables, found)
-    if not yes and not _is_right():
+    if not yes and not _prompts().Confirm.ask("Is that right?", default=True):
         raise BakeoffError(
             "Nothing was written. --column ROLE=NAME says what a column is; features can be changed later, in "
             "params.yaml."
@@ -141,31 +141,24 @@ def _chosen(role: str, candidates: list[str], guess: str | None, *, ask: bool) -
                 f"Which column holds {_WORDS[role]} is not clear ({names}): --column {role}=NAME says it."
             )
         return guess
-    _check_terminal()
-    from rich.prompt import Prompt
-
     none = [NONE] if role in OPTIONAL_ROLES else []
     question = f"Which column holds {_WORDS[role]}?" + (f" {NONE} for none." if none else "")
     default: Any = ... if guess is None else guess  # Rich takes `...` for none
-    answer: str = Prompt.ask(question, choices=[*candidates, *none], default=default)
+    answer: str = _prompts().Prompt.ask(question, choices=[*candidates, *none], default=default)
     return None if answer == NONE else answer
 
 
-def _is_right() -> bool:
-    from rich.prompt import Confirm
-
-    _check_terminal()
-    return Confirm.ask("Is that right?", default=True)
-
-
-def _check_terminal() -> None:
-    """See that somebody can be asked.
+def _prompts() -> Any:
+    """Rich's prompts, where somebody can be asked.
 
     Raises:
         BakeoffError: nobody can.
     """
     if not sys.stdin.isatty():
         raise BakeoffError("Questions need a terminal: --yes accepts how the data is read, --column answers one.")
+    from rich import prompt
+
+    return prompt
 
 
 def _show(tables: Mapping[str, Any], found: "Detected") -> None:
@@ -201,7 +194,6 @@ def _reading(table: str, column: str, found: "Detected") -> str:
     if column == found.id_column(table):
         return table.removesuffix("s")
     is_title = table == "items" and "title" in roles
-    name = "title" if is_title else column
-    kind, reason = found.features[table].get(name), found.left_out[table].get(name)
+    kind, reason = found.features[table]["title" if is_title else column]
     read_as = f"{kind} feature" if kind else f"no feature: {reason}"
     return f"title, {read_as}" if is_title else read_as

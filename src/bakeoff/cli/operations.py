@@ -85,9 +85,9 @@ def rollback(
 @app.command()
 def status(as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
     """Show what is in production, since when, from which data, and how the workspace compares."""
-    from bakeoff.ops.promotion import status as stage
+    from bakeoff.ops.promotion import promote as stage
 
-    stage.run(Workspace(), as_json=as_json)
+    stage.show_status(Workspace(), as_json=as_json)
 
 
 @app.command()

@@ -6,14 +6,13 @@ in its space. Another promotion leaves it where it is, and a rollback finds it a
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from bakeoff.core.errors import reading
@@ -24,33 +23,16 @@ FOLDER = ".bakeoff/catalogue"
 """Below the root of a workspace; DVC keeps nothing there."""
 
 EMBEDDING = " "
-"""Column of the embeddings; no feature can have this name."""
+"""Column of the embeddings, float32 [d] each; no feature can have this name. The other columns of added items are
+item_id, title and the raw features that lists are filtered by."""
+
+NOTHING = pd.DataFrame(columns=["item_id", "title", EMBEDDING])
+"""No added item."""
 
 
-@dataclass(frozen=True, eq=False)
-class Additions:
-    """Added items.
-
-    Attributes:
-        table: m rows with item_id, title and the raw features that lists are filtered by.
-        embeddings: float32 [m, d].
-    """
-
-    table: pd.DataFrame
-    embeddings: NDArray[np.float32]
-
-    def __len__(self) -> int:
-        return len(self.table)
-
-    def without(self, item_ids: Sequence[str]) -> "Additions":
-        """All but these."""
-        kept = ~self.table["item_id"].isin(item_ids).to_numpy()
-        return Additions(self.table[kept], self.embeddings[kept])
-
-    def joined(self, other: "Additions") -> "Additions":
-        """These, and others behind them."""
-        table = pd.concat([self.table, other.table], ignore_index=True)
-        return Additions(table, np.concatenate([self.embeddings, other.embeddings]))
+def embeddings_of(added: pd.DataFrame) -> NDArray[np.float32]:
+    """Embeddings of added items, [m, d]."""
+    return np.stack(added[EMBEDDING].to_list())
 
 
 def additions_path(root: Path, model: str, item_ids: Sequence[str], embeddings: NDArray[np.float32]) -> Path:
@@ -67,39 +49,34 @@ def additions_path(root: Path, model: str, item_ids: Sequence[str], embeddings: 
     return root / FOLDER / f"{model}-{digest.hexdigest()[:16]}.parquet"
 
 
-def additions_to(root: Path, model: str, items: pd.DataFrame, embeddings: NDArray[np.float32]) -> Additions | None:
+def additions_to(root: Path, model: str, items: pd.DataFrame, embeddings: NDArray[np.float32]) -> pd.DataFrame:
     """What was added to a model with these items (item_id) and embeddings; nothing is hashed where it has no file.
 
     Raises:
         BakeoffError: as `read_additions`.
     """
     if not any((root / FOLDER).glob(f"{model}-*.parquet")):
-        return None
+        return NOTHING
     return read_additions(additions_path(root, model, items["item_id"].astype(str).tolist(), embeddings))
 
 
-def read_additions(path: Path) -> Additions | None:
-    """What was added; None where nothing was.
+def read_additions(path: Path) -> pd.DataFrame:
+    """What was added.
 
     Raises:
         BakeoffError: the file is damaged.
     """
     if not path.exists():
-        return None
+        return NOTHING
     what, remedy = f"{path}, the items that were added,", "delete it, and run `bakeoff catalogue add` again"
     with reading(what, remedy, OSError, ValueError, LookupError, pa.ArrowException):
-        table = pq.read_table(path)
-        vectors = table[EMBEDDING].combine_chunks().flatten().to_numpy()
-        return Additions(table.drop_columns(EMBEDDING).to_pandas(), vectors.reshape(len(table), -1))
+        return pd.read_parquet(path).astype({EMBEDDING: object})
 
 
-def write_additions(path: Path, additions: Additions) -> None:
+def write_additions(path: Path, added: pd.DataFrame) -> None:
     """Write the file; readers see the old one or the new one."""
-    vectors = np.ascontiguousarray(additions.embeddings, np.float32)
-    column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
-    table = pa.Table.from_pandas(additions.table, preserve_index=False).append_column(EMBEDDING, column)
     with written(path) as part:
-        pq.write_table(table, part)
+        added.to_parquet(part, index=False)
 
 
 def readable(queries: Queries, num_trained: int) -> Queries:

@@ -1,10 +1,9 @@
 """`bakeoff catalogue`: rank new items with a model that was trained without them, and list or remove them."""
 
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -24,9 +23,9 @@ from bakeoff.data.params import DataParams
 from bakeoff.models.base import specs
 from bakeoff.models.base.new_items import embed_new_items, refuse_without_features
 from bakeoff.models.base.storage import filterable, load_trained, read_encoding, read_items, refuse_skipped
-from bakeoff.ops.additions import Additions, additions_path, read_additions, write_additions
+from bakeoff.ops.additions import EMBEDDING, additions_path, read_additions, write_additions
 from bakeoff.ops.git import check_repository
-from bakeoff.ops.registry.files import fetch_model
+from bakeoff.ops.registry.files import fetched
 from bakeoff.ops.registry.history import production, read_events
 
 NAMED = 5
@@ -66,9 +65,10 @@ def add(workspace: Workspace, data: DataParams, source: Path, model: str | None)
         check_features(table, "items", encoding.names)
         items = _read_items(table, source, encoding, target)
         vectors, how = embed_new_items(target.trained, target.embeddings, items)
-        added = Additions(items[list(dict.fromkeys(["item_id", "title", *filterable(encoding)]))], vectors)
+        kept = dict.fromkeys(["item_id", "title", *filterable(encoding)])
+        added = items[[*kept]].assign(**{EMBEDDING: [*vectors.astype(np.float32)]})
         before = read_additions(target.path)
-        everything = added if before is None else before.without(added.table["item_id"].tolist()).joined(added)
+        everything = pd.concat([before[~before["item_id"].isin(added["item_id"])], added], ignore_index=True)
         write_additions(target.path, everything)
     count = "1 item" if len(added) == 1 else f"{len(added):,} items"
     print(f"{target.name} ranks {count} from {source} now, embedded {how}; {len(everything):,} in all.")
@@ -85,11 +85,11 @@ def remove(workspace: Workspace, item_ids: Sequence[str], model: str | None) -> 
     """
     with _target(workspace, model) as target:
         held = read_additions(target.path)
-        known = [] if held is None else held.table["item_id"].tolist()
-        if held is None or (unknown := [item_id for item_id in item_ids if item_id not in known]):
-            named = _named(item_ids if held is None else unknown)
-            raise BakeoffError(f"{named} was not added to {target.name}: `bakeoff catalogue list` shows what was.")
-        left = held.without(item_ids)
+        if unknown := [item_id for item_id in item_ids if item_id not in held["item_id"].tolist()]:
+            raise BakeoffError(
+                f"{_named(unknown)} was not added to {target.name}: `bakeoff catalogue list` shows what was."
+            )
+        left = held[~held["item_id"].isin(item_ids)]
         if len(left):
             write_additions(target.path, left)
         else:
@@ -105,13 +105,14 @@ def show(workspace: Workspace, model: str | None) -> None:
     """
     with _target(workspace, model) as target:
         held = read_additions(target.path)
-    if held is None:
+    if held.empty:
         print(f"Nothing was added to {target.name}.")
         return
     shown = Table(title=f"Added to {target.name}", title_justify="left")
-    for name in held.table:
+    told = held.drop(columns=EMBEDDING)
+    for name in told:
         shown.add_column(str(name))
-    for row in held.table.itertuples(index=False):
+    for row in told.itertuples(index=False):
         shown.add_row(*("" if pd.isna(value) else Text(str(value)) for value in row))
     Console().print(shown)
 
@@ -119,17 +120,17 @@ def show(workspace: Workspace, model: str | None) -> None:
 @contextmanager
 def _target(workspace: Workspace, model: str | None) -> Iterator[_Target]:
     """The named model of the workspace, or that in production, fetched for as long as the block lasts."""
-    with TemporaryDirectory(prefix="bakeoff-catalogue-") as folder:
-        if model is None:
-            check_repository(workspace.root)
-            if (standing := production(read_events(workspace.root))) is None:
-                raise BakeoffError("Nothing is in production to add items to: name one of models/, such as --model mf.")
-            model, name = standing.version.model, standing.version.name
-            trained = fetch_model(workspace.root, standing.version, Path(folder) / "trained", "trained")
-        else:
-            specs.check_model(model)
-            refuse_skipped(workspace, model)
-            trained, name = workspace.trained(model), model
+    if model is None:
+        check_repository(workspace.root)
+        if (standing := production(read_events(workspace.root))) is None:
+            raise BakeoffError("Nothing is in production to add items to: name one of models/, such as --model mf.")
+        model, name = standing.version.model, standing.version.name
+        files: AbstractContextManager[Path] = fetched(workspace.root, standing.version, "trained")
+    else:
+        specs.check_model(model)
+        refuse_skipped(workspace, model)
+        files, name = nullcontext(workspace.trained(model)), model
+    with files as trained:
         embeddings = np.asarray(load_trained(trained).item_embeddings)
         ids = read_items(trained, ids_only=True)["item_id"].astype(str).tolist()
         yield _Target(name, trained, ids, embeddings, additions_path(workspace.root, model, ids, embeddings))

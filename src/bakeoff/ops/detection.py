@@ -55,8 +55,7 @@ class Detected:
 
     Attributes:
         columns: as in `data.columns` of params.yaml.
-        features: by table, as in `data.user_features` and `data.item_features`.
-        left_out: by table: column → why it is no feature.
+        features: by table: column → how it can serve as a feature; None, and why, where it can't.
         rating_range: lowest and highest rating.
         kinds: of events.
         repeated: share of the events with the user, the item and the time of another; the first of them counts.
@@ -64,8 +63,7 @@ class Detected:
     """
 
     columns: dict[str, str | None] = field(default_factory=dict)
-    features: dict[str, dict[str, Kind]] = field(default_factory=lambda: {"users": {}, "items": {}})
-    left_out: dict[str, dict[str, str]] = field(default_factory=lambda: {"users": {}, "items": {}})
+    features: dict[str, dict[str, tuple[Kind | None, str]]] = field(default_factory=lambda: {"users": {}, "items": {}})
     rating_range: tuple[float, float] | None = None
     kinds: list[str] = field(default_factory=list)
     repeated: float = 0.0
@@ -85,14 +83,15 @@ class Detected:
         """
         low, high = self.rating_range or (None, None)
         usual = ValidationParams().max_quarantine_share
+        kinds = {table: {name: kind for name, (kind, _) in of.items() if kind} for table, of in self.features.items()}
         values: dict[str, Any] = {
             "data": {
                 "dataset": name,
                 **({"encoding": encoding} if encoding != "utf-8" else {}),
                 "columns": self.columns,
                 "event_weights": dict.fromkeys(self.kinds, 1.0),
-                "user_features": self.features["users"],
-                "item_features": self.features["items"],
+                "user_features": kinds["users"],
+                "item_features": kinds["items"],
             },
             "validation": {
                 "rating_min": low,
@@ -157,7 +156,8 @@ def _find_more(tables: Mapping[str, Columns], given: Mapping[str, str | None], f
         _find_id(table, tables, found)
         for column, values in tables[table].items():
             if column != found.id_column(table):
-                _add_feature(table, column, values, found)
+                name = "title" if table == "items" and column == found.columns.get("title") else column
+                found.features[table][name] = feature_kind(values, is_item=table == "items")
 
 
 def _repeated_share(events: Columns, keys: list[str]) -> float:
@@ -211,15 +211,6 @@ def _find_id(table: str, tables: Mapping[str, Columns], found: Detected) -> None
     if column is None:
         found.open[own] = list(tables[table])
     found.columns[own] = None if column == in_events else column
-
-
-def _add_feature(table: str, column: str, values: Any, found: Detected) -> None:
-    name = "title" if table == "items" and column == found.columns.get("title") else column
-    kind, reason = feature_kind(values, is_item=table == "items")
-    if kind is None:
-        found.left_out[table][name] = reason
-    else:
-        found.features[table][name] = kind
 
 
 def time_unit(values: Any) -> Unit | None:

@@ -38,17 +38,22 @@ Bound = Annotated[float, Field(allow_inf_nan=False)]
 class Sent(BaseModel):
     """What a client sends: nothing that is not known, and ids may be numbers."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True, use_attribute_docstrings=True)
 
 
 class Filter(Sent):
     """A condition on one feature; an item whose feature is unknown meets `none_of` alone."""
 
-    feature: str = Field(description="Name of an item feature: see item_features of GET /model.")
-    any_of: Values | None = Field(None, description="Values or tags. An item must have at least one of them.")
-    none_of: Values | None = Field(None, description="Values or tags. An item must have none of them.")
-    min: Bound | None = Field(None, description="Least value of a number.")
-    max: Bound | None = Field(None, description="Largest value of a number.")
+    feature: str
+    """Name of an item feature: see item_features of GET /model."""
+    any_of: Values | None = None
+    """Values or tags. An item must have at least one of them."""
+    none_of: Values | None = None
+    """Values or tags. An item must have none of them."""
+    min: Bound | None = None
+    """Least value of a number."""
+    max: Bound | None = None
+    """Largest value of a number."""
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:

@@ -27,16 +27,8 @@ DAG = "stages.yaml"
 """This project's dvc.yaml: a link, since DVC takes each file of that name for a part of the repository's DAG."""
 VERSION = "artifacts/version.json"
 """File that stages of a workspace without code depend on; the stage `version` writes it."""
-FILES = {
-    "README.md": "README.md",
-    "gitignore": ".gitignore",
-    "dvcignore": ".dvcignore",
-    "prefect.toml": "prefect.toml",
-    "prefect.yaml": "prefect.yaml",
-    "github.yml": ".github/workflows/bakeoff.yml",
-    "gitlab.yml": ".gitlab-ci.yml",
-}
-"""File of this package → its place in the workspace."""
+TREE = Path(__file__).parent / "workspace_files/tree"
+"""Files of every workspace at their places in it; a name that begins with `dot_` there begins with a dot."""
 
 
 def create(directory: Path, values: Mapping[str, Any], fill: Callable[[Workspace], None]) -> None:
@@ -60,13 +52,12 @@ def create(directory: Path, values: Mapping[str, Any], fill: Callable[[Workspace
             read_output(["git", "init", "--quiet"], new)
         read_output(["dvc", "init", "--quiet", *(["--subdir"] if is_within else [])], new)
         read_output(["dvc", "config", "core.analytics", "false"], new)
-        for name, place in FILES.items():
-            write_text(new / place, _resource(name).replace("@NAME@", directory.resolve().name))
+        for source in filter(Path.is_file, TREE.rglob("*")):
+            place = source.relative_to(TREE).as_posix().replace("dot_", ".")
+            write_text(new / place, source.read_text(encoding="utf-8").replace("@NAME@", directory.resolve().name))
         write_text(new / "requirements.txt", f"bakeoff=={version('bakeoff')}\n")
         write_text(new / "dvc.yaml", workspace_dag(_resource(DAG)))
         write_text(new / "params.yaml", params_text(values))
-        write_text(new / "tuning/.gitkeep", "")
-        write_text(new / "parents.json", "{}\n")
         fill(Workspace(new))
         if directory.exists():
             directory.rmdir()

@@ -23,7 +23,7 @@ from bakeoff.models.base import specs
 from bakeoff.models.base.list_options import standard_log_popularity
 from bakeoff.models.base.retriever import Retriever
 from bakeoff.models.base.storage import load_trained, read_encoding, read_items, read_known_users, refuse_skipped
-from bakeoff.ops.additions import ExtendedRetriever, additions_to
+from bakeoff.ops.additions import ExtendedRetriever, additions_to, embeddings_of
 from bakeoff.ops.list_options import PLAIN, ItemFeatures, ListOptions, find
 from bakeoff.ops.server.search import ExactSearch
 
@@ -78,9 +78,9 @@ def run(
     embeddings = np.asarray(trained.item_embeddings)
     added = additions_to(workspace.root, model, catalogue, embeddings)
     retriever: Retriever = trained
-    if added is not None:
-        catalogue = pd.concat([catalogue, added.table], ignore_index=True)
-        retriever = ExtendedRetriever(trained, embeddings, added.embeddings)
+    if len(added):
+        catalogue = pd.concat([catalogue, added.reindex(columns=catalogue.columns)], ignore_index=True)
+        retriever = ExtendedRetriever(trained, embeddings, embeddings_of(added))
     items = pd.Series(catalogue["title"].to_numpy(), index=catalogue["item_id"].astype(str))
     if not 1 <= k <= len(items):
         raise BakeoffError(f"-k {k} is not possible: it must be between 1 and the {len(items)} items there are.")
@@ -100,7 +100,7 @@ def run(
         from bakeoff.ops.reasons import reasons
 
         explained = EncoderRetriever(specs.resolve(specs.spec(model).graph)(trained))
-        asked = explained if added is None else ExtendedRetriever(explained, embeddings, added.embeddings)
+        asked = explained if added.empty else ExtendedRetriever(explained, embeddings, embeddings_of(added))
         parts = reasons(asked, model, query, best.tolist(), scores.tolist(), (items.index, items.tolist()))
     title = f"{model} recommends to {'someone new' if user is None else f'user {user}'}{', and why' if why else ''}"
     _print(title, items.iloc[query.histories.items], items.iloc[best], scores, parts, specs.spec(model).explanation)

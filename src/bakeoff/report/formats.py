@@ -143,6 +143,7 @@ def template_environment(**options: Any) -> Environment:
     words = (listing, metric_label, plain, sentence, within_sentence)
     made.filters.update({write.__name__: write for write in numbers + words})
     made.filters.update(model=model_label, noun=model_noun)
+    made.tests["nan"] = math.isnan
     return made
 
 

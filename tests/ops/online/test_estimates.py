@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from bakeoff.ops.online.estimates import effective_size, ips, snips, win_rate_interval
+from bakeoff.ops.online.experiment import effective_size, ips, snips, win_rate_interval
 
 RUNS, LISTS = 1_000, 2_000
 

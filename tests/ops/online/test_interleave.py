@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bakeoff.ops.online.interleave import CHALLENGER, CHAMPION, NO_TEAM, team_draft
+from bakeoff.ops.online.experiment import CHALLENGER, CHAMPION, NO_TEAM, team_draft
 
 
 class Coins:

@@ -45,8 +45,9 @@ def test_a_list_is_decided_by_its_first_feedback_on_an_item_of_a_team(folder):
             feedback(log, identity, item, after=after)
     log.close()
     pair = evaluate(folder, "click").pairs[PAIR]
-    assert (pair.lists, pair.with_feedback) == (4, 3)
-    rate = pair.win_rate(0.95)
+    figures = pair.figures(0.95)
+    assert (figures["lists"], figures["with_feedback"]) == (4, 3)
+    rate = figures["win_rate"]
     assert (rate["wins"], rate["decided"], rate["people"]) == (1, 2, 1)
 
 

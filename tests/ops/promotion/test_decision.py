@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from decided import AFTER, CHALLENGER, CHAMPION, decision, primary, rails
 
-from bakeoff.ops.promotion import decision_page as sheet
+from bakeoff.ops.promotion import decide as sheet
 from bakeoff.ops.promotion.decision import DecisionOutcome, unchanged
 
 
@@ -19,7 +19,7 @@ def test_the_file_holds_what_was_found_on_both_sides():
 
 
 def test_what_is_not_defined_is_null():
-    found = decision(primary(math.nan, math.nan), rails(replace(AFTER, new_users=math.nan)), champion=None)
+    found = decision(primary(math.nan, math.nan), rails(AFTER | {"new_user_loss": math.nan}), champion=None)
     written = json.loads(json.dumps(found.as_json(), allow_nan=False))
     assert written["primary"]["low"] is None
     assert written["champion"] is None
@@ -35,7 +35,7 @@ def test_the_first_reasons_are_the_comparison_and_the_rule():
 
 
 def test_a_broken_guardrail_is_a_reason():
-    found = decision(guards=rails(replace(AFTER, lift=9.0)))
+    found = decision(guards=rails(AFTER | {"popularity_lift_rise": 9.0}))
     assert found.outcome is DecisionOutcome.HOLD
     assert any("more than the 0.100 by which it may rise" in reason for reason in found.reasons)
     assert not any("guardrails hold" in reason for reason in found.reasons)
@@ -83,7 +83,7 @@ def test_the_headline_says_what_follows():
 
 
 def test_the_page_runs_no_script_and_shows_difference_guardrails_and_both_sides():
-    page = sheet.decision_html(decision(primary(margin=0.01), rails(replace(AFTER, lift=9.0))))
+    page = sheet.pages(decision(primary(margin=0.01), rails(AFTER | {"popularity_lift_rise": 9.0})))["html"]
     assert "<script" not in page
     assert len(page) < 100_000
     assert "challenger − " not in page
@@ -96,22 +96,22 @@ def test_the_page_runs_no_script_and_shows_difference_guardrails_and_both_sides(
 
 
 def test_a_model_against_its_own_former_version_is_called_the_challenger():
-    page = sheet.decision_html(decision(champion=replace(CHAMPION, model="softmax")))
+    page = sheet.pages(decision(champion=replace(CHAMPION, model="softmax")))["html"]
     assert "NDCG@10: challenger − production" in page
 
 
 def test_a_page_without_a_comparison_has_no_picture():
-    page = sheet.decision_html(unchanged(CHALLENGER, CHAMPION))
+    page = sheet.pages(unchanged(CHALLENGER, CHAMPION))["html"]
     assert "<svg" not in page
     assert "changes nothing" in page
 
 
 def test_the_same_decision_gives_the_same_bytes():
-    assert sheet.decision_html(decision()) == sheet.decision_html(decision())
+    assert sheet.pages(decision())["html"] == sheet.pages(decision())["html"]
 
 
 def test_markdown_has_reasons_guardrails_and_sides():
-    text = sheet.decision_markdown(decision(guards=rails(replace(AFTER, lift=9.0))))
+    text = sheet.pages(decision(guards=rails(AFTER | {"popularity_lift_rise": 9.0})))["md"]
     assert text.startswith("# The softmax DNN does not go into production: mf@v3.0.0 stays\n")
     assert "| Rise of the popularity lift | 8.9500 | 0.1000 | **broken** |" in text
     assert "| Version | none yet | v3.0.0 |" in text

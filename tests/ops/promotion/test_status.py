@@ -6,7 +6,7 @@ from ruamel.yaml import YAML
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
-from bakeoff.ops.promotion import promote, status
+from bakeoff.ops.promotion import promote
 
 
 @pytest.fixture
@@ -29,13 +29,13 @@ def workspace(tmp_path):
 
 def told(workspace: Workspace, capsys) -> dict:
     capsys.readouterr()
-    status.run(workspace, as_json=True)
+    promote.show_status(workspace, as_json=True)
     return json.loads(capsys.readouterr().out)
 
 
 def shown(workspace: Workspace, capsys) -> str:
     capsys.readouterr()
-    status.run(workspace)
+    promote.show_status(workspace)
     return capsys.readouterr().out
 
 
@@ -100,4 +100,4 @@ def test_the_history_holds_the_last_ten_newest_first(workspace, capsys):
 
 def test_outside_of_a_repository_there_is_no_status(tmp_path):
     with pytest.raises(BakeoffError, match="is in no Git repository"):
-        status.run(Workspace(tmp_path))
+        promote.show_status(Workspace(tmp_path))

@@ -7,20 +7,49 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import altair as alt
 import ibis.expr.types as ir
+import numpy as np
+import pandas as pd
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.files import replaced, write_json, write_text
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.engine.engine import Engine, opened
 from bakeoff.data.params import DataParams
-from bakeoff.ops.drift import drift_page
-from bakeoff.ops.drift.distributions import ID, TABLES, Snapshot
-from bakeoff.ops.drift.expectations import DriftOutcome, judge
+from bakeoff.ops.drift.distributions import DAY, ID, TABLES, Feature, Snapshot
+from bakeoff.ops.drift.expectations import Drift, DriftFinding, DriftOutcome, judge
 from bakeoff.ops.git import ask, check_repository, commit_of
 from bakeoff.ops.params import DriftParams
 from bakeoff.ops.registry.files import dvc_files
 from bakeoff.ops.revisions.compare import last_version
+from bakeoff.report import formats
+from bakeoff.report.render.figure import Cell, Column, Row, Spec, Table, chart_config, table_of, to_spec
+from bakeoff.report.render.pages import StillPicture, render_page, render_text, svg_file
+
+Events = tuple["pd.Series[int]", "pd.Series[int]"]
+"""Events by day (since 1970), of the reference and of the new data."""
+COLUMNS = 2
+PANEL_WIDTH = 225
+BAR_HEIGHT = 17
+BEFORE, NOW = "in production", "now"
+MAX_POINTS = 90
+"""On the time axis; days are put together until they are no more."""
+_LONGEST_LABEL = 24
+_TEXTS = {
+    "volume": (
+        "Events over time",
+        "Line chart: the number of events over time, in production and now.",
+        "The thin line is the data of the version in production, the broad one the data there are now.",
+    ),
+    "features": (
+        "Each feature",
+        "Small bar charts, one per feature: a bar is the share of a bin now, the mark on it the share before.",
+        "Bars: shares now. Marks: shares in production. Features that moved most come first.",
+    ),
+}
+"""Title, text for people who can't see it, and sentence of each picture."""
+_EMPTY = '<svg xmlns="http://www.w3.org/2000/svg" width="1" height="1"/>\n'
 
 NO_EVIDENCE = "no evidence"
 
@@ -53,12 +82,12 @@ def run(workspace: Workspace, data: DataParams, limits: DriftParams, since: str 
             before = _at_revision(engine, workspace.root, name, commit)
         except _NoReferenceError as error:
             as_json = {"outcome": NO_EVIDENCE, "reason": str(error)}
-            _write(workspace.drift, as_json, **drift_page.no_evidence(str(error)))
+            _write(workspace.drift, as_json, **no_evidence(str(error)))
             print(f"Drift: no evidence. {error}")
             return
         drift, events = judge(before, now, data, limits, name, commit[:7]), (before.days, now.days)
-        _write(workspace.drift, drift.as_json(), **drift_page.pages(drift, events))
-    summary = f"{drift_page.drift_headline(drift)}. {drift_page.drift_statement(drift)}"
+        _write(workspace.drift, drift.as_json(), **pages(drift, events))
+    summary = ". ".join(drift_summary(drift))
     if drift.outcome is DriftOutcome.STOP:
         raise BakeoffError(f"{summary} The picture: {workspace.drift / 'drift.html'}")
     print(summary)
@@ -105,3 +134,109 @@ def _write(directory: Path, as_json: Mapping[str, Any], **pages: str) -> None:
         write_json(new / "drift.json", as_json)
         for ending, text in pages.items():
             write_text(new / f"drift.{ending}", text)
+
+
+def drift_summary(drift: Drift) -> tuple[str, str]:
+    """What follows, in a sentence without its full stop; then what was compared, and what moved most."""
+    headline, _, statement = render_text("drift.txt.j2", drift=drift, number=_number).partition("\n")
+    return headline, statement
+
+
+def finding_table(drift: Drift) -> Table:
+    """Every expectation with what was found, those that do not hold first."""
+    rows: list[Row] = []
+    for finding in [*drift.failed, *(finding for finding in drift.findings if finding.success)]:
+        failure = Cell("stops the run" if finding.severity == "critical" else "warning", strong=True)
+        figures = [_number(finding.value), _number(finding.limit)]
+        rows.append([finding.expectation, *figures, Cell("holds") if finding.success else failure, finding.detail])
+    caption = "What was expected of the data, and what was found; divergences are in nats"
+    prose = [Column("Says", prose=True), Column("Moved most", prose=True)]
+    return table_of(caption, ["Expected", "Found", "Limit", *prose], rows)
+
+
+def pages(drift: Drift, events: Events) -> dict[str, str]:
+    """The page, which needs no script; the same short; the volume above the features as a picture; by their endings."""
+    headline, statement = drift_summary(drift)
+    content: dict[str, Any] = {"notes": drift.notes, "findings": finding_table(drift)}
+    content |= {"headline": headline, "statement": statement}
+    charts = {"volume": _volume(*events), "features": _panels(drift)}
+    drawn = {key: chart for key, chart in charts.items() if chart is not None}
+    pictures = [StillPicture(key, *_TEXTS[key], _spec(chart)) for key, chart in drawn.items()]
+    svg = svg_file(_spec(alt.vconcat(*drawn.values(), spacing=30)), []) if drawn else _EMPTY
+    page = render_page("drift.html.j2", [], pictures=pictures, **content)
+    return {"html": page, "md": render_text("drift.md.j2", **content), "svg": svg}
+
+
+def no_evidence(reason: str) -> dict[str, str]:
+    """The page, and the same short, where there is nothing to compare with; by the endings of their files."""
+    content: dict[str, Any] = {"statement": reason, "notes": [], "findings": None}
+    page = render_page("drift.html.j2", [], pictures=[], headline="No evidence", **content)
+    short = render_text("drift.md.j2", headline="No evidence of drift, and none against it", **content)
+    return {"html": page, "md": short}
+
+
+def _number(value: float) -> str:
+    return f"{value:.3f}".rstrip("0").rstrip(".")
+
+
+def _panels(drift: Drift) -> Any:
+    """A small chart per feature, those that have moved most first; None where there are none."""
+    ordered = sorted(drift.features, key=lambda pair: -pair[1].value)
+    charts = [_panel(feature, finding) for feature, finding in ordered]
+    return alt.concat(*charts, columns=COLUMNS, spacing={"row": 26, "column": 30}) if charts else None
+
+
+def _panel(feature: Feature, finding: DriftFinding) -> alt.LayerChart:
+    """Shares of the bins: a bar for the new data, a line across it for the reference.
+
+    Bins that are empty on both sides are left out; a feature that has drifted is titled so.
+    """
+    short = [name if len(name) <= _LONGEST_LABEL else f"{name[: _LONGEST_LABEL - 1]}…" for name in feature.bins]
+    shares = pd.DataFrame({"bin": short, "before": feature.before, "now": feature.now})
+    shares = shares[(shares.before > 0) | (shares.now > 0)]
+    y = alt.Y("bin:N", sort=list(shares.bin), title=None, axis=alt.Axis(ticks=False, domain=False))
+    base = alt.Chart(shares).encode(y=y)
+    axis = alt.Axis(format="%", tickCount=4, title=None)
+    bars = base.mark_bar(size=BAR_HEIGHT - 5, color="var(--link)").encode(x=alt.X("now:Q", axis=axis))
+    marks = base.mark_tick(thickness=3, size=BAR_HEIGHT - 1, color="var(--text)").encode(x="before:Q")
+    title = alt.TitleParams(
+        formats.sentence(feature.label),
+        subtitle=f"{'drifted' if not finding.success else 'as before'}: {finding.value:.3f} nats",
+        subtitleColor=f"var(--{'muted' if finding.success else 'bad'})",
+    )
+    return alt.layer(bars, marks).properties(width=PANEL_WIDTH, height=BAR_HEIGHT * len(shares), title=title)
+
+
+def _volume(before: "pd.Series[int]", now: "pd.Series[int]") -> Any:
+    """Events over time in both versions; None where events have no time, or all are of one day."""
+    if before.empty or now.empty:
+        return None
+    first, last = int(min(before.index.min(), now.index.min())), int(max(before.index.max(), now.index.max()))
+    if first == last:
+        return None
+    step = -(-(last - first + 1) // MAX_POINTS)
+    days = pd.DataFrame({BEFORE: before, NOW: now}, index=range(first, last + 1)).fillna(0)
+    days.loc[int(before.index.max()) + 1 :, BEFORE] = np.nan
+    # A period that ends early has no sum.
+    sums = days.groupby(first + (days.index - first) // step * step).sum(min_count=step)
+    times = pd.to_datetime(sums.index * DAY, unit="s").strftime("%Y-%m-%dT00:00:00Z")
+    table = sums.assign(time=times).melt("time", var_name="version", value_name="events").dropna()
+    axis = alt.Axis(format="%Y-%m-%d", labelOverlap="greedy", labelSeparation=14)
+    unit = "day" if step == 1 else f"{step} days"
+    colors = alt.Scale(domain=[BEFORE, NOW], range=["var(--text)", "var(--link)"])
+    base = alt.Chart(table).encode(
+        x=alt.X("time:T", scale=alt.Scale(type="utc"), title=None, axis=axis),
+        y=alt.Y("events:Q", title=f"events per {unit}", axis=alt.Axis(tickCount=5)),
+        color=alt.Color("version:N", scale=colors, title=None),
+    )
+    # The reference lies on top, thinner: where both are the same, both are seen.
+    wide = base.transform_filter(alt.datum.version == NOW).mark_line(strokeWidth=5, opacity=0.55)
+    thin = base.transform_filter(alt.datum.version == BEFORE).mark_line(strokeWidth=1.5)
+    return alt.layer(wide, thin).properties(width=560, height=190)
+
+
+def _spec(chart: Any) -> Spec:
+    """The chart with the texts and colours of the report, and titles for its panels."""
+    title = {"color": "var(--text)", "fontSize": 13, "subtitleFontSize": 12, "anchor": "start", "offset": 8}
+    config = chart_config(title=alt.TitleConfig(frame="group", **title))
+    return to_spec(chart.properties(background="transparent", config=config))

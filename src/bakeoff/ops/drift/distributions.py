@@ -41,11 +41,6 @@ class Counts:
     times: NDArray[np.int64]
     missing: int
 
-    @property
-    def total(self) -> int:
-        """All rows."""
-        return int(self.times.sum()) + self.missing
-
 
 @dataclass(frozen=True)
 class Snapshot:
@@ -214,7 +209,7 @@ def _feature(table: str, column: str | None, label: str, before: Counts, now: Co
     old, new = (np.bincount(place(side.values), side.times, len(labels)).astype(np.int64) for side in (before, now))
     old[-1] += before.missing
     new[-1] += now.missing
-    return Feature(table, column, label, labels, old / max(before.total, 1), new, before.total)
+    return Feature(table, column, label, labels, old / max(old.sum(), 1), new, int(old.sum()))
 
 
 def _tags(lists: Counts) -> Counts:

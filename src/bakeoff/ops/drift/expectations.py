@@ -79,6 +79,11 @@ class Drift:
     notes: Sequence[str] = ()
 
     @property
+    def label(self) -> str:
+        """The reference for people: `mf#prod#2 (1a2b3c4)`; a hash that was typed as such is not repeated."""
+        return self.since if self.since.startswith(self.commit) else f"{self.since} ({self.commit})"
+
+    @property
     def outcome(self) -> DriftOutcome:
         """Stop where a critical finding fails, warning where another one does."""
         failed = {finding.severity for finding in self.failed}

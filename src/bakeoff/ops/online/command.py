@@ -14,21 +14,12 @@ from bakeoff.core.workspace import Workspace
 from bakeoff.ops.online.evaluate import CLICK, SIDES, UNDECIDED, evaluate, finding
 from bakeoff.ops.online.log import log_folder, parts
 from bakeoff.ops.promotion.promote import read_decision
+from bakeoff.ops.registry.files import json_at
 from bakeoff.report import formats
+from bakeoff.report.render.pages import render_text
 
 Side = Mapping[str, Any]
 """A model of a decision: its name and MD5."""
-
-FINDINGS = {
-    "better": "The challenger is better.",
-    "worse": "The challenger is worse: stop showing its lists.",
-    UNDECIDED: "Not decided: the interval holds 50 %. Looking again later costs nothing.",
-}
-PREDICTED = {
-    "right": "It predicted the online direction.",
-    "wrong": "It predicted the opposite.",
-    UNDECIDED: "Whether it was right is open: one of the two is not decided.",
-}
 
 
 def run(
@@ -62,15 +53,15 @@ def run(
             was = UNDECIDED if UNDECIDED in both else "right" if both[0] == both[1] else "wrong"
             found["offline"] = before | {"was": was}
         pairs.append(found)
-    times = [f"{time:%Y-%m-%d %H:%M}" for time in (min(log.times), max(log.times))]
-    counts = {"users": len(log.users), "times": times, "events": log.events, "left_out": log.left_out}
+    times = [f"{time:%Y-%m-%d %H:%M}" for time in (log.times.min(), log.times.max())]
+    counts = {"users": log.num_users, "times": times, "events": log.events, "left_out": log.left_out}
     if as_json:
         settings = {"event": event, "confidence": confidence, "clip": clip}
         print(json.dumps(settings | counts | {"pairs": pairs}, indent=2, ensure_ascii=False))
         return
-    console, total = Console(highlight=False, soft_wrap=True), sum(pair.lists for pair in log.pairs.values())
+    console, total = Console(highlight=False, soft_wrap=True), len(log.times)
     kinds = ", ".join(f"{kind} {number:,}" for kind, number in log.events.most_common()) or "none"
-    lines = [f"{folder}: {total:,} lists, {len(log.users):,} users known by id; {' to '.join(times)} UTC."]
+    lines = [f"{folder}: {total:,} lists, {log.num_users:,} users known by id; {' to '.join(times)} UTC."]
     lines += [f"Feedback: {kinds}." + ("" if log.events[event] else f" None is a {event}: --event names another kind.")]
     if log.left_out:
         lines += [f"Left out: {', '.join(f'{number:,} {why}' for why, number in log.left_out.items())}."]
@@ -88,9 +79,9 @@ def offline(workspace: Workspace, champion: str, challenger: str, metric: str) -
     The last decision, if it compared the same files, in either order; else reports/metrics.json, by the models' names,
     whatever their version.
     """
-    decision, path = read_decision(workspace) or {}, workspace.reports / "metrics.json"
+    decision = read_decision(workspace) or {}
     sides, primary = [decision.get(side) or {} for side in SIDES], decision.get("primary") or {"low": None}
-    paired = (json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}).get("difference", {})
+    paired = json_at(workspace.root, None, "reports/metrics.json").get("difference", {})
     decided, measured = [], []
     for labels, sign in (((champion, challenger), 1), ((challenger, champion), -1)):
         if primary["low"] is not None and all(map(is_label, labels, sides)):
@@ -128,35 +119,15 @@ def champion_share(folder: Path, champion: Side, challenger: Side, confidence: f
 
 
 def _show(console: Console, pair: Mapping[str, Any], event: str, level: str) -> None:
-    champion, challenger, rate, before = (pair.get(name) for name in (*SIDES, "win_rate", "offline"))
-    title = f"{champion} alone" if challenger is None else f"{champion} (champion) and {challenger} (challenger)"
-    lines = [("Lists", f"{pair['lists']:,}, {pair['with_feedback']:,} of them with a {event}")]
-    if rate is not None and not rate["decided"]:
-        lines += [("Interleaving", "no list is decided: none has feedback on an item that one model alone placed")]
-    elif rate is not None:
-        share, low, high = map(formats.percent, (rate["wins"] / rate["decided"], rate["low"], rate["high"]))
-        lines += [
-            ("Interleaving", f"the challenger wins {rate['wins']:,} of {rate['decided']:,} decided lists, {share}")
-        ]
-        lines += [("", f"{level} interval, valid at every look: {low} to {high}; {rate['people']:,} people")]
-        lines += [("", FINDINGS[rate["finding"]])]
-    if before is not None:
-        value, low, high = (formats.signed(before[name]) for name in ("difference", "low", "high"))
-        text = f"{formats.metric_label(before['metric'])} {value} ({low} to {high}) for the challenger"
-        lines += [("Offline", f"{text}, {before['source']}: {before['finding']}"), ("", PREDICTED[before["was"]])]
-    elif rate is not None:
-        lines += [("Offline", "no comparison of these two models: `bakeoff decide` makes one")]
+    title, _, facts = render_text("online.txt.j2", pair=pair, event=event, level=level).partition("\n")
     console.print(f"\n{title}", style="bold", markup=False)
-    for name, text in lines:
-        console.print(f"  {name:14}{text}", markup=False)
-    if pair["counterfactual"]:
-        console.print(f"  {event}s per list, by lists drawn at random; {level} intervals, for one look:", markup=False)
+    console.print(facts, end="", markup=False)
     table = Table(*(Column(head, no_wrap=True) for head in ("", "IPS", "SNIPS", "effective")), box=None, pad_edge=False)
     for side, figures in pair["counterfactual"].items():
         write = formats.signed if side == "difference" else formats.decimal
         texts = [[write(figures[key][name], 3) for name in ("value", "low", "high")] for key in ("ips", "snips")]
         size = formats.count(figures["effective"]) if "effective" in figures else ""
-        name = side if challenger else "without sampling"
+        name = side if pair["challenger"] else "without sampling"
         table.add_row(name, *(f"{value} ({low} to {high})" for value, low, high in texts), size)
     if table.rows:
         console.print(Padding(table, (0, 2)))

@@ -15,7 +15,7 @@ from prometheus_client import Counter
 
 from bakeoff.core.errors import shortened
 from bakeoff.ops.online.evaluate import CLICK, evaluate
-from bakeoff.ops.online.interleave import team_draft
+from bakeoff.ops.online.experiment import team_draft
 from bakeoff.ops.online.log import LogWriter
 from bakeoff.ops.server.schemas import Answer, Feedback, Item, Query, RefusedError, State, not_known
 from bakeoff.ops.server.served_model import ServedModel

@@ -5,7 +5,6 @@ Exported models are ranked on it, whatever vocabulary and features they have.
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -26,8 +25,7 @@ from bakeoff.models.base.loading import extras_of, raw_table
 from bakeoff.models.base.storage import read_items
 from bakeoff.models.mf.spec import MFParams
 from bakeoff.ops.params import PromotionParams
-from bakeoff.ops.promotion.decision import PrimaryComparison
-from bakeoff.ops.promotion.guardrails import Guardrail, GuardrailMetrics, guardrails
+from bakeoff.ops.promotion.decision import Guardrail, PrimaryComparison, guardrails
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.params import ReportParams
 
@@ -131,7 +129,7 @@ def compare_models(
         challenger: the model that would go into production.
         champion: what is there, or what takes its place.
         stand_in: nothing is in production: the margin plays no part, and guardrails have nothing to compare with.
-        champion_share: see `GuardrailMetrics`.
+        champion_share: the most of the interleaved lists that the champion may win; NaN where it plays no part.
 
     Returns:
         the paired difference of warm users on the primary metric; the guardrails that have a limit; and how many warm
@@ -146,10 +144,10 @@ def compare_models(
     leaks = [knows_answers(champion.known(side, block), side.queries.histories, side.truth) for side in sides]
     margin = 0.0 if stand_in else settings.promotion.margin
     primary, of_new = (_paired(*pair, settings, margin) for pair in zip(scores, scores_before, leaks, strict=True))
-    change = of_new.low, of_new.high
-    after = replace(after, new_users=of_new.challenger, new_user_change=change, champion_share=champion_share)
-    compared = None if stand_in else replace(before, new_users=of_new.champion)
-    rails = guardrails(settings.promotion.guardrails, settings.compare.primary_metric, after, compared)
+    after |= {"new_user_loss": of_new.challenger, "champion_online_share": champion_share}
+    compared = {} if stand_in else before | {"new_user_loss": of_new.champion}
+    limits, metric = settings.promotion.guardrails, settings.compare.primary_metric
+    rails = guardrails(limits, metric, after, compared, (of_new.low, of_new.high))
     return primary, rails, (int(leaks[0].sum()), int(leaks[1].sum()))
 
 
@@ -172,12 +170,12 @@ def knows_answers(known: Histories, given: Histories, truth: Histories) -> NDArr
 
 def _measure(
     models: Sequence[ExportedModel], sides: Sequence[EvalSet], prepared: Prepared, settings: DecisionSettings
-) -> list[tuple[list[FloatArray], GuardrailMetrics]]:
+) -> list[tuple[list[FloatArray], dict[str, float]]]:
     """Rank for warm and new users with both models, and measure the lists as stage `evaluate` does.
 
     Returns:
-        for each model the primary metric of each warm and of each new user, and what the guardrails limit; the mean of
-        new users is not known yet.
+        for each model the primary metric of each warm and of each new user, and what the guardrails limit by their
+        names, but for the mean of new users and what is known from the log.
     """
     metric, mf, params, relatedness = settings.compare.primary_metric, settings.mf, settings.evaluate, None
     k = int(metric.partition("@")[2])
@@ -190,13 +188,12 @@ def _measure(
         lists = [model.lists(side, length, params.users_per_block) for side in sides]
         warm, new = (Evaluated(side, of, (k,)) for side, of in zip(sides, lists, strict=True))
         together = table.of_all_lists(warm.lists, warm.popularity(prepared), prepared.num_items, (k,))
-        spurious = math.nan
+        measured: dict[str, float] = {"popularity_lift_rise": together[f"popularity_lift@{k}"]}
         if relatedness is not None:
             shares = relatedness.spurious_at_k(warm.lists.items, warm.eval_set.users, k)
-            spurious = table.means({"spurious": shares})["spurious"]
-        lift, size = together[f"popularity_lift@{k}"], model.export.num_bytes
-        scores = [each.accuracy[metric] for each in (warm, new)]
-        found.append((scores, GuardrailMetrics(math.nan, lift, spurious, seconds, size)))
+            measured |= table.means({"spurious_rise": shares})
+        measured |= {"p95_seconds": seconds, "model_bytes": model.export.num_bytes}
+        found.append(([each.accuracy[metric] for each in (warm, new)], measured))
     return found
 
 

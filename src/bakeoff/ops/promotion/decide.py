@@ -3,12 +3,13 @@
 No DVC stage: tags in Git say what is in production, and they are no dependency that DVC could watch.
 """
 
-import json
 import math
 from collections.abc import Mapping
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from contextlib import nullcontext
 from typing import Any
+
+import altair as alt
+import pandas as pd
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.files import replaced, write_json, write_text
@@ -21,12 +22,15 @@ from bakeoff.ops.git import check_repository
 from bakeoff.ops.online.command import champion_share
 from bakeoff.ops.online.log import log_folder
 from bakeoff.ops.params import BEST
-from bakeoff.ops.promotion import decision_page
 from bakeoff.ops.promotion.comparison import DecisionSettings, ExportedModel, compare_models
-from bakeoff.ops.promotion.decision import Decision, DecisionSide, decide, unchanged
+from bakeoff.ops.promotion.decision import Decision, DecisionSide, PrimaryComparison, decide, unchanged
 from bakeoff.ops.registry import files, history
 from bakeoff.report import formats
-from bakeoff.report.models import REFERENCE, model_noun
+from bakeoff.report.models import REFERENCE, model_label, model_noun
+from bakeoff.report.render.figure import FEW_TICKS, Spec, Table, layered, table_of
+from bakeoff.report.render.pages import StillPicture, render_page, render_text
+
+TERMS = ("interval", "p-value", "new-user", "lift")
 
 
 def run(settings: DecisionSettings, workspace: Workspace, model: str | None = None) -> None:
@@ -47,9 +51,9 @@ def run(settings: DecisionSettings, workspace: Workspace, model: str | None = No
     found = _decide(settings, workspace, model)
     with replaced(workspace.decision) as folder:
         write_json(folder / "decision.json", found.as_json())
-        write_text(folder / "decision.md", decision_page.decision_markdown(found))
-        write_text(folder / "decision.html", decision_page.decision_html(found))
-    print(f"{found.outcome.value}: {decision_page.decision_headline(found)}.")
+        for ending, text in pages(found).items():
+            write_text(folder / f"decision.{ending}", text)
+    print(f"{found.outcome.value}: {decision_headline(found)}.")
     for reason in found.reasons:
         print(f"  {reason}")
     print(f"Report: {workspace.decision / 'decision.html'}")
@@ -103,12 +107,10 @@ def _decide(settings: DecisionSettings, workspace: Workspace, model: str | None)
         champion = DecisionSide(version.model, md5, version.number, version.commit, data, rows)
     if champion is not None and (champion.model, champion.md5) == (challenger.model, challenger.md5):
         return unchanged(challenger, champion)
-    with TemporaryDirectory(prefix="bakeoff-champion-") as folder:
-        now, before = workspace.saved_model(name), workspace.saved_model(REFERENCE)
-        if version is not None:
-            before = files.fetch_model(root, version, Path(folder) / version.model)
+    stand_in = nullcontext(workspace.saved_model(REFERENCE))
+    with stand_in if version is None else files.fetched(root, version) as before:
         prepared = load_prepared(workspace)
-        models = [ExportedModel.load(path, prepared) for path in (now, before)]
+        models = [ExportedModel.load(path, prepared) for path in (workspace.saved_model(name), before)]
     share = math.nan
     if champion is not None and settings.promotion.guardrails.champion_online_share is not None:
         sides = vars(champion), vars(challenger)
@@ -125,11 +127,8 @@ def _challenger(settings: DecisionSettings, workspace: Workspace, model: str | N
         specs.check_model(named)
         refuse_skipped(workspace, named)
         return named, None
-    trainings = {
-        name: json.loads(path.read_text(encoding="utf-8"))
-        for name in _chosen_on_validation()
-        if (path := workspace.training(name)).exists()
-    }
+    paths = {name: Workspace().training(name).as_posix() for name in _chosen_on_validation()}
+    trainings = {name: files.json_at(workspace.root, None, path) for name, path in paths.items()}
     best, metric, value = best_on_validation(trainings, settings.compare.primary_metric)
     return best, (
         f"{formats.sentence(model_noun(best))} is the challenger because it is the best contender on validation "
@@ -150,22 +149,89 @@ def _in_workspace(workspace: Workspace, model: str) -> DecisionSide:
     Raises:
         BakeoffError: dvc.lock records no such model, or other bytes than there are.
     """
-    exported = workspace.saved_model(model)
-    recorded = files.recorded_model(_text(workspace.root / files.LOCK), model)
-    fault = None
-    if recorded is None:
-        fault = f"{files.LOCK} records no models/{model}/saved_model"
-    elif files.directory_md5(exported) != recorded[1]:
-        fault = f"{exported} is not what {files.LOCK} records ({recorded[1]})"
-    if recorded is None or fault:
+    root, exported = workspace.root, workspace.saved_model(model)
+    _, md5 = files.recorded_model(root, None, model)
+    if md5 is None or files.directory_md5(exported) != md5:
+        fault = f"{exported} is not what {files.LOCK} records ({md5})"
+        if md5 is None:
+            fault = f"{files.LOCK} records no models/{model}/saved_model"
         raise BakeoffError(
             f"{fault}, and only what DVC keeps can go into production: run `dvc repro export@{model}`, or `dvc "
             f"checkout --force {exported}`."
         )
-    data = read_data_hash(_text(workspace.root / "data.dvc") or "")
-    rows = files.num_interactions(json.loads(_text(workspace.validation_report) or "{}"))
-    return DecisionSide(model, recorded[1], data_md5=data, rows=rows)
+    data = read_data_hash(files.text_at(root, None, "data.dvc") or "")
+    rows = files.num_interactions(files.json_at(root, None, Workspace().validation_report.as_posix()))
+    return DecisionSide(model, md5, data_md5=data, rows=rows)
 
 
-def _text(path: Path) -> str | None:
-    return path.read_text(encoding="utf-8") if path.exists() else None
+def decision_headline(decision: Decision) -> str:
+    """What follows, in a sentence without its full stop."""
+    return render_text("headline.txt.j2", decision=decision).rstrip()
+
+
+def pages(decision: Decision) -> dict[str, str]:
+    """The page, small and without a script, and the same short in Markdown; by their endings."""
+    promote = render_text("promote.md.j2", decision=decision).rstrip()
+    shown: dict[str, Any] = {"decision": decision, "promote": promote, "sides": _side_table(decision)}
+    shown["headline"] = decision_headline(decision)
+    models, terms = dict.fromkeys([decision.challenger.model, _opponent(decision)]), TERMS if decision.primary else ()
+    page = render_page("decision.html.j2", models, terms, picture=_picture(decision), **shown)
+    return {"html": page, "md": render_text("decision.md.j2", **shown)}
+
+
+def _side_table(decision: Decision) -> Table:
+    """What is known of challenger and champion."""
+    sides = [side for side in (decision.challenger, decision.champion) if side]
+    facts = {
+        "Model": [model_label(side.model) for side in sides],
+        "Version": [side.version or "none yet" for side in sides],
+        "Commit": [(side.commit or "")[:7] or "none yet" for side in sides],
+        "Files, MD5": [_short(side.md5) for side in sides],
+        "Data, MD5": [_short(side.data_md5) for side in sides],
+        "Interactions": [formats.NO_VALUE if side.rows is None else formats.count(side.rows) for side in sides],
+    }
+    caption = "Versions and data of both sides" if decision.champion else "The challenger"
+    columns = ["", "Challenger", "In production"][: len(sides) + 1]
+    return table_of(caption, columns, [[name, *values] for name, values in facts.items()])
+
+
+def _interval_with_margin(primary: PrimaryComparison, names: tuple[str, str]) -> Spec:
+    """The difference with its interval, and lines at 0 and −margin."""
+    found = pd.DataFrame([{"low": primary.low, "high": primary.high, "mean": primary.difference, "y": ""}])
+    marks = [(0.0, "no difference")] + ([(-primary.margin, "margin")] if primary.margin else [])
+    title = f"← {names[1]} ahead · {names[0]} ahead →"
+    x = alt.X("low:Q", title=title, axis=FEW_TICKS, scale=alt.Scale(zero=False))
+    color = "var(--good)" if primary.success else "var(--bad)"
+    base = alt.Chart().encode(y=alt.Y("y:N", title=None, axis=None))
+    interval = base.mark_rule(strokeWidth=6, stroke=color, opacity=0.6).encode(x=x, x2="high:Q")
+    point = base.mark_point(filled=True, size=130, opacity=1, color=color).encode(x="mean:Q")
+    lines = alt.Chart(pd.DataFrame(marks, columns=["at", "name"])).encode(x="at:Q")
+    rules = lines.mark_rule(strokeDash=[4, 3], stroke="var(--text)")
+    text = lines.mark_text(align="left", dx=5, baseline="top", color="var(--muted)", fontSize=12)
+    return layered(found, [rules, text.encode(y=alt.value(2), text="name:N"), interval, point], height=90)
+
+
+def _picture(decision: Decision) -> StillPicture | None:
+    primary = decision.primary
+    if primary is None or math.isnan(primary.low):
+        return None
+    challenger, opponent = model_label(decision.challenger.model), model_label(_opponent(decision))
+    names = (challenger, opponent) if challenger != opponent else ("challenger", "production")
+    where = "above" if primary.success else "below" if primary.high < -primary.margin else "not wholly above"
+    return StillPicture(
+        "difference",
+        title=f"{formats.metric_label(primary.metric)}: {names[0]} − {names[1]}",
+        alt=f"The mean difference {formats.signed(primary.difference)} with its interval from "
+        f"{formats.signed(primary.low)} to {formats.signed(primary.high)}, with lines at 0 and at the margin.",
+        sentence=f"The {formats.level(primary.confidence)} interval lies {where} {primary.bound}. The paired "
+        f"permutation test over {formats.count(primary.num_users)} users gives {formats.p_value(primary.p)}.",
+        spec=_interval_with_margin(primary, names),
+    )
+
+
+def _opponent(decision: Decision) -> str:
+    return decision.champion.model if decision.champion else REFERENCE
+
+
+def _short(md5: str | None) -> str:
+    return "not recorded" if md5 is None else md5.removesuffix(".dir")[:12]

@@ -1,14 +1,83 @@
 """The decision: a challenger goes into production if it is not worse, and loses nothing that a guardrail protects."""
 
+import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from bakeoff.ops.promotion.guardrails import Guardrail
+from pydantic_core import to_json
+
+from bakeoff.ops.params import GuardrailParams
 from bakeoff.report import formats
-from bakeoff.report.models import REFERENCE, model_noun
+
+_ROUNDING = 1e-12
+"""0.30 − 0.28 is more than 0.02 in binary: what is at its limit holds."""
+
+
+Measured = Mapping[str, float]
+"""Name of a guardrail → the figure of one side that its limit is about: the primary metric of new users, the popularity
+lift, the share of unrelated items, seconds and bytes, and the upper end of the interval of the share of interleaved
+lists that the champion wins. NaN or left out where there was nothing to measure."""
+
+
+@dataclass(frozen=True)
+class GuardrailRule:
+    """What a limit of params.promotion.guardrails is about.
+
+    Attributes:
+        label: for tables.
+        subject: of its sentence; may hold the primary metric's `{label}` and cutoff `{k}`.
+        sign: 1: how far it may rise above the champion's, −1: fall below; 0: the figure itself.
+        write: the figure for people.
+    """
+
+    label: str
+    subject: str
+    sign: int
+    write: Callable[[float], str] = formats.decimal
+
+
+RULES = {
+    "new_user_loss": GuardrailRule("Loss for new users", "{label} of new users", -1),
+    "popularity_lift_rise": GuardrailRule("Rise of the popularity lift", "The popularity lift@{k}", 1),
+    "spurious_rise": GuardrailRule("Rise of unrelated items", "The share of unrelated items, spurious@{k}", 1),
+    "p95_seconds": GuardrailRule("p95 of one query", "The p95 of one query", 0, formats.duration),
+    "model_bytes": GuardrailRule("Exported model", "The exported model", 0, formats.megabytes),
+    "champion_online_share": GuardrailRule(
+        "Champion's wins online", "The most that the champion wins of interleaved lists", 0, formats.percent
+    ),
+}
+"""Every guardrail, by its name in params.yaml."""
+
+
+@dataclass(frozen=True)
+class Guardrail:
+    """What the challenger may not lose.
+
+    Attributes:
+        name: of its limit in params.yaml.
+        challenger: what was measured of it; NaN where there was nothing to measure.
+        champion: the same of the champion; NaN where there is none.
+        change: what the limit is about: the loss, the rise, or the figure itself; NaN where it is not known.
+        limit: the most that it may be.
+        success: whether it holds.
+        sentence: says it.
+    """
+
+    name: str
+    challenger: float
+    champion: float
+    change: float
+    limit: float
+    success: bool
+    sentence: str
+
+    @property
+    def rule(self) -> GuardrailRule:
+        """What it is about."""
+        return RULES[self.name]
 
 
 class DecisionOutcome(StrEnum):
@@ -108,16 +177,46 @@ class Decision:
 
     def as_json(self) -> dict[str, Any]:
         """The content of decision.json."""
-        return {
-            "outcome": self.outcome.value,
-            "challenger": _side(self.challenger),
-            "champion": None if self.champion is None else _side(self.champion),
-            "primary": None if self.primary is None else _figures(vars(self.primary)),
-            "guardrails": [_figures(vars(rail)) for rail in self.guardrails],
-            "left_out": dict(zip(("warm_users", "new_users"), self.left_out, strict=True)),
-            "reasons": [*self.reasons],
-            "forced": None,
-        }
+        found: dict[str, Any] = json.loads(to_json(self, inf_nan_mode="null"))
+        del found["challenger"]["version"], found["challenger"]["commit"]  # it has none yet
+        found["left_out"] = dict(zip(("warm_users", "new_users"), self.left_out, strict=True))
+        return found | {"reasons": found.pop("reasons"), "forced": None}
+
+
+def guardrails(
+    limits: GuardrailParams,
+    metric: str,
+    challenger: Measured,
+    champion: Measured,
+    new_user_change: tuple[float, float] = (math.nan, math.nan),
+) -> list[Guardrail]:
+    """Every guardrail that has a limit, in the order of params.yaml.
+
+    Those about a loss or a rise compare with the champion. Without one, or where there was nothing to measure, they
+    hold and say so: what nobody can measure can't be lost.
+
+    Args:
+        limits: params.promotion.guardrails.
+        metric: the primary metric.
+        challenger: what was measured of it.
+        champion: the same; empty where nothing is in production.
+        new_user_change: ends of the interval of challenger − champion on new users.
+    """
+    from bakeoff.report.render.pages import render_text  # `bakeoff promote` and `serve` do without
+
+    found = []
+    for name, rule in RULES.items():
+        if (limit := getattr(limits, name)) is None:
+            continue
+        after, before = challenger.get(name, math.nan), champion.get(name, math.nan)
+        change = rule.sign * (after - before) if rule.sign else after
+        holds = not change > limit + _ROUNDING
+        interval = new_user_change if name == "new_user_loss" else (math.nan, math.nan)
+        known: dict[str, Any] = {"rule": rule, "after": after, "before": before, "limit": limit, "holds": holds}
+        subject = rule.subject.format(label=formats.metric_label(metric), k=metric.partition("@")[2])
+        text = render_text("guardrail.txt.j2", subject=subject, interval=interval, **known).rstrip()
+        found.append(Guardrail(name, after, before, change, limit, holds, text))
+    return found
 
 
 def unchanged(challenger: DecisionSide, champion: DecisionSide) -> Decision:
@@ -146,63 +245,12 @@ def decide(
         taken_back: the version with the challenger's bytes that a rollback took out of production.
         chosen: why this model is the challenger, a sentence.
     """
+    from bakeoff.report.render.pages import render_text
+
     broken = [rail for rail in guardrails if not rail.success]
-    reasons = [comparison_sentence(primary, challenger, champion), _rule(primary, champion)]
-    reasons += [rail.sentence for rail in broken]
-    if taken_back is not None:
-        reasons.append(
-            f"A rollback took {taken_back}, which has the same bytes, out of production: only a person puts it back, "
-            "by `bakeoff promote --despite REASON`."
-        )
-    if guardrails and not broken:
-        reasons.append(f"All {len(guardrails)} guardrails hold." if len(guardrails) > 1 else "Its guardrail holds.")
-    if champion is None:
-        reasons.append(
-            f"Nothing is in production: {model_noun(REFERENCE)} of this run took its place, the margin played no part, "
-            "and guardrails about a loss or a rise had nothing to compare with."
-        )
-    if any(left_out):
-        warm, new = (formats.count(number) for number in left_out)
-        reasons.append(
-            f"Left out of the comparison are {warm} warm and {new} new users whose test items are among the events "
-            "that the model in production was trained on."
-        )
-    reasons += [chosen] if chosen else []
+    found = {"primary": primary, "guardrails": guardrails, "broken": broken, "left_out": left_out}
+    sides = {"challenger": challenger, "champion": champion}
+    reasons = render_text("reasons.txt.j2", **sides, **found, taken_back=taken_back, chosen=chosen).splitlines()
     passed = primary.success and not broken and taken_back is None
     outcome = DecisionOutcome.PROMOTE if passed else DecisionOutcome.HOLD
     return Decision(outcome, challenger, champion, primary, guardrails, reasons, left_out)
-
-
-def comparison_sentence(primary: PrimaryComparison, challenger: DecisionSide, champion: DecisionSide | None) -> str:
-    """The figures of both sides, in a sentence."""
-    opponent = model_noun(REFERENCE) if champion is None else champion.name
-    if primary.num_users == 0:
-        return f"No user is left on whom {model_noun(challenger.model)} could be compared with {opponent}."
-    return (
-        f"{formats.metric_label(primary.metric)} of {model_noun(challenger.model)} is "
-        f"{formats.decimal(primary.challenger)}, compared with {formats.decimal(primary.champion)} of {opponent}: "
-        f"{formats.signed(primary.difference)}, {formats.level(primary.confidence)} interval "
-        f"{formats.signed(primary.low)} to {formats.signed(primary.high)}, over {formats.count(primary.num_users)} "
-        "users."
-    )
-
-
-def _rule(primary: PrimaryComparison, champion: DecisionSide | None) -> str:
-    if math.isnan(primary.low):
-        return "Without a comparison nothing goes into production."
-    if primary.success:
-        return f"The whole interval lies above {primary.bound}."
-    if primary.high < -primary.margin:
-        return f"The whole interval lies below {primary.bound}: it is worse."
-    missing = "better than popularity" if champion is None else "good enough"
-    return f"The interval does not lie above {primary.bound}: there is no evidence that it is {missing}."
-
-
-def _side(side: DecisionSide) -> dict[str, Any]:
-    named = {} if side.version is None else {"version": side.version, "commit": side.commit}
-    return {"model": side.model, "md5": side.md5, **named, "data_md5": side.data_md5, "rows": side.rows}
-
-
-def _figures(values: Mapping[str, Any]) -> dict[str, Any]:
-    """JSON has no NaN: null where a figure is not defined."""
-    return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in values.items()}

@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 from ruamel.yaml import YAML
@@ -25,12 +26,14 @@ Part = Literal["saved_model", "trained"]
 """Directory of a model: what `export` writes, or what training does."""
 
 
-def text_at(root: Path, commit: str, path: str) -> str | None:
-    """A file as a commit has it; None where it has none."""
-    return ask(root, "show", f"{commit}:./{path}")
+def text_at(root: Path, commit: str | None, path: str) -> str | None:
+    """A file as a commit has it or, without one, as the workspace does; None where there is none."""
+    if commit is not None:
+        return ask(root, "show", f"{commit}:./{path}")
+    return (root / path).read_text(encoding="utf-8") if (root / path).exists() else None
 
 
-def json_at(root: Path, commit: str, path: str) -> Mapping[str, Any]:
+def json_at(root: Path, commit: str | None, path: str) -> Mapping[str, Any]:
     """The same, read as a JSON object; empty where there is none, or it can't be read."""
     try:
         found: Mapping[str, Any] = json.loads(text_at(root, commit, path) or "{}")
@@ -39,25 +42,26 @@ def json_at(root: Path, commit: str, path: str) -> Mapping[str, Any]:
     return found
 
 
-def recorded_model(lock: str | None, model: str, part: Part = "saved_model") -> tuple[str, str] | None:
-    """Path and MD5 of a part of a model, as the text of a dvc.lock has them; None where it has none.
+def recorded_model(
+    root: Path, commit: str | None, model: str, part: Part = "saved_model"
+) -> tuple[str, str] | tuple[None, None]:
+    """Path and MD5 of a part of a model, as the dvc.lock of a commit, or of the workspace, has them; or None.
 
     Up to Bakeoff 0.1 training exported, and all of models/<model> was one output.
 
     Raises:
         BakeoffError: it is no dvc.lock.
     """
-    outs = (out for stage in _stages(lock).values() for out in stage.get("outs", []))
+    outs = (out for stage in _stages(root, commit).values() for out in stage.get("outs", []))
     hashes = {out["path"]: out["md5"] for out in outs if out.get("md5")}
     paths = (f"models/{model}/{part}", *([f"models/{model}"] if part == "saved_model" else []))
-    return next(((path, hashes[path]) for path in paths if path in hashes), None)
+    return next(((path, hashes[path]) for path in paths if path in hashes), (None, None))
 
 
 def model_md5_at(root: Path, place: Place) -> str | None:
     """What the model of a commit hashes to."""
     model, commit = place
-    found = recorded_model(text_at(root, commit, LOCK), model)
-    return found and found[1]
+    return recorded_model(root, commit, model)[1]
 
 
 def data_at(root: Path, commit: str) -> tuple[str | None, int | None]:
@@ -66,7 +70,7 @@ def data_at(root: Path, commit: str) -> tuple[str | None, int | None]:
     It does not say how many there are where other data were compared last.
     """
     data = read_data_hash(text_at(root, commit, "data.dvc") or "")
-    deps = _stages(text_at(root, commit, LOCK)).get("compare", {}).get("deps", [])
+    deps = _stages(root, commit).get("compare", {}).get("deps", [])
     is_current = all(dep.get("md5") == data for dep in deps if dep["path"] == "data")
     return data, num_interactions(json_at(root, commit, "reports/validation.json")) if is_current else None
 
@@ -107,29 +111,31 @@ def dvc_files(root: Path, commit: str) -> Iterator[Any]:
         raise BakeoffError(first_line(error)) from None
 
 
-def fetch_model(root: Path, version: Version, into: Path, part: Part = "saved_model") -> Path:
-    """Bring the export of a version, or what training wrote, from DVC's cache or else its remote, into a new directory.
+@contextmanager
+def fetched(root: Path, version: Version, part: Part = "saved_model") -> Iterator[Path]:
+    """The export of a version, or what training wrote, from DVC's cache or else its remote, for as long as the block.
 
     Raises:
         BakeoffError: the version has no such model, or its files are in neither.
     """
-    recorded = recorded_model(text_at(root, version.commit, LOCK), version.model, part)
-    if recorded is None:
+    path, md5 = recorded_model(root, version.commit, version.model, part)
+    if path is None:
         raise BakeoffError(f"{version.name} ({version.commit[:7]}) records no models/{version.model} in its {LOCK}.")
-    path, md5 = recorded
-    try:
-        with dvc_files(root, version.commit) as stored:
-            stored.get(path, str(into), recursive=True)
-        why = "" if directory_md5(into) == md5 else f"what was found is not what its {LOCK} records"
-    except BakeoffError as error:
-        why = str(error)
-    if why:
-        raise BakeoffError(
-            f"The files of {version.name} (commit {version.commit[:7]}) are in neither DVC's cache nor its remote: "
-            f"{why}. `dvc fetch --all-tags {path}` brings them where the remote has them; where it has not, run "
-            f"`dvc push --all-tags {path}` on the machine that trained them. `dvc remote list` shows the remote."
-        )
-    return into
+    with TemporaryDirectory(prefix="bakeoff-version-") as folder:
+        into = Path(folder, version.model, part)
+        into.parent.mkdir()
+        try:
+            with dvc_files(root, version.commit) as stored:
+                stored.get(path, str(into), recursive=True)
+            if directory_md5(into) != md5:
+                raise BakeoffError(f"what was found is not what its {LOCK} records")
+        except BakeoffError as error:
+            raise BakeoffError(
+                f"The files of {version.name} (commit {version.commit[:7]}) are in neither DVC's cache nor its remote: "
+                f"{error}. `dvc fetch --all-tags {path}` brings them where the remote has them; where it has not, run "
+                f"`dvc push --all-tags {path}` on the machine that trained them. `dvc remote list` shows the remote."
+            ) from None
+        yield into
 
 
 def copy_parents(workspace: Workspace) -> None:
@@ -172,7 +178,8 @@ def _copy(root: Path, version: Version, model: str, path: Path) -> bool:
         ) from None
 
 
-def _stages(lock: str | None) -> Mapping[str, Mapping[str, Any]]:
+def _stages(root: Path, commit: str | None) -> Mapping[str, Mapping[str, Any]]:
+    lock = text_at(root, commit, LOCK)
     with reading(LOCK, "take it from Git", YAMLError, AttributeError):
         stages: Mapping[str, Mapping[str, Any]] = (YAML(typ="safe").load(lock or "{}") or {}).get("stages", {})
     return stages

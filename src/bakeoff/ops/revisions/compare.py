@@ -54,9 +54,9 @@ def run(
     second = in_workspace(workspace) if after is None else at_revision(workspace.root, after)
     statistics = Statistics(compare.confidence, compare.resamples, seed)
     found = revisions.compare(first, second, compare.primary_metric, statistics)
-    write_text(workspace.reports / "revisions.md", revision_page.revisions_markdown(found))
-    write_text(workspace.reports / "revisions.html", revision_page.revisions_html(found))
-    said = f"{revision_page.revisions_headline(found)}. {revision_page.revisions_statement(found)}"
+    for ending, text in revision_page.pages(found).items():
+        write_text(workspace.reports / f"revisions.{ending}", text)
+    said = f"{revision_page.revisions_headline(found)}. {revision_page.remarks(found)[0]}"
     print(f"{revision_page.title(found)}: {said}")
     print(f"Report: {workspace.reports / 'revisions.html'}")
 
@@ -91,11 +91,7 @@ def in_workspace(workspace: Workspace) -> ProjectVersion:
     Raises:
         BakeoffError: nothing was compared yet, or a file can't be read.
     """
-
-    def read(path: str) -> str | None:
-        file = workspace.root / path
-        return file.read_text(encoding="utf-8") if file.exists() else None
-
+    read = partial(text_at, workspace.root, None)
     if read(METRICS) is None:
         raise BakeoffError(f"{workspace.root / METRICS} does not exist: nothing was compared yet. Run `bakeoff run`.")
     reason = "its per-user metrics are not in the workspace, or damaged. Run `dvc checkout` or `dvc repro`."

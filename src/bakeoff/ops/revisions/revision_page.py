@@ -11,7 +11,7 @@ import pandas as pd
 
 from bakeoff.evaluation.metrics.table import METRICS
 from bakeoff.evaluation.stats.significance import Verdict
-from bakeoff.ops.revisions.revisions import Change, ProjectVersion, Revisions
+from bakeoff.ops.revisions.revisions import Change, Revisions
 from bakeoff.report import formats
 from bakeoff.report.checks import failed_reasons
 from bakeoff.report.models import model_label, model_noun
@@ -24,13 +24,6 @@ from bakeoff.report.verdict import Result, verdict_headline
 LABELS = {entry.name: entry.label for entry in METRICS}
 WHOLE_LISTS = {name: LABELS[name] for name in ("popularity_lift", "coverage", "gini", "long_tail_share")}
 """Figures of all lists together, with their labels: they have no value per user, hence no interval."""
-
-
-def label(version: ProjectVersion) -> str:
-    """`HEAD (1a2b3c4)`; a hash that was typed as such is not repeated."""
-    if not version.commit or version.commit.startswith(version.name) or version.name.startswith(version.commit):
-        return version.name
-    return f"{version.name} ({version.commit})"
 
 
 def accuracy_table(revisions: Revisions) -> Table:
@@ -51,7 +44,7 @@ def list_table(revisions: Revisions) -> Table:
     for model, name in product([change.model for change in revisions.primary], WHOLE_LISTS):
         metric = f"{name}@{revisions.metric.partition('@')[2]}"
         write = formats.decimal if name == "gini" else formats.percent
-        means = [write(version.mean(model, metric)) for version in (revisions.before, revisions.after)]
+        means = [write(version.mean(model, metric)) for version in revisions.versions]
         rows.append([f"{WHOLE_LISTS[name]}@{metric.partition('@')[2]}, {model_label(model)}", *means])
     return table_of("Popularity and coverage of the lists in both versions", _columns(revisions, "Figure"), rows)
 
@@ -63,7 +56,7 @@ def parameter_table(revisions: Revisions, *, in_both: bool) -> Table:
         for setting in revisions.settings
         if (None not in (setting.before, setting.after)) == in_both
     ]
-    columns = [Column(label(version), prose=True) for version in (revisions.before, revisions.after)]
+    columns = [Column(version.label, prose=True) for version in revisions.versions]
     caption = "Parameters with another value" if in_both else "Parameters of one version only"
     return table_of(caption, ["Parameter", *columns], rows)
 
@@ -90,7 +83,7 @@ def revision_chart(revisions: Revisions) -> charts.Spec | None:
 
 
 def _columns(revisions: Revisions, first: str) -> list[Heading]:
-    return [first, label(revisions.before), label(revisions.after)]
+    return [first, *(version.label for version in revisions.versions)]
 
 
 def _change_table(revisions: Revisions, caption: str, changes: Mapping[str, Change]) -> Table:
@@ -124,7 +117,7 @@ TERMS = ("interval", "holm")
 
 def title(revisions: Revisions) -> str:
     """What the page is about."""
-    return f"From {label(revisions.before)} to {label(revisions.after)}"
+    return f"From {revisions.before.label} to {revisions.after.label}"
 
 
 def revisions_headline(revisions: Revisions) -> str:
@@ -158,100 +151,47 @@ def _of_paired(revisions: Revisions, paired: Sequence[Change]) -> str:
     return f"No evidence of a difference on {metric}{of_models}"
 
 
-def revisions_statement(revisions: Revisions) -> str:
-    """What may have caused it: data, parameters, or neither."""
-    count = len(revisions.settings)
-    settings = {0: "no parameter differs", 1: "1 parameter differs"}.get(count, f"{count} parameters differ")
-    if None in (revisions.before.data_hash, revisions.after.data_hash):
-        data = "Whether the data is the same is not known, since a version records none"
-    else:
-        data = "The data is the same" if revisions.same_data else "The data differs"
-    moved = (not each.is_same if each.difference else each.before != each.after for each in revisions.primary)
-    if not count and revisions.same_data and any(moved):
-        return "Data and parameters are the same: what differs comes from the code or its dependencies."
-    return f"{data}; {settings}."
-
-
-def revision_notes(revisions: Revisions) -> list[str]:
-    """What must be known to read the figures."""
-    versions = revisions.before, revisions.after
-    found = [
-        f"{formats.sentence(formats.listing(unread))} can't be paired by user: {version.unread} The table shows the "
-        "difference of the means, which says nothing about chance."
-        for version in versions
-        if (unread := [model_noun(model) for model in version.models if model not in version.users])
-    ]
-    partly = [
-        change.difference.num_users
-        for change in revisions.primary
-        if change.difference
-        and any(len(version.users[change.model]) > change.difference.num_users for version in versions)
-    ]
-    if partly:
-        found.append(
-            f"Paired over the {formats.count(min(partly))} users that both versions have; means are over all users of "
-            "each."
-        )
-    if revisions.other_truth:
-        found.append(
-            "The same users have other test events in the two versions: a difference may be one of the question and "
-            "not of the answer."
-        )
-    for version in versions:
-        if without := [model_noun(change.model) for change in revisions.primary if change.model not in version.models]:
-            was = "was" if len(without) == 1 else "were"
-            found.append(f"{formats.sentence(formats.listing(without))} {was} not compared in {label(version)}.")
-    return found
+def remarks(revisions: Revisions) -> list[str]:
+    """What may have caused the change, data, parameters or neither; then what must be known to read the figures."""
+    return render_text("remarks.txt.j2", revisions=revisions).removesuffix("\n").split("\n")
 
 
 def verdicts(revisions: Revisions) -> list[tuple[str, str]]:
     """Each version with the headline of its own verdict, if it has one that can be read."""
     found = []
-    for version in (revisions.before, revisions.after):
+    for version in revisions.versions:
         # Another version of this program may have written it.
         with suppress(KeyError, TypeError, ValueError):
             result = Result.from_metrics(version.metrics["verdict"])
             failed = [number for number, score in version.metrics.get("checks", {}).items() if score < 0]
-            found.append((label(version), verdict_headline(result, failed_reasons(failed))))
+            found.append((version.label, verdict_headline(result, failed_reasons(failed))))
     return found
 
 
-def revisions_html(revisions: Revisions) -> str:
-    """The page, complete in itself."""
-    shown, figures, spec = _content(revisions), [], revision_chart(revisions)
+def pages(revisions: Revisions) -> dict[str, str]:
+    """The page, complete in itself, and the same short in Markdown, for a pull request or a log; by their endings."""
+    cause, *notes = remarks(revisions)
+    shown: dict[str, Any] = {
+        "revisions": revisions,
+        "title": title(revisions),
+        "headline": revisions_headline(revisions),
+        "statement": cause,
+        "notes": notes,
+        "level": formats.level(revisions.confidence),
+        "verdicts": verdicts(revisions),
+        "accuracy": accuracy_table(revisions),
+        "others": other_table(revisions),
+        "lists": list_table(revisions),
+        "settings": parameter_table(revisions, in_both=True),
+        "one_sided": parameter_table(revisions, in_both=False),
+        "sizes": size_table(revisions),
+    }
+    figures, spec = [], revision_chart(revisions)
     if spec is not None:
         name = f"{formats.metric_label(revisions.metric)}: {revisions.after.name} − {revisions.before.name}"
         text = "Interval chart: a row per model with the mean difference and its interval and a line at zero."
         sentence = f"{shown['headline']}. An interval that contains 0 is no evidence of a change."
         figures = [Figure("accuracy", name, text, sentence, spec, shown["accuracy"], open=True)]
-    return render_page(
-        "revisions.html.j2",
-        [change.model for change in revisions.primary],
-        TERMS,
-        revisions=revisions,
-        figures=figures,
-        level=formats.level(revisions.confidence),
-        others=other_table(revisions),
-        lists=list_table(revisions),
-        **shown,
-    )
-
-
-def revisions_markdown(revisions: Revisions) -> str:
-    """The same, short: for a pull request or a log."""
-    return render_text("revisions.md.j2", **_content(revisions))
-
-
-def _content(revisions: Revisions) -> dict[str, Any]:
-    """What both forms show, by its name in the templates."""
-    return {
-        "title": title(revisions),
-        "headline": revisions_headline(revisions),
-        "statement": revisions_statement(revisions),
-        "notes": revision_notes(revisions),
-        "verdicts": verdicts(revisions),
-        "accuracy": accuracy_table(revisions),
-        "settings": parameter_table(revisions, in_both=True),
-        "one_sided": parameter_table(revisions, in_both=False),
-        "sizes": size_table(revisions),
-    }
+    models = [change.model for change in revisions.primary]
+    page = render_page("revisions.html.j2", models, TERMS, figures, **shown)
+    return {"html": page, "md": render_text("revisions.md.j2", **shown)}

@@ -1,6 +1,6 @@
 """Two versions of the project compared: what differs in data, parameters and figures."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from typing import Any, Generic, TypeVar
@@ -54,6 +54,13 @@ class ProjectVersion:
     unread: str = ""
 
     @property
+    def label(self) -> str:
+        """`HEAD (1a2b3c4)`; a hash that was typed as such is not repeated."""
+        if not self.commit or self.commit.startswith(self.name) or self.name.startswith(self.commit):
+            return self.name
+        return f"{self.name} ({self.commit})"
+
+    @property
     def models(self) -> list[str]:
         """The models that were compared in this version, in the order of the reports."""
         return [name for name in specs.names() if name in self.metrics]
@@ -87,6 +94,11 @@ class Change:
         """Whether every user has the same value in both."""
         found = self.difference
         return found is not None and found.num_users > 0 and found.wins == found.losses == 0
+
+    @property
+    def has_moved(self) -> bool:
+        """Whether a user has another value or, where nothing could be paired, the mean is another one."""
+        return self.before != self.after if self.difference is None else not self.is_same
 
 
 @dataclass(frozen=True)
@@ -125,6 +137,18 @@ class Revisions:
     other_truth: Sequence[str]
 
     @property
+    def versions(self) -> tuple[ProjectVersion, ProjectVersion]:
+        """Both of them."""
+        return self.before, self.after
+
+    @property
+    def num_paired(self) -> int | None:
+        """Users whom both versions have, of the model with the fewest; None where each has all users of the other."""
+        pairs = [(change.difference.num_users, change.model) for change in self.primary if change.difference]
+        fewer = [number for number, model in pairs if any(len(each.users[model]) > number for each in self.versions)]
+        return min(fewer, default=None)
+
+    @property
     def same_data(self) -> bool:
         """Whether both versions were made from the same data; unknown hashes are not the same."""
         return self.before.data_hash is not None and self.before.data_hash == self.after.data_hash
@@ -142,16 +166,19 @@ def compare(before: ProjectVersion, after: ProjectVersion, metric: str, statisti
     models = [name for name in specs.names() if name in {*before.models, *after.models}]
     cutoff = metric.partition("@")[2]
     others = [name for label in ACCURACY_LABELS if (name := f"{label}@{cutoff}") != metric]
+    differences = _differences(before, after, ["num_test", metric, *others])
     return Revisions(
         before=before,
         after=after,
         metric=metric,
         confidence=statistics.confidence,
-        primary=_changes(before, after, product(models, [metric]), statistics),
-        others=_changes(before, after, product(models, others), statistics),
+        primary=_changes(before, after, [*product(models, [metric])], differences, statistics),
+        others=_changes(before, after, [*product(models, others)], differences, statistics),
         settings=differing_settings(before.params, after.params),
         sizes=_pairs(_numbers(before), _numbers(after)),
-        other_truth=[model for model in models if _truth_differs(before, after, model)],
+        other_truth=[
+            model for model, name in differences if name == "num_test" and differences[model, name].fillna(0).any()
+        ],
     )
 
 
@@ -165,40 +192,31 @@ def _pairs(before: Mapping[str, T], after: Mapping[str, T]) -> list[Pair[T]]:
     return [Pair(name, before.get(name), after.get(name)) for name in dict.fromkeys([*after, *before])]
 
 
+def _differences(before: ProjectVersion, after: ProjectVersion, names: Sequence[str]) -> pd.DataFrame:
+    """Second − first of each user: a column per model and name that some user has in both; NaN for users of one."""
+    old, new = ({model: table.set_index("user_id") for model, table in each.users.items()} for each in (before, after))
+    both = [(model, name) for model, name in product(old, names) if name in old[model] and name in new.get(model, ())]
+    columns = {(model, name): new[model][name] - old[model][name] for model, name in both}
+    return pd.DataFrame(columns, dtype=np.float64).dropna(axis=1, how="all").sort_index()
+
+
 def _changes(
-    before: ProjectVersion, after: ProjectVersion, keys: Iterable[tuple[str, str]], statistics: Statistics
+    before: ProjectVersion,
+    after: ProjectVersion,
+    keys: Sequence[tuple[str, str]],
+    differences: pd.DataFrame,
+    statistics: Statistics,
 ) -> list[Change]:
     """A change per (model, metric); those that can be paired are judged together."""
-    pairs = {key: _paired(before, after, *key) for key in keys}
-    usable = {key: pair for key, pair in pairs.items() if pair is not None}
+    paired = [key for key in keys if key in differences]
     found: dict[tuple[str, str], Difference] = {}
-    if usable:
-        # A user whom one pair lacks counts in the others.
-        old, new = (
-            pd.DataFrame({key: pair[side] for key, pair in usable.items()}).sort_index().to_numpy(np.float64).T
-            for side in ("before", "after")
-        )
-        differences = statistics.differences([*new], [*old], [metric for _, metric in usable])
-        found = dict(zip(usable, differences, strict=True))
+    if paired:
+        values = np.ascontiguousarray(differences[paired].to_numpy())
+        found = dict(zip(paired, statistics.differences_of(values, [metric for _, metric in paired]), strict=True))
     return [
         Change(model, metric, before.mean(model, metric), after.mean(model, metric), found.get((model, metric)))
-        for model, metric in pairs
+        for model, metric in keys
     ]
-
-
-def _paired(before: ProjectVersion, after: ProjectVersion, model: str, metric: str) -> pd.DataFrame | None:
-    """Columns before, after by user, of the users that both versions have; None where there is no such user."""
-    old, new = (version.users.get(model, pd.DataFrame()) for version in (before, after))
-    if metric not in old or metric not in new:
-        return None
-    columns = {"before": old.set_index("user_id")[metric], "after": new.set_index("user_id")[metric]}
-    both = pd.concat(columns, axis=1, join="inner")
-    return both if len(both) else None
-
-
-def _truth_differs(before: ProjectVersion, after: ProjectVersion, model: str) -> bool:
-    both = _paired(before, after, model, "num_test")
-    return both is not None and bool((both.before != both.after).any())
 
 
 def _numbers(version: ProjectVersion) -> dict[str, int]:

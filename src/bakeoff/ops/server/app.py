@@ -160,18 +160,16 @@ def _add_recommendations(app: FastAPI, service: Service, online: Online | None) 
 def _add_items(app: FastAPI, service: Service) -> None:
     refusals = _refusals(404, 422)
 
-    @app.get("/items/{item_id}", response_model=schemas.ItemInfo, responses=refusals, summary="An item")
-    async def item(item_id: str) -> Response:
+    @app.get("/items/{item_id}", responses=refusals, summary="An item")
+    async def item(item_id: str) -> schemas.ItemInfo:
         """Its title."""
         model = service.model
-        return _json(schemas.ItemInfo(item_id=item_id, title=model.titles[model.index_of(item_id)]))
+        return schemas.ItemInfo(item_id=item_id, title=model.titles[model.index_of(item_id)])
 
-    @app.get(
-        "/items/{item_id}/neighbours", response_model=schemas.Neighbours, responses=refusals, summary="Nearest items"
-    )
-    def neighbours(item_id: str, k: Annotated[int, Parameter(ge=1, le=MOST_NEIGHBOURS)] = 10) -> Response:
+    @app.get("/items/{item_id}/neighbours", responses=refusals, summary="Nearest items")
+    def neighbours(item_id: str, k: Annotated[int, Parameter(ge=1, le=MOST_NEIGHBOURS)] = 10) -> schemas.Neighbours:
         """Those whose embeddings point the same way."""
-        return _json(service.model.neighbours(item_id, k))
+        return service.model.neighbours(item_id, k)
 
 
 def _add_operations(app: FastAPI, service: Service) -> None:

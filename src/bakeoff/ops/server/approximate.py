@@ -34,7 +34,8 @@ class ApproximateSearch(ExactSearch):
     """Finds most of the best items; never an excluded one, and always lists of the requested length.
 
     Attributes:
-        lists: number of lists.
+        inverted: the index of faiss, an inverted file.
+        lists: number of its lists.
         probes: number of lists that are scanned.
         recall: mean share of the true best items that were found, in [0, 1].
     """
@@ -42,24 +43,23 @@ class ApproximateSearch(ExactSearch):
     def __init__(self, items: NDArray[np.float32], seed: int = 0) -> None:
         """Index item embeddings [n, d]; `seed` is that of k-means."""
         super().__init__(items)
-        self._num_items = len(items)
         self.lists = max(1, round(2 * len(items) ** 0.5))
         self.probes, self.recall = 1, 0.0
         index = faiss.index_factory(items.shape[1], f"IVF{self.lists},Flat", faiss.METRIC_INNER_PRODUCT)
-        self._inverted = cast("Any", index)  # typed as any index, without what an inverted file has
+        self.inverted = cast("Any", index)  # typed as any index, without what an inverted file has
         faiss.omp_set_num_threads(1)  # as BLAS: the other cores belong to other replicas
-        self._inverted.cp.seed, self._inverted.cp.max_points_per_centroid = seed, _POINTS_PER_LIST
-        self._inverted.cp.min_points_per_centroid = 1  # faiss would warn of fewer than 39, on small catalogues
-        self._inverted.train(items)
-        self._inverted.add(items)
+        self.inverted.cp.seed, self.inverted.cp.max_points_per_centroid = seed, _POINTS_PER_LIST
+        self.inverted.cp.min_points_per_centroid = 1  # faiss would warn of fewer than 39, on small catalogues
+        self.inverted.train(items)
+        self.inverted.add(items)
 
     def tune(self, queries: NDArray[np.float32], exclude: Excluded) -> None:
         """Scan as few lists as reach `RECALL` on these queries, [m, d], with what they exclude; m ≥ 1."""
-        k = min(RECALL_AT, self._num_items)
+        k = min(RECALL_AT, len(self._index))
         truth = [found.items for found in super().find(queries, exclude, k)]
         self.probes = 1
         while True:
-            self._inverted.nprobe = self.probes
+            self.inverted.nprobe = self.probes
             found = self.find(queries, exclude, k)
             shares = [np.isin(true, mine.items).mean() for true, mine in zip(truth, found, strict=True) if len(true)]
             self.recall = float(np.mean(shares)) if shares else 1.0
@@ -74,15 +74,10 @@ class ApproximateSearch(ExactSearch):
     def extended(self, items: NDArray[np.float32]) -> ExactSearch:
         """See ExactSearch; they go into the lists that there are, and recall stays what was measured before."""
         found = copy.copy(self)
-        found.append(items)
+        ExactSearch.__init__(found, np.concatenate([self._transposed.T, items]))
+        found.inverted = cast("Any", faiss.clone_index(self.inverted))
+        found.inverted.add(np.ascontiguousarray(items, np.float32))
         return found
-
-    def append(self, items: NDArray[np.float32]) -> None:
-        """Add items behind the n, into an index of its own."""
-        super().__init__(np.concatenate([self._transposed.T, items]))
-        self._num_items += len(items)
-        self._inverted = cast("Any", faiss.clone_index(self._inverted))
-        self._inverted.add(np.ascontiguousarray(items, np.float32))
 
     def find(self, queries: NDArray[np.float32], exclude: Excluded, k: int) -> list[SearchResult]:
         """See ExactSearch; by brute force for queries that exclude much, and where too little was found."""
@@ -91,13 +86,13 @@ class ApproximateSearch(ExactSearch):
         few = [row for row, items in enumerate(exclude) if len(items) <= LONGEST_OVERFETCH]
         if few:
             # As many more as may be excluded: enough are then left.
-            wanted = min(k + max(len(exclude[row]) for row in few), self._num_items)
-            scores, items = self._inverted.search(np.ascontiguousarray(queries[few]), wanted)
+            wanted = min(k + max(len(exclude[row]) for row in few), len(self._index))
+            scores, items = self.inverted.search(np.ascontiguousarray(queries[few]), wanted)
             for row, mine, best in zip(few, items, scores, strict=True):
                 out = np.unique(exclude[row])
                 # `out` ascends, so that this takes a tenth of the time of np.isin; -2 is no item.
                 kept = (mine >= 0) & (np.append(out, -2)[np.searchsorted(out, mine)] != mine)
-                if np.count_nonzero(kept) >= min(k, self._num_items - len(out)):
+                if np.count_nonzero(kept) >= min(k, len(self._index) - len(out)):
                     found[row] = SearchResult(mine[kept][:k], best[kept][:k])
         rest = [row for row in range(len(queries)) if row not in found]
         if rest:

@@ -190,15 +190,15 @@ def refreshed(model: ServedModel, source: Path) -> ServedModel:
     """
     base, now = model.base or model, file_stamp(source)
     try:
-        additions = read_additions(source)
-        extended = base if additions is None else base.extended(additions)
+        added = read_additions(source)
+        extended = base if added.empty else base.extended(added)
     except Exception as error:  # noqa: BLE001 - a broken file must not end what works
         log.error(
             "%s goes on without a change. %s", model.name, error if isinstance(error, BakeoffError) else repr(error)
         )
         return replace(model, stamp=now)
     if now is not None or model.stamp is not None:
-        log.info("%s ranks %d added items from now on", model.name, len(additions or ()))
+        log.info("%s ranks %d added items from now on", model.name, len(added))
     return replace(extended, base=base, stamp=now)
 
 

@@ -33,30 +33,29 @@ class Query(Sent):
         json_schema_extra={"examples": [{"history": ["50", "181"], "features": {"age": 30}, "k": 5}]}
     )
 
-    user_id: str | None = Field(None, description="Id of a user that the model was trained on.")
-    history: ItemIds | None = Field(None, description="Item ids of someone new, oldest first; may be empty.")
-    timestamps: Annotated[list[Seconds], Field(max_length=LONGEST_LIST)] | None = Field(
-        None, description="UTC seconds of the history's events; without them, times are unknown."
-    )
+    user_id: str | None = None
+    """Id of a user that the model was trained on."""
+    history: ItemIds | None = None
+    """Item ids of someone new, oldest first; may be empty."""
+    timestamps: Annotated[list[Seconds], Field(max_length=LONGEST_LIST)] | None = None
+    """UTC seconds of the history's events; without them, times are unknown."""
     features: dict[str, str | int | float | list[float] | None] | None = Field(
         None,
         description="Raw features of someone new, by name; a vector is an array of numbers. What is not named, null or "
         "empty is unknown.",
     )
-    k: int = Field(10, ge=1, le=LONGEST_ANSWER, description="Length of the list, at most the size of the catalogue.")
-    exclude: ItemIds = Field(
-        default_factory=list, description="Item ids that must not be in the list; unknown ones are passed over."
-    )
-    exclude_seen: bool = Field(True, description="Leave out what is in the history, sent or known to the model.")
-    ignore_unknown: bool = Field(
-        False, description="Pass over items of the history that the catalogue does not have, instead of refusing."
-    )
-    allow: ItemIds | None = Field(
-        None, description="Item ids that alone may be in the list; unknown ones are passed over. Null: any item."
-    )
-    filters: Annotated[list[Filter], Field(max_length=MOST_FILTERS)] = Field(
-        default_factory=list, description="Conditions on features, which every item of the list meets."
-    )
+    k: int = Field(10, ge=1, le=LONGEST_ANSWER)
+    """Length of the list, at most the size of the catalogue."""
+    exclude: ItemIds = Field(default_factory=list)
+    """Item ids that must not be in the list; unknown ones are passed over."""
+    exclude_seen: bool = True
+    """Leave out what is in the history, sent or known to the model."""
+    ignore_unknown: bool = False
+    """Pass over items of the history that the catalogue does not have, instead of refusing."""
+    allow: ItemIds | None = None
+    """Item ids that alone may be in the list; unknown ones are passed over. Null: any item."""
+    filters: Annotated[list[Filter], Field(max_length=MOST_FILTERS)] = Field(default_factory=list)
+    """Conditions on features, which every item of the list meets."""
     diversity: float = Field(
         0.0,
         ge=0,
@@ -64,9 +63,8 @@ class Query(Sent):
         description="0: by score; up to 1, items that are less like those before them in the list. With k of at most "
         f"{LONGEST_DIVERSE}.",
     )
-    debias: float = Field(
-        0.0, ge=0, le=LARGEST_DEBIAS, description="0: by score; the larger, the less popular the items of the list."
-    )
+    debias: float = Field(0.0, ge=0, le=LARGEST_DEBIAS)
+    """0: by score; the larger, the less popular the items of the list."""
     why: bool = Field(
         False,
         description="Say what the items of the history contribute to each score: see ExplainedAnswer. Not in a batch, "
@@ -74,7 +72,13 @@ class Query(Sent):
     )
 
 
-class Item(BaseModel):
+class Shown(BaseModel):
+    """What a client gets."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+
+class Item(Shown):
     """An entry of a list."""
 
     item_id: str
@@ -84,47 +88,53 @@ class Item(BaseModel):
     )
 
 
-class Answer(BaseModel):
+class Answer(Shown):
     """A list, best first."""
 
-    items: list[Item] = Field(description="Shorter than k only where nothing else is left to recommend.")
+    items: list[Item]
+    """Shorter than k only where nothing else is left to recommend."""
     model: str
     version: str
-    fallback: bool = Field(description="Whether the model had no answer of its own, and its fallback answered.")
-    ignored: list[str] = Field(description="Items of the history that were passed over: see ignore_unknown.")
-    impression: str | None = Field(
-        None,
-        exclude_if=lambda value: value is None,
-        description="Id of this list for POST /feedback, with a log alone.",
-    )
+    fallback: bool
+    """Whether the model had no answer of its own, and its fallback answered."""
+    ignored: list[str]
+    """Items of the history that were passed over: see ignore_unknown."""
+    impression: str | None = Field(None, exclude_if=lambda value: value is None)
+    """Id of this list for POST /feedback, with a log alone."""
 
 
 class ExplainedItem(Item):
     """An entry of a list with the reasons for it."""
 
-    why: list[Part] = Field(description="The parts of the score, which add up to it.")
+    why: list[Part]
+    """The parts of the score, which add up to it."""
 
 
 class ExplainedAnswer(Answer):
     """The answer to a query with `why`."""
 
     items: list[ExplainedItem]  # type: ignore[assignment]
-    explanation: str = Field(description="How the scores were divided, and whether the parts are exact.")
+    explanation: str
+    """How the scores were divided, and whether the parts are exact."""
 
 
 class Feedback(Sent):
     """What somebody did with an item of a list."""
 
-    impression: str = Field(max_length=64, description="As the answer has it.")
-    item_id: str = Field(max_length=1_000, description="An item of that list.")
-    event: str = Field(CLICK, pattern=r"^[\w.-]{1,32}$", description="Its kind, such as click or buy.")
+    impression: str = Field(max_length=64)
+    """As the answer has it."""
+    item_id: str = Field(max_length=1_000)
+    """An item of that list."""
+    event: str = Field(CLICK, pattern=r"^[\w.-]{1,32}$")
+    """Its kind, such as click or buy."""
 
 
-class Refusal(BaseModel):
+class Refusal(Shown):
     """Why there is no answer."""
 
     error: str
-    status: int = Field(description="The HTTP status that it has, or would have as a request of its own.")
+    status: int
+    """The HTTP status that it has, or would have as a request of its own."""
 
 
 class RefusedError(HTTPException):
@@ -145,13 +155,13 @@ class BatchRequest(Sent):
     queries: Annotated[list[Query], Field(min_length=1, max_length=MOST_QUERIES)]
 
 
-class BatchAnswer(BaseModel):
+class BatchAnswer(Shown):
     """One answer per query, in their order; what can't be answered is refused alone."""
 
     answers: list[Answer | Refusal]
 
 
-class ItemInfo(BaseModel):
+class ItemInfo(Shown):
     """An item of the catalogue."""
 
     item_id: str
@@ -161,10 +171,11 @@ class ItemInfo(BaseModel):
 class Neighbour(ItemInfo):
     """An item close to another."""
 
-    similarity: float = Field(description="Cosine of the item embeddings, in [-1, 1].")
+    similarity: float
+    """Cosine of the item embeddings, in [-1, 1]."""
 
 
-class Neighbours(BaseModel):
+class Neighbours(Shown):
     """The nearest items of an item, nearest first; none where it has no direction."""
 
     item_id: str
@@ -173,14 +184,18 @@ class Neighbours(BaseModel):
     version: str
 
 
-class Origin(BaseModel):
+class Origin(Shown):
     """Where a model comes from."""
 
     model: str
-    version: str = Field(description="Of the registry; `workspace` where a model of the workspace was named.")
-    commit: str | None = Field(None, description="Git revision that holds it.")
-    promoted: str | None = Field(None, description="When it went into production, UTC.")
-    md5: str | None = Field(None, description="What its files hash to, as dvc.lock records it.")
+    version: str
+    """Of the registry; `workspace` where a model of the workspace was named."""
+    commit: str | None = None
+    """Git revision that holds it."""
+    promoted: str | None = None
+    """When it went into production, UTC."""
+    md5: str | None = None
+    """What its files hash to, as dvc.lock records it."""
 
     @property
     def label(self) -> str:
@@ -191,21 +206,27 @@ class Origin(BaseModel):
 class ModelInfo(Origin):
     """What answers."""
 
-    loaded: str = Field(description="When this process began to answer with it, UTC.")
+    loaded: str
+    """When this process began to answer with it, UTC."""
     items: int
-    added_items: int = Field(description="Of these, items that were added to the model without training it again.")
-    users: int = Field(description="Users that are known by id.")
+    added_items: int
+    """Of these, items that were added to the model without training it again."""
+    users: int
+    """Users that are known by id."""
     dim: int
-    search: str = Field(description="`exact`, or `approximate` with what was measured at load.")
-    recall: float | None = Field(
-        description="Of approximate search compared with brute force; null where search is exact."
-    )
-    user_features: list[str] = Field(description="Features that may be sent of someone new.")
-    item_features: list[str] = Field(description="Features that filters may name.")
-    failed: str | None = Field(description="A newer promotion that could not be loaded, and why.")
+    search: str
+    """`exact`, or `approximate` with what was measured at load."""
+    recall: float | None
+    """Of approximate search compared with brute force; null where search is exact."""
+    user_features: list[str]
+    """Features that may be sent of someone new."""
+    item_features: list[str]
+    """Features that filters may name."""
+    failed: str | None
+    """A newer promotion that could not be loaded, and why."""
 
 
-class State(BaseModel):
+class State(Shown):
     """Whether it lives, or takes requests or feedback."""
 
     status: str

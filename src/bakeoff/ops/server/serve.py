@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Literal
 
 from threadpoolctl import threadpool_limits
@@ -18,7 +17,7 @@ from bakeoff.models.base import specs
 from bakeoff.models.base.storage import refuse_skipped
 from bakeoff.ops.git import check_repository, order
 from bakeoff.ops.promotion.promote import read_decision
-from bakeoff.ops.registry.files import directory_md5, fetch_model, model_md5_at
+from bakeoff.ops.registry.files import directory_md5, fetched, model_md5_at
 from bakeoff.ops.registry.history import REMOTE, Event, Version, find_version, production, read_events
 
 if TYPE_CHECKING:
@@ -131,8 +130,7 @@ def prepare(workspace: Workspace, options: Options) -> "tuple[Service, Follow | 
         return service, None if specs.spec(options.model).is_baseline else partial(follow_added, service)
     check_repository(workspace.root)
     look = partial(in_production, workspace.root, fetch=options.fetch)
-    current = look()
-    if current is None:
+    if (current := look()) is None:
         raise BakeoffError(NOTHING)
     load = partial(load_promoted, workspace.root, options.approximate)
     service = Service(load(current), options.max_batch)
@@ -183,19 +181,17 @@ def load_side(workspace: Workspace, name: str, approximate: Approximate) -> "Ser
         BakeoffError: there is no such model, or it can't be loaded.
     """
     if name == "challenger":
-        decision = read_decision(workspace)
-        if decision is None:
+        if (decision := read_decision(workspace)) is None:
             raise BakeoffError("There is no decision that names a challenger: run `bakeoff decide`, or name a model.")
-        return load_named(workspace, decision["challenger"]["model"], approximate)
-    if name != "champion" and "@" not in name:
-        return load_named(workspace, name, approximate)
-    check_repository(workspace.root)
-    if "@" in name:
-        return load_version(workspace.root, approximate, find_version(read_events(workspace.root), name), None)
-    current = in_production(workspace.root, fetch=False)
-    if current is None:
-        raise BakeoffError(NOTHING)
-    return load_promoted(workspace.root, approximate, current)
+        name = decision["challenger"]["model"]
+    elif name == "champion" or "@" in name:
+        check_repository(workspace.root)
+        if name != "champion":
+            return load_version(workspace.root, approximate, find_version(read_events(workspace.root), name))
+        if (current := in_production(workspace.root, fetch=False)) is None:
+            raise BakeoffError(NOTHING)
+        return load_promoted(workspace.root, approximate, current)
+    return load_named(workspace, name, approximate)
 
 
 def in_production(root: Path, *, fetch: bool) -> Event | None:
@@ -215,7 +211,7 @@ def load_promoted(root: Path, approximate: Approximate, assignment: Event) -> "S
     return load_version(root, approximate, assignment.version, promoted)
 
 
-def load_version(root: Path, approximate: Approximate, found: Version, promoted: str | None) -> "ServedModel":
+def load_version(root: Path, approximate: Approximate, found: Version, promoted: str | None = None) -> "ServedModel":
     """A version of the registry, from DVC's cache or its remote.
 
     Raises:
@@ -226,9 +222,8 @@ def load_version(root: Path, approximate: Approximate, found: Version, promoted:
 
     md5 = model_md5_at(root, found.place)
     origin = Origin(model=found.model, version=found.number, commit=found.commit, promoted=promoted, md5=md5)
-    with TemporaryDirectory(prefix="bakeoff-serve-") as folder:
-        model = load_served(fetch_model(root, found, Path(folder) / found.model), origin, approximate)
-    return with_added(model, root)
+    with fetched(root, found) as folder:
+        return with_added(load_served(folder, origin, approximate), root)
 
 
 def load_named(workspace: Workspace, model: str, approximate: Approximate) -> "ServedModel":

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from bakeoff.core.histories import Histories, Queries
@@ -13,7 +14,7 @@ from bakeoff.models.base import specs
 from bakeoff.models.base.encoder import EncoderRetriever
 from bakeoff.models.base.list_options import standard_log_popularity
 from bakeoff.models.base.retriever import Retriever
-from bakeoff.ops.additions import Additions, ExtendedRetriever, readable
+from bakeoff.ops.additions import ExtendedRetriever, embeddings_of, readable
 from bakeoff.ops.list_options import find
 from bakeoff.ops.reasons import reasons
 from bakeoff.ops.server import schemas
@@ -111,13 +112,13 @@ class ServedModel:
     source: Path | None = None
     stamp: tuple[int, int, int] | None = None
 
-    def extended(self, additions: Additions) -> "ServedModel":
+    def extended(self, added: pd.DataFrame) -> "ServedModel":
         """This model, to which nothing was added, ranking added items behind its own n."""
-        ids, titles = (additions.table[name].astype(str).tolist() for name in ("item_id", "title"))
+        ids, titles = (added[name].astype(str).tolist() for name in ("item_id", "title"))
         embeddings = self.search.vectors(np.arange(len(self.item_ids)))
-        retriever = ExtendedRetriever(self.retriever, embeddings, additions.embeddings)
+        retriever = ExtendedRetriever(self.retriever, embeddings, embeddings_of(added))
         index = {item: place for place, item in enumerate(ids, len(self.item_ids))}
-        features = self.encoder.features.extended(additions.table).warm()
+        features = self.encoder.features.extended(added).warm()
         encoder = replace(self.encoder, items={**self.encoder.items, **index}, features=features)
         counts = self.encoder.users.queries.histories.item_counts(len(self.item_ids) + len(ids))
         return replace(
@@ -125,7 +126,7 @@ class ServedModel:
             item_ids=[*self.item_ids, *ids],
             titles=[*self.titles, *titles],
             encoder=encoder,
-            search=self.search.extended(additions.embeddings),
+            search=self.search.extended(embeddings_of(added)),
             popularity=standard_log_popularity(counts),
             retriever=retriever,
         )
