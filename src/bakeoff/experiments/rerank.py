@@ -13,7 +13,7 @@ from bakeoff.evaluation.metrics.table import PerUser
 from bakeoff.evaluation.ranking import TopLists, reorder
 from bakeoff.evaluation.ranking.protocol import EvalSet, users_with_test_items
 from bakeoff.experiments.folding import CUTOFF, Relatedness, fit_relatedness
-from bakeoff.experiments.params import ExperimentSettings
+from bakeoff.experiments.params import ExperimentSettings, sentence
 from bakeoff.experiments.variants.protocol import sample_sentence
 from bakeoff.models.base.retriever import Retriever
 
@@ -82,8 +82,11 @@ def measure_reranking(
         ndcg = next(name for name in means if name.startswith("ndcg@"))
         recall = "" if system.recall is None else f"  recall of the candidates {system.recall:.4f}"
         print(f"{system.name}: {ndcg} {means[ndcg]:.4f}  {SPURIOUS} {means[SPURIOUS]:.4f}{recall}")
-    done = _sentence(settings, len(users), num_items, relatedness.threshold)
-    said = (done, sample_sentence(len(users), len(with_items)), _capped(settings, num_items))
+    sizes = " or ".join(f"{size:,}" for size in _sizes(settings, num_items))
+    done = sentence("rerank", sizes=sizes, num_users=len(users), weight=weight, threshold=relatedness.threshold)
+    beyond = " and ".join(f"{size:,}" for size in settings.evidence.rerank_candidates if size > num_items)
+    capped = sentence("rerank_capped", num_items=num_items, sizes=beyond) if beyond else ""
+    said = (done, sample_sentence(len(users), len(with_items)), capped)
     content = {"sentence": " ".join(filter(None, said)), "systems": [system.figures() for system in systems]}
     num_test = formulas.num_relevant(eval_set.truth)
     return content, pa.concat_tables(
@@ -122,23 +125,3 @@ def rank_systems(
 def _sizes(settings: ExperimentSettings, num_items: int) -> list[int]:
     """Numbers of candidates, ascending; those beyond the catalogue become its size, once."""
     return sorted({min(size, num_items) for size in settings.evidence.rerank_candidates})
-
-
-def _sentence(settings: ExperimentSettings, num_users: int, num_items: int, threshold: float) -> str:
-    """What was done, for people."""
-    sizes = " or ".join(f"{size:,}" for size in _sizes(settings, num_items))
-    return (
-        f"MF retrieves the {sizes} best items that a user has not had, and the softmax DNN puts them in the order of "
-        f"its own scores, for {num_users:,} warm users with test items. An item is spurious where its relatedness to "
-        f"the user, read off an ALS fit with weight {settings.evidence.relatedness_weight:g} on unobserved pairs, is "
-        f"below {threshold:g}."
-    )
-
-
-def _capped(settings: ExperimentSettings, num_items: int) -> str:
-    """A sentence on numbers of candidates beyond the catalogue; empty if there are none."""
-    beyond = [size for size in settings.evidence.rerank_candidates if size > num_items]
-    if not beyond:
-        return ""
-    sizes = " and ".join(f"{size:,}" for size in beyond)
-    return f"The catalogue has {num_items:,} items: {sizes} candidates are all of them."

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from bakeoff.core.histories import Histories
+from bakeoff.experiments.params import sentence
 from bakeoff.models.base.tensorflow import graph, seed_everything, tf
 from bakeoff.models.neural.model import MultiHotSampledSoftmax
 from bakeoff.models.neural.proposals import NegativeSampler, all_targets, log_counts, make_sampler
@@ -165,16 +166,6 @@ NUM_POSITIVES = 5
 
 STEPS, REPEATS = 150, 80
 
-SENTENCE = (
-    "A softmax over 50 items has one logit each and nothing else to learn but how often each item is a positive. "
-    "Trained against samples, does it end where training against the whole catalogue ends? `kl` is the divergence from "
-    "the truth at the end, in nats; `reference` is that of the full softmax after as many steps. `gradient_error` and "
-    "`gradient_cosine` compare the mean gradient with that of the full softmax. Corrected rows are those of the loss "
-    "that models are trained with, which corrects positives as it does candidates; `exact_targets` are those of the "
-    "classical form that leaves positives as they are."
-)
-
-
 CASES = {
     **{name: {"sampler": name} for name in ("full", "uniform", "popularity", "log-uniform", "in-batch", "mixed")},
     **{name: {"sampler": "mixed", "selection": name} for name in ("hard", "top-k")},
@@ -204,7 +195,7 @@ def measure_unbiasedness(seed: int, steps: int = STEPS, repeats: int = REPEATS) 
     world = {"items": NUM_ITEMS, "users": NUM_USERS, "positives": NUM_POSITIVES}
     drawn = {"sampled": NUM_SAMPLED, "selected": NUM_SELECTED, "queries": QUERIES, "batches": BATCHES}
     effort = {"steps": steps, "repeats": repeats}
-    return {"sentence": SENTENCE, "world": world | drawn | effort, "samplers": rows}
+    return {"sentence": sentence("unbiasedness"), "world": world | drawn | effort, "samplers": rows}
 
 
 def _print(row: dict[str, Any]) -> None:

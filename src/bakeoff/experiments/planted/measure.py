@@ -13,22 +13,16 @@ from bakeoff.evaluation.item_space import principal_components
 from bakeoff.evaluation.metrics.table import PerUser, accuracy_per_user, means_or_none
 from bakeoff.evaluation.ranking import TopLists, reorder
 from bakeoff.experiments.folding import calibrate_on_pairs, folding_per_user, off_group_at_k
-from bakeoff.experiments.params import ExperimentSettings
+from bakeoff.experiments.params import ExperimentSettings, sentence
 from bakeoff.experiments.planted.contenders import PlantedDataset, generate, planted_contenders
 from bakeoff.experiments.training.runner import train_keeping_best
 from bakeoff.experiments.training.validation import USERS_PER_BLOCK, validation_scores
 from bakeoff.experiments.variants.variant import Variant
 from bakeoff.models.base.retriever import Retriever
 from bakeoff.models.mf.spec import MFParams
-from bakeoff.models.neural.spec import SoftmaxParams
 
 CUTOFF = 10
 """k of all metrics of lists."""
-
-CALIBRATION = (
-    "A score counts as the chance that a pair is one of the user's known items and not a random one, if both were "
-    "equally frequent: isotonic regression on all known pairs, each with a random item for the same user."
-)
 
 
 @dataclass(frozen=True)
@@ -166,47 +160,22 @@ def candidate_numbers(settings: ExperimentSettings) -> list[int]:
 
 def _summary(settings: ExperimentSettings, dataset: PlantedDataset, sections: Mapping[str, Any]) -> dict[str, Any]:
     planted = settings.evidence.planted
-    users, items = dataset.prepared.num_users, dataset.prepared.num_items
     noise = f", but for {planted.noise:.0%} of what they did before" if planted.noise else ""
+    differences = " ".join(
+        sentence(f"planted_{model}", fitted=sections[model], shipped=settings.models[model])
+        for model in ("mf", "softmax")
+        if model in sections
+    )
+    candidates = num_candidates(settings)
     return {
         "groups": planted.groups,
-        "users": users,
-        "items": items,
+        "users": dataset.prepared.num_users,
+        "items": dataset.prepared.num_items,
         "noise": planted.noise,
-        "sentence": (
-            f"A generated data set of {planted.groups} groups with {planted.users_per_group} users and "
-            f"{planted.items_per_group} items each. Users have {planted.events_per_user} items of their own group and "
-            f"none of another{noise}, so that every recommended item of another group is a mistake. Both contenders "
-            "went through the training code of the comparison, with few dimensions, so that groups can get into each "
-            f"other's way. {_differences(settings, sections)} Each was trained on the train part alone, to the epoch "
-            "that validation chose; popularity and EASE, which have no epochs, are there for comparison. As a scorer "
-            f"the softmax DNN orders MF's first {num_candidates(settings)} items, half as many as users have unseen "
-            "items of their own group. "
-            "Pictures show item embeddings along their two principal components: items that fall together in the space "
-            "do so in the picture, while groups that touch there may be apart in the space."
-        ),
-        "calibration": CALIBRATION,
-        "candidates": num_candidates(settings),
+        "sentence": sentence("planted", planted=planted, noise=noise, differences=differences, candidates=candidates),
+        "calibration": sentence("calibration"),
+        "candidates": candidates,
     }
-
-
-def _differences(settings: ExperimentSettings, sections: Mapping[str, Any]) -> str:
-    """How each model's settings differ from the shipped ones, read from the settings that it is trained with."""
-    mf, softmax = sections.get("mf"), sections.get("softmax")
-    sentences = []
-    if isinstance(mf, MFParams):
-        sentences.append(
-            f"MF has {mf.dim} of them instead of {settings.mf.dim}, and the same regularisation for every α₀."
-        )
-    if isinstance(softmax, SoftmaxParams):
-        shipped = settings.softmax
-        sentences.append(
-            f"The softmax DNN has {softmax.dim} instead of {shipped.dim}. Since its epochs are a few steps here, it "
-            f"takes up to {softmax.max_epochs} of them instead of {shipped.max_epochs} at a learning rate of "
-            f"{softmax.learning_rate:g} instead of {shipped.learning_rate:g}; where negatives are drawn from the "
-            f"catalogue, a step draws {softmax.negatives.num_sampled} instead of {shipped.negatives.num_sampled}."
-        )
-    return " ".join(sentences)
 
 
 def _row(variant: Variant, section: Any, metrics: PlantedMetrics, epoch: int | None) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.experiments.params import ExperimentSettings
+from bakeoff.experiments.params import ExperimentSettings, sentence
 from bakeoff.experiments.planted.contenders import positives_only_trainer
 from bakeoff.experiments.training.runner import REFERENCES
 from bakeoff.experiments.variants.variant import Group, SkippedGroup, Variant, with_bases
@@ -33,7 +33,7 @@ TABLE_ALONE = Variant("softmax-table", "softmax", "a table of items alone", {"so
 """The textbook's DNN, which can't rank new items."""
 
 MakeGroup = Callable[..., Group]
-"""Sentence, variants, the models that they are compared with if not REFERENCES, and options of the group → it."""
+"""Variants, the models that they are compared with if not REFERENCES, and options of the group → it."""
 
 RANKINGS = 7
 """Times that the same queries are ranked where the cost of ranking is compared; the first one does not count."""
@@ -73,17 +73,6 @@ def _shorter(shipped: ExperimentSettings) -> ExperimentSettings:
     return shipped.with_values(values, "A shorter training")
 
 
-def _training_sentence(shipped: ExperimentSettings) -> str:
-    """How all variants of a group were trained."""
-    return (
-        f"Every variant learned from the train part alone, networks for {shipped.softmax.max_epochs} epochs, and is "
-        "the best of the epochs that were looked at on validation."
-    )
-
-
-ON_TEST = "The truth is in test; the history is train and validation, without training on validation."
-
-
 def _features(shipped: ExperimentSettings, data: DataFacts, group: MakeGroup) -> Group | SkippedGroup:
     variants = [Variant("shipped", "softmax", "as shipped")]
     for there, what in ((data.has_user_features, "user"), (data.has_item_features, "item")):
@@ -97,12 +86,7 @@ def _features(shipped: ExperimentSettings, data: DataFacts, group: MakeGroup) ->
             "Neither users nor items have features, so there is nothing to leave out: name some under "
             "data.user_features or data.item_features in params.yaml."
         )
-    return group(
-        "The softmax DNN with and without the features that the data has, all else as shipped. "
-        f"{_training_sentence(shipped)} {ON_TEST} New users are evaluated with the first of their events.",
-        with_bases(variants, shipped),
-        evaluates_new_users=True,
-    )
+    return group(with_bases(variants, shipped), evaluates_new_users=True)
 
 
 def _depth(shipped: ExperimentSettings, _: DataFacts, group: MakeGroup) -> Group | SkippedGroup:
@@ -116,12 +100,7 @@ def _depth(shipped: ExperimentSettings, _: DataFacts, group: MakeGroup) -> Group
     towers = with_bases(different.values(), shipped)
     if len(towers) == 1:
         return SkippedGroup("evidence.depths and evidence.widths name nothing but the network as shipped.")
-    return group(
-        "The softmax DNN with other numbers and widths of hidden layers, all else as shipped. "
-        f"{_training_sentence(shipped)} {ON_TEST}",
-        towers,
-        rankings=RANKINGS,
-    )
+    return group(towers, rankings=RANKINGS)
 
 
 def _folding(shipped: ExperimentSettings, data: DataFacts, group: MakeGroup) -> Group:
@@ -135,20 +114,13 @@ def _folding(shipped: ExperimentSettings, data: DataFacts, group: MakeGroup) -> 
         _negatives("mixed", "in-batch + uniform", sampler="mixed", mixture=["in-batch", "uniform"]),
         _negatives("hard", "hard among uniform", sampler="uniform", selection="hard"),
     ]
-    return group(
-        "MF over weights of the pairs that were not observed, with the ridge λ_u of the mean user held; the softmax "
-        "DNN over ways to draw its negatives; all else as shipped. "
-        f"{_training_sentence(shipped)} {ON_TEST}",
-        with_bases([*weights, *negatives], shipped),
-        measures_folding=True,
-    )
+    return group(with_bases([*weights, *negatives], shipped), measures_folding=True)
 
 
 def _group(
     name: str,
     shipped: ExperimentSettings,
     data: DataFacts,
-    sentence: str,
     variants: Sequence[Variant],
     models: Sequence[str] = REFERENCES,
     **options: Any,
@@ -156,7 +128,9 @@ def _group(
     """The variants, and models as shipped that they are compared with, those of them that the data allows."""
     left_out = _left_out(shipped, data, models)
     able = [Variant(f"{model}-shipped", model, "as shipped", base=True) for model in models if model not in left_out]
-    return Group(name, sentence, shipped, (*variants, *able), left_out=left_out, **options)
+    training = sentence("training", epochs=shipped.softmax.max_epochs)
+    done = sentence(name, training=training, on_test=sentence("on_test"))
+    return Group(name, done, shipped, (*variants, *able), **{"left_out": left_out, **options})
 
 
 def _left_out(shipped: ExperimentSettings, data: DataFacts, models: Sequence[str]) -> dict[str, str]:
@@ -177,21 +151,14 @@ def _weighted(mf: MFParams, weight: float, data: DataFacts) -> dict[str, Any]:
     return {"mf.unobserved_weight": weight, "mf.regularization": mf.regularization * held}
 
 
-def _new_items(shipped: ExperimentSettings, data: DataFacts, _: MakeGroup) -> Group | SkippedGroup:
+def _new_items(shipped: ExperimentSettings, data: DataFacts, group: MakeGroup) -> Group | SkippedGroup:
     if shipped.evidence.new_item_share == 0:
         return SkippedGroup("evidence.new_item_share is 0, so that no item counts as new: raise it in params.yaml.")
     models = (*REFERENCES, *(name for name, each in specs().items() if each.role in ("contender", "other")))
     left_out = _left_out(shipped, data, models)
     bases = tuple(Variant(model, model, "as shipped", base=True) for model in models if model not in left_out)
     reads_features = data.has_item_features and shipped.softmax.use_item_features
-    return Group(
-        NEW_ITEMS,
-        "Items that the models have never seen: all their events were taken out of train and validation, and the warm "
-        f"users' test events on them are the truth. {_training_sentence(shipped)} {ON_TEST}",
-        shipped,
-        (*bases, TABLE_ALONE) if reads_features else bases,
-        left_out=left_out,
-    )
+    return group((*bases, TABLE_ALONE) if reads_features else bases, (), left_out=left_out)
 
 
 def _sampling(shipped: ExperimentSettings, _: DataFacts, group: MakeGroup) -> Group:
@@ -199,9 +166,6 @@ def _sampling(shipped: ExperimentSettings, _: DataFacts, group: MakeGroup) -> Gr
     named = {name: getattr(negatives, name) for name in ("sampler", "selection", "logq_correction")}
     variants = with_bases(_samplers(), shipped)
     return group(
-        "The softmax DNN over samplers, their correction and the selection of hard negatives, all else as shipped; "
-        f"other models for comparison. {_training_sentence(shipped)} The truth is in validation as well; the history "
-        "is the train part.",
         [each if each.settings else replace(each, settings=_changed(named)) for each in variants],
         ("mf", "ease", "popularity"),
         judged_on="valid",

@@ -17,7 +17,7 @@ from bakeoff.data.prepared.tables import HeldOut, Prepared
 from bakeoff.evaluation.metrics.table import PerUser, means_or_none
 from bakeoff.evaluation.ranking.protocol import EvalQueries, EvalSet, Evaluated, users_with_test_items
 from bakeoff.experiments.folding import Relatedness, fit_relatedness, model_folding
-from bakeoff.experiments.params import ExperimentSettings
+from bakeoff.experiments.params import ExperimentSettings, sentence
 from bakeoff.experiments.training.runner import Seconds, facts_of
 from bakeoff.experiments.variants.groups import NEW_ITEMS, make_group
 from bakeoff.experiments.variants.variant import Group, SkippedGroup
@@ -52,9 +52,7 @@ def held_out_with_users(held_out: HeldOut, users: NDArray[np.int64]) -> HeldOut:
 
 def sample_sentence(count: int, total: int) -> str:
     """A sentence for the report about the sample; empty if it holds all users."""
-    if count == total:
-        return ""
-    return f"To bound the cost this was done on a seeded sample of {count:,} of {total:,} users (evidence.max_users)."
+    return "" if count == total else sentence("sample", count=count, total=total)
 
 
 def draw_new_items(prepared: Prepared, share: float, seed: int) -> NDArray[np.int64]:
