@@ -18,8 +18,7 @@ import pyarrow.parquet as pq
 
 from bakeoff.core.errors import BakeoffError, first_line
 from bakeoff.data.engine.engine import Engine, OfBlock, Partitioned, in_blocks, num_blocks, part_name, rows_of
-from bakeoff.data.engine.settings import EngineSettings
-from bakeoff.data.engine.spark_session import spark_session
+from bakeoff.data.engine.settings import EngineSettings, spark_session
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
