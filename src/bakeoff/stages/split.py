@@ -17,8 +17,7 @@ from bakeoff.data.features.feature_encoder import encoded_features, fit_features
 from bakeoff.data.params import PARTS, DataParams, SplitParams
 from bakeoff.data.prepared.split_files import DISLIKES, REPEAT
 from bakeoff.data.split.split import count_dropped, disliked, divide, weighted
-from bakeoff.data.split.split_invariants import check_promises
-from bakeoff.data.split.split_report import check_sizes, refuse_broken, sizes_of, split_report
+from bakeoff.data.split.split_invariants import check_promises, check_sizes, refuse_broken, sizes_of, split_report
 from bakeoff.data.split.vocabulary import item_vocabulary, user_vocabulary
 from bakeoff.params import Params
 
