@@ -17,7 +17,7 @@ from bakeoff.experiments.params import ExperimentSettings, sentence
 from bakeoff.experiments.planted.contenders import PlantedDataset, generate, planted_contenders
 from bakeoff.experiments.training.runner import train_keeping_best
 from bakeoff.experiments.training.validation import USERS_PER_BLOCK, validation_scores
-from bakeoff.experiments.variants.variant import Variant
+from bakeoff.experiments.variants.groups import Variant
 from bakeoff.models.base.retriever import Retriever
 from bakeoff.models.mf.spec import MFParams
 

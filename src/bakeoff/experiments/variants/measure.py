@@ -17,8 +17,8 @@ from bakeoff.evaluation.stats.timing_intervals import interval_json, middle
 from bakeoff.experiments.params import CompareParams
 from bakeoff.experiments.training.runner import Experiment, TrainedModel, progress_bar, train_keeping_best
 from bakeoff.experiments.training.validation import validation_scores
+from bakeoff.experiments.variants.groups import Group, Variant
 from bakeoff.experiments.variants.protocol import VariantMetrics, VariantProtocol
-from bakeoff.experiments.variants.variant import Group, Variant
 from bakeoff.models.neural.spec import SoftmaxParams
 
 LOOKS = 4

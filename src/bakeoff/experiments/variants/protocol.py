@@ -19,8 +19,7 @@ from bakeoff.evaluation.ranking.protocol import EvalQueries, EvalSet, Evaluated,
 from bakeoff.experiments.folding import Relatedness, fit_relatedness, model_folding
 from bakeoff.experiments.params import ExperimentSettings, sentence
 from bakeoff.experiments.training.runner import Seconds, facts_of
-from bakeoff.experiments.variants.groups import NEW_ITEMS, make_group
-from bakeoff.experiments.variants.variant import Group, SkippedGroup
+from bakeoff.experiments.variants.groups import NEW_ITEMS, Group, SkippedGroup, make_group
 from bakeoff.models.base.retriever import Retriever
 
 MIN_EVENTS = 5

@@ -10,7 +10,7 @@ from bakeoff.core.histories import PAD, Histories, Queries
 from bakeoff.models.neural.pooling import Examples, HistoryPooling, expand
 from bakeoff.models.neural.proposals import Candidates, NegativeSampler, all_targets, log_counts, make_sampler
 from bakeoff.models.neural.query_tower import activity_of_examples
-from bakeoff.models.neural.spec import SoftmaxParams
+from bakeoff.models.neural.spec import NegativesParams, SoftmaxParams
 
 
 def predict_next(histories: Histories, params: SoftmaxParams, rng: np.random.Generator) -> Examples:
@@ -237,3 +237,19 @@ class Batches:
         is_candidate = columns != PAD
         own[block.histories.rows[is_candidate], columns[is_candidate]] = True
         return own
+
+
+class PositivesOnlyBatches(Batches):
+    """Batches in which every candidate is masked: a user's positives compete with each other and nothing else."""
+
+    def _make_sampler(self, num_items: int) -> NegativeSampler:
+        return in_batch_sampler(self._queries.histories, num_items, self._params)
+
+    def _own(self, block: Queries, candidates: NDArray[np.int32]) -> NDArray[np.bool_]:
+        return np.ones((len(block), len(candidates)), np.bool_)
+
+
+def in_batch_sampler(histories: Histories, num_items: int, params: SoftmaxParams) -> NegativeSampler:
+    """Negatives from the targets of batches of these users, whatever the settings say of negatives."""
+    negatives, chances = NegativesParams(sampler="in-batch"), partial(target_chances, params=params)
+    return make_sampler(histories, num_items, negatives, chances, params.users_per_batch)
