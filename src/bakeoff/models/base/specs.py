@@ -65,7 +65,7 @@ class ModelSpec:
         load: path of (Stored) → TrainedRetriever; see base/storage.py.
         graph: path of (TrainedRetriever) → Encoder, the TensorFlow module that the export writes.
         trainer: path of (Prepared, Queries, section, seed) → Trainer.
-        replicated: path of the same for one of several workers that train together (experiments/training/cluster.py).
+        replicated: path of the same for one of several workers that train together (experiments/training/shipped.py).
         starts_warm: whether `trainer` also takes `start`, a base.start.Start that a training starts from.
         fit: path of (Prepared, Queries, section, seed) → Fitted.
         session: path of a context manager, (section) → what the training replaces in its experiment (`build`,
