@@ -163,7 +163,7 @@ def _verify(directory: Path, expected: Mapping[str, str], about: About, came_fro
                 "The source's content or the code that reads it has changed, so data.dvc and published "
                 "results would not hold for it; data/ was left as it was. Fetch again; if that does not "
                 "help, compare the table with an earlier one, and if the change is right, update the hash in "
-                "its module in src/bakeoff/data/datasets."
+                "src/bakeoff/data/datasets."
             )
 
 
