@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Protocol, Self
 
 import ibis.expr.types as ir
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -22,9 +21,6 @@ BLOCK_ROWS = 1024 * 1024
 """Rows that this process holds at a time, and of a row group or a part of what is written."""
 PIECE_BLOCKS = 4
 """Blocks of a piece of a table that is divided, about."""
-
-OfBlock = Callable[[pd.Series], pa.Array]
-"""Computes a value for each of a block of values."""
 
 
 @dataclass(frozen=True)
@@ -89,16 +85,6 @@ class Engine(Protocol):
     def ranged(self, name: str, table: ir.Table, index: str, size: int, count: int) -> Partitioned:
         """Any table that has rows, kept in about `count` pieces, which ascend by an index that is below `size`."""
         return self.kept_each(name, Partitioned.single(table))
-
-    def function(self, of_block: OfBlock, name: str, takes: str, gives: str) -> Callable[[Any], Any]:
-        """A function of blocks as one of columns, for a table that is `kept`.
-
-        Args:
-            of_block: what it does; pickled where the engine has other processes.
-            name: unique within this engine.
-            takes: Ibis' name of the type of the column.
-            gives: of what comes out.
-        """
 
     def blocks(self, table: ir.Table) -> Iterator[pa.Table]:
         """The rows in pieces of BLOCK_ROWS, in the order of the table if it has one; an empty table is one piece."""

@@ -16,9 +16,6 @@ from scipy.sparse import csr_array, hstack
 from bakeoff.core.errors import BakeoffError, shortened
 from bakeoff.data.features.value_sets import unit_vectors, value_sets, words_of
 
-Encode = Callable[[pd.Series], pa.Array]
-"""Raw values [n] → encoded ones [n]."""
-
 Encoded = tuple[NDArray[np.float32], NDArray[np.int32]]
 """Dense and categorical features of one user."""
 
@@ -105,7 +102,7 @@ class TableEncoding(_Fitted):
     """Number of components of each vector feature."""
 
     def encode(self, table: pd.DataFrame) -> EncodedFeatures:
-        """Features of every row of a table that holds the raw columns: what `encoders` give, as arrays."""
+        """Features of every row of a table that holds the raw columns."""
         found = {name: encode(table[name]) for name, encode in self._functions().items()}
         dense = _columns([found[name] for name in (*self.dense, *self.vector)], len(table), np.float32)
         categorical = _columns([found[name] for name in self.categorical], len(table), np.int32)
@@ -119,13 +116,12 @@ class TableEncoding(_Fitted):
         components = sum(self.vector.values())
         return EncodedFeatures(dense, categorical, sizes, tuple(sets[:of_tags]), tuple(sets[of_tags:]), components)
 
-    def encoders(self) -> dict[str, Encode]:
-        """Feature → what encodes a block of its raw values: numbers where it is dense, else texts, "" where missing.
+    def encode_columns(self, table: pd.DataFrame) -> dict[str, pa.Array]:
+        """Likewise, by feature: float32 where it is dense, int32 where it is categorical, list<int32> of tags and text.
 
-        Dense features become float32, categorical ones int32, tags and text list<int32>. Vectors, which are lists of
-        numbers, become list<float32>.
+        Vectors, which are lists of numbers, become list<float32>.
         """
-        return {name: partial(_as_arrow, function) for name, function in self._functions().items()}
+        return {name: _as_arrow(encode(table[name])) for name, encode in self._functions().items()}
 
     def _functions(self) -> dict[str, Callable[[pd.Series], Any]]:
         """Feature → what encodes a column: as an array, or as sets where it is tags or text."""
@@ -231,8 +227,7 @@ def _sets(values: pd.Series, known: pd.Index, num_rows: int) -> csr_array:
     return value_sets(values.index.to_numpy(np.int64), codes, num_rows, len(known))
 
 
-def _as_arrow(encode: Callable[[pd.Series], Any], column: pd.Series) -> pa.Array:
-    encoded = encode(column)
+def _as_arrow(encoded: Any) -> pa.Array:
     if isinstance(encoded, csr_array):
         return pa.ListArray.from_arrays(*(pa.array(each, pa.int32()) for each in (encoded.indptr, encoded.indices)))
     if encoded.ndim == 1:
