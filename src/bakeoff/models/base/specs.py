@@ -3,11 +3,13 @@
 Importing a spec loads no TensorFlow.
 """
 
+import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
+from importlib.resources import files
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any, Literal
@@ -153,6 +155,12 @@ class ModelSpec:
         return self.order == "blind" or not (
             settings.get("recency_scales", True) or settings.get("tower") == "attention"
         )
+
+
+def described(package: str, name: str) -> dict[str, Any]:
+    """What people read and see of a model, fields of its spec: its table in spec.toml of the package, and `both`."""
+    tables = tomllib.loads(files(package).joinpath("spec.toml").read_text(encoding="utf-8"))
+    return tables.get("both", {}) | tables[name]
 
 
 resolve = resolve_name
