@@ -1,7 +1,10 @@
 """The ways of splitting: a spec each, which assigns events, names what is checked, and says what is weak about it."""
 
+import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from importlib.resources import files
+from typing import Any
 
 import ibis
 import ibis.expr.types as ir
@@ -125,22 +128,18 @@ _WITHIN_USER = {
     "In every user's history train comes first, then validation, then test": "position",
 }
 
+_TEXTS = tomllib.loads(files("bakeoff.data.split").joinpath("methods.toml").read_text(encoding="utf-8"))
+
+
+def _method(name: str, assign: Assign, **options: Any) -> SplitMethod:
+    return SplitMethod(name, assign=assign, **_TEXTS[name], **options)
+
+
 _SPECS = (
-    SplitMethod(
-        name="user-temporal",
-        label="by time within each user",
-        weakness="The cut lies at another moment for each user, so a model is trained on what some users did after "
-        "others are tested: trends and new items of the future leak into it.",
-        assign=_user_temporal,
-        order=_WITHIN_USER,
-        is_temporal=True,
-    ),
-    SplitMethod(
-        name="global-temporal",
-        label="by one point in time for all",
-        weakness="Many users have no event on one side of the cut and drop out: those tested are the few who were "
-        "active before and after it, and one point in time may not be like another.",
-        assign=_global_temporal,
+    _method("user-temporal", _user_temporal, order=_WITHIN_USER, is_temporal=True),
+    _method(
+        "global-temporal",
+        _global_temporal,
         order={
             "No test event is older than a train or validation event, whosever it is, and no validation event is older "
             "than a train event": "timestamp"
@@ -150,29 +149,11 @@ _SPECS = (
         may_lack_train=True,
         note=lambda _: "Users without an event before the first cut count as new ones, too.",
     ),
-    SplitMethod(
-        name="leave-last-out",
-        label="each user's last event",
-        weakness="One event per user is a noisy test and weighs a user with ten events like one with a thousand; the "
-        "last events lie at a different moment for each user, so a model sees the future of others.",
-        assign=_leave_last_out,
-        order=_WITHIN_USER,
-        is_temporal=True,
-        one_test_event=True,
-    ),
-    SplitMethod(
-        name="random",
-        label="at random",
-        weakness="Order is ignored: a model is trained on what a user did after the events it is tested on, so "
-        "figures flatter models that fill gaps and say little about recommending what comes next.",
-        assign=_random,
-    ),
-    SplitMethod(
-        name="predefined",
-        label="as given with the data",
-        weakness="The parts come with the data: what was left out, in which order and why is not known here, and "
-        "settings published for this split may have been chosen on its test part.",
-        assign=_predefined,
+    _method("leave-last-out", _leave_last_out, order=_WITHIN_USER, is_temporal=True, one_test_event=True),
+    _method("random", _random),
+    _method(
+        "predefined",
+        _predefined,
         holds_out=False,
         may_lack_train=True,
         check=_check_split_column,
