@@ -85,7 +85,11 @@ def scratch_directory(settings: EngineSettings) -> Iterator[Path]:
         BakeoffError: it can't be written, or the disk is full.
     """
     own = f"{SCRATCH_NAME}{socket.gethostname()}-"
-    _clear(Path(settings.scratch or gettempdir()), own)
+    # What killed runs of this machine left is as large as the tables, and of use to nobody.
+    for left in Path(settings.scratch or gettempdir()).glob(f"{own}*-*"):
+        number = left.name.removeprefix(own).partition("-")[0]
+        if number.isdigit() and not psutil.pid_exists(int(number)):
+            shutil.rmtree(left, ignore_errors=True)
     try:
         scratch = TemporaryDirectory(dir=settings.scratch, prefix=f"{own}{os.getpid()}-")
     except OSError as error:
@@ -95,14 +99,6 @@ def scratch_directory(settings: EngineSettings) -> Iterator[Path]:
         ) from None
     with scratch as folder, disk_full_as_error(Path(folder)):
         yield Path(folder)
-
-
-def _clear(folder: Path, own: str) -> None:
-    """Remove what killed runs of this machine left: as large as the tables, and of use to nobody."""
-    for left in folder.glob(f"{own}*-*"):
-        number = left.name.removeprefix(own).partition("-")[0]
-        if number.isdigit() and not psutil.pid_exists(int(number)):
-            shutil.rmtree(left, ignore_errors=True)
 
 
 SPARK = {

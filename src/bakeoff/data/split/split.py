@@ -211,7 +211,10 @@ def assign_parts(events: ir.Table, split: SplitParams, seed: int, cuts: Cuts) ->
         new_test for new users, whose history is what would have been train or valid; weight where events have it; and,
         of a split that keeps repeats, is_repeat, whether the user has had the item before. Rows in no particular order.
     """
-    ordered = _in_time_order(events, seed)
+    tied = events.mutate(tie=tie(events, seed))
+    by_time = ibis.window(group_by="user_id", order_by=["timestamp", "tie", "item_id"])
+    num_events = tied.count().over(ibis.window(group_by="user_id"))
+    ordered = tied.mutate(position=ibis.row_number().over(by_time), num_events=num_events)
     divided = ordered.mutate(part=method_of(split.method).assign(ordered, split, seed, cuts))
     is_new = _is_new(divided, split, seed, cuts)
     part = ibis.cases((is_new & (divided.part == "test"), "new_test"), (is_new, "new_history"), else_=divided.part)
@@ -232,14 +235,6 @@ def _rated(interactions: ir.Table, min_rating: float | None) -> ir.Table:
             "the column with ratings (data.columns.rating)."
         )
     return interactions.filter(interactions.rating >= min_rating)
-
-
-def _in_time_order(events: ir.Table, seed: int) -> ir.Table:
-    """Adds tie, position and num_events (of the user)."""
-    events = events.mutate(tie=tie(events, seed))
-    by_time = ibis.window(group_by="user_id", order_by=["timestamp", "tie", "item_id"])
-    num_events = events.count().over(ibis.window(group_by="user_id"))
-    return events.mutate(position=ibis.row_number().over(by_time), num_events=num_events)
 
 
 def _is_new(divided: ir.Table, split: SplitParams, seed: int, cuts: Cuts) -> ir.BooleanValue:

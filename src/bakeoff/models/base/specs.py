@@ -10,6 +10,7 @@ from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from importlib.resources import files
+from itertools import chain
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any, Literal
@@ -178,7 +179,9 @@ def specs() -> dict[str, ModelSpec]:
             point can't be loaded.
     """
     found: dict[str, ModelSpec] = {}
-    for each in [*_built_in(), *_installed()]:
+    packages = [path.parent.name for path in Path(__file__).parents[1].glob("*/spec.py")]
+    built_in = [import_module(f"bakeoff.models.{package}.spec").SPECS for package in packages]
+    for each in [*chain.from_iterable(built_in), *_installed()]:
         if each.name in found:
             raise BakeoffError(f"Two models are called {each.name!r}: uninstall one of the packages that bring them.")
         if not each.name.isidentifier():
@@ -215,11 +218,6 @@ def check_model(name: str) -> None:
         BakeoffError: see `spec`.
     """
     spec(name)
-
-
-def _built_in() -> Iterator[ModelSpec]:
-    for path in Path(__file__).parents[1].glob("*/spec.py"):
-        yield from import_module(f"bakeoff.models.{path.parent.name}.spec").SPECS
 
 
 def _installed() -> Iterator[ModelSpec]:
