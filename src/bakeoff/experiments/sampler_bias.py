@@ -126,19 +126,9 @@ def _gradient_graph(selector: CandidateSelector | None, loss: Loss) -> Any:
     return graph(partial(_gradient, selector, loss), reduce_retracing=True)
 
 
-def _gradient(
-    selector: CandidateSelector | None,
-    loss: Loss,
-    logits: Any,
-    target_log_counts: Any,
-    correction: Any,
-    positives: Any,
-    candidates: Any,
-    log_expected_count: Any,
-    own: Any,
-    seed: Any,
-) -> Any:
+def _gradient(selector: CandidateSelector | None, loss: Loss, logits: Any, *drawn: Any) -> Any:
     """Gradient float32 [NUM_ITEMS] of the loss of a block of users with respect to the logits."""
+    target_log_counts, correction, positives, candidates, log_expected_count, own, seed = drawn
     with tf.GradientTape() as tape:
         tape.watch(logits)
         targets = tf.reshape(positives, [-1])

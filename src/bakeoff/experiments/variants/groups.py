@@ -176,10 +176,7 @@ def _features(shipped: ExperimentSettings, data: DataFacts, group: MakeGroup) ->
             settings = {f"softmax.use_{what}_features": used}
             variants.append(Variant(f"{word}-{what}-features", "softmax", f"{word} {what} features", settings))
     if len(variants) == 1:
-        return SkippedGroup(
-            "Neither users nor items have features, so there is nothing to leave out: name some under "
-            "data.user_features or data.item_features in params.yaml."
-        )
+        return SkippedGroup(sentence("features_skipped"))
     return group(with_bases(variants, shipped), evaluates_new_users=True)
 
 
@@ -193,7 +190,7 @@ def _depth(shipped: ExperimentSettings, _: DataFacts, group: MakeGroup) -> Group
     different = {each.name: each for each in variants}  # without hidden layers there is no width
     towers = with_bases(different.values(), shipped)
     if len(towers) == 1:
-        return SkippedGroup("evidence.depths and evidence.widths name nothing but the network as shipped.")
+        return SkippedGroup(sentence("depth_skipped"))
     return group(towers, rankings=RANKINGS)
 
 
@@ -247,7 +244,7 @@ def _weighted(mf: MFParams, weight: float, data: DataFacts) -> dict[str, Any]:
 
 def _new_items(shipped: ExperimentSettings, data: DataFacts, group: MakeGroup) -> Group | SkippedGroup:
     if shipped.evidence.new_item_share == 0:
-        return SkippedGroup("evidence.new_item_share is 0, so that no item counts as new: raise it in params.yaml.")
+        return SkippedGroup(sentence("new-items_skipped"))
     models = (*REFERENCES, *(name for name, each in specs().items() if each.role in ("contender", "other")))
     left_out = _left_out(shipped, data, models)
     bases = tuple(Variant(model, model, "as shipped", base=True) for model in models if model not in left_out)

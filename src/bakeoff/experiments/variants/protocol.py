@@ -236,10 +236,7 @@ def _on_new_items(group: Group, prepared: Prepared, held_out: HeldOut) -> Varian
     truth = only_items(held_out.test, new)
     seen = withhold(prepared, new)
     if len(truth.items) == 0:
-        return SkippedGroup(
-            f"No test event is on an item that could be made new: it takes items with {MIN_EVENTS} events before test. "
-            "Raise evidence.new_item_share, or bring more events."
-        )
+        return SkippedGroup(sentence("new-items_untested", events=MIN_EVENTS))
     users = np.flatnonzero(truth.lengths)
     exclude = prepared.left_out(prepared.known().take(users))
     warm = EvalSet(users, seen.queries(seen.known(), users), exclude, truth.take(users))
