@@ -154,19 +154,14 @@ def num_rows(table: ir.Table) -> int:
 
 def in_blocks(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:
     """Batches of any length as contiguous tables of BLOCK_ROWS rows, the last one shorter; one at least."""
-    held: list[pa.RecordBatch] = []
-    count, empty = 0, True
+    held, is_first = schema.empty_table(), True
     for batch in batches:
-        while batch.num_rows:
-            piece = batch.slice(0, BLOCK_ROWS - count)
-            batch = batch.slice(piece.num_rows)
-            held.append(piece)
-            count += piece.num_rows
-            if count == BLOCK_ROWS:
-                yield _together(held, schema)
-                held, count, empty = [], 0, False
-    if held or empty:
-        yield _together(held, schema)
+        held = pa.concat_tables([held, pa.Table.from_batches([batch]).cast(schema)])
+        while held.num_rows >= BLOCK_ROWS:
+            yield held.slice(0, BLOCK_ROWS).combine_chunks()
+            held, is_first = held.slice(BLOCK_ROWS), False
+    if held.num_rows or is_first:
+        yield held.combine_chunks()
 
 
 def part_name(number: int) -> str:
@@ -182,9 +177,3 @@ def num_blocks(count: int) -> int:
 def num_pieces(table: ir.Table) -> int:
     """Into how many pieces a table is divided; one at least."""
     return math.ceil(num_blocks(num_rows(table)) / PIECE_BLOCKS)
-
-
-def _together(batches: list[pa.RecordBatch], schema: pa.Schema) -> pa.Table:
-    if not batches:
-        return schema.empty_table()
-    return pa.Table.from_batches(batches).cast(schema).combine_chunks()
