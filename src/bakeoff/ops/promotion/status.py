@@ -9,8 +9,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from bakeoff.core.parameters import read_yaml
 from bakeoff.core.workspace import Workspace
-from bakeoff.core.yaml_reader import read_yaml
 from bakeoff.ops.git import check_repository
 from bakeoff.ops.promotion.promote import is_current, read_decision
 from bakeoff.ops.registry import files, history
