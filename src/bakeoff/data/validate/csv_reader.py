@@ -237,7 +237,7 @@ def _tables(
 
 
 class _Body(io.RawIOBase):
-    """The bytes of a file without its byte order mark and the line ends at its end, and a blank row."""
+    """The bytes of a file without the line ends at its end, and a blank row; the reader skips a byte order mark."""
 
     def __init__(self, stream: io.BufferedReader, blank_row: str) -> None:
         self._stream = stream
@@ -246,10 +246,6 @@ class _Body(io.RawIOBase):
         stream.seek(start)
         self._left = start + len(stream.read().rstrip(b"\r\n"))
         stream.seek(0)
-        if stream.read(len(codecs.BOM_UTF8)) == codecs.BOM_UTF8:
-            self._left -= len(codecs.BOM_UTF8)
-        else:
-            stream.seek(0)
         self._blank_row = f"\n{blank_row}\n".encode()
 
     def readable(self) -> bool:
