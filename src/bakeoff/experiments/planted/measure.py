@@ -17,9 +17,7 @@ from bakeoff.experiments.params import ExperimentSettings, sentence
 from bakeoff.experiments.planted.contenders import PlantedDataset, generate, planted_contenders
 from bakeoff.experiments.training.runner import train_keeping_best
 from bakeoff.experiments.training.validation import USERS_PER_BLOCK, validation_scores
-from bakeoff.experiments.variants.groups import Variant
 from bakeoff.models.base.retriever import Retriever
-from bakeoff.models.mf.spec import MFParams
 
 CUTOFF = 10
 """k of all metrics of lists."""
@@ -54,7 +52,7 @@ def measure_planted(settings: ExperimentSettings) -> tuple[dict[str, Any], dict[
     dataset = generate(settings.evidence.planted, settings.seed)
     validate = validation_scores(dataset.prepared, np.flatnonzero(dataset.prepared.valid.lengths))
     contenders = planted_contenders(settings, dataset)
-    rows, items, users = [], [], []
+    rows, items, users = list[dict[str, Any]](), [], []
     sizes = candidate_numbers(settings)
     candidates: TopLists | None = None
     for variant, experiment in contenders:
@@ -66,8 +64,13 @@ def measure_planted(settings: ExperimentSettings) -> tuple[dict[str, Any], dict[
         by_size = _off_group_by_candidates(trained.retriever, dataset, scorer_of, sizes)
         own = {**metrics.per_user, f"off_group_filtered@{CUTOFF}": by_size[num_candidates(settings)]}
         curve = {"off_group_by_candidates": means_or_none({str(size): each for size, each in by_size.items()})}
-        rows.append(_row(variant, experiment.settings, metrics, trained.epoch) | means_or_none(own) | curve)
-        items.append(_items(variant, metrics, dataset))
+        row: dict[str, Any] = {"name": variant.name, "model": variant.model, "label": variant.label}
+        row |= {"unobserved_weight": getattr(experiment.settings, "unobserved_weight", None), "base": variant.base}
+        row |= {"blocks": metrics.blocks.round(4).tolist(), "selected_epoch": trained.epoch}
+        rows.append(row | means_or_none(own) | curve)
+        x, y = metrics.positions.T
+        places = {"item_id": dataset.prepared.item_ids, "group": dataset.item_groups.astype(np.int32), "x": x, "y": y}
+        items.append(pa.table({"variant": pa.repeat(variant.name, len(x)), **places}))
         shown = {name: values for name, values in own.items() if name != f"ndcg@{CUTOFF}"}
         everyone = np.arange(len(dataset.user_groups))
         users.append(dataset.prepared.per_user_table(everyone, shown, variant=variant.name))
@@ -176,28 +179,3 @@ def _summary(settings: ExperimentSettings, dataset: PlantedDataset, sections: Ma
         "calibration": sentence("calibration"),
         "candidates": candidates,
     }
-
-
-def _row(variant: Variant, section: Any, metrics: PlantedMetrics, epoch: int | None) -> dict[str, Any]:
-    return {
-        "name": variant.name,
-        "model": variant.model,
-        "label": variant.label,
-        "unobserved_weight": section.unobserved_weight if isinstance(section, MFParams) else None,
-        "base": variant.base,
-        "blocks": metrics.blocks.round(4).tolist(),
-        "selected_epoch": epoch,
-    }
-
-
-def _items(variant: Variant, metrics: PlantedMetrics, dataset: PlantedDataset) -> pa.Table:
-    """The rows of the table `items`."""
-    return pa.table(
-        {
-            "variant": pa.array([variant.name] * len(dataset.item_groups), pa.string()),
-            "item_id": dataset.prepared.item_ids,
-            "group": dataset.item_groups.astype(np.int32),
-            "x": metrics.positions[:, 0],
-            "y": metrics.positions[:, 1],
-        }
-    )
