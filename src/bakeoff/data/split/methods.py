@@ -122,12 +122,6 @@ def _check_split_column(events: ir.Table) -> None:
         )
 
 
-_WITHIN_USER = {
-    "No test event is older than a train or validation event of its user, and no validation event is older than a "
-    "train event of its user": "timestamp",
-    "In every user's history train comes first, then validation, then test": "position",
-}
-
 _TEXTS = tomllib.loads(files("bakeoff.data.split").joinpath("methods.toml").read_text(encoding="utf-8"))
 
 
@@ -136,20 +130,16 @@ def _method(name: str, assign: Assign, **options: Any) -> SplitMethod:
 
 
 _SPECS = (
-    _method("user-temporal", _user_temporal, order=_WITHIN_USER, is_temporal=True),
+    _method("user-temporal", _user_temporal, is_temporal=True),
     _method(
         "global-temporal",
         _global_temporal,
-        order={
-            "No test event is older than a train or validation event, whosever it is, and no validation event is older "
-            "than a train event": "timestamp"
-        },
         is_temporal=True,
         one_cut=True,
         may_lack_train=True,
         note=lambda _: "Users without an event before the first cut count as new ones, too.",
     ),
-    _method("leave-last-out", _leave_last_out, order=_WITHIN_USER, is_temporal=True, one_test_event=True),
+    _method("leave-last-out", _leave_last_out, is_temporal=True, one_test_event=True),
     _method("random", _random),
     _method(
         "predefined",
