@@ -181,20 +181,13 @@ def measure_unbiasedness(seed: int, steps: int = STEPS, repeats: int = REPEATS) 
         for corrected in (False, True) if rows else (False,):
             row = _row(name, corrected, steps, repeats)
             rows.append(row | {"reference": rows[0]["kl"] if rows else None})
-            _print(rows[-1])
+            exact, how = row["exact_targets"], "corrected" if corrected else "not corrected"
+            classical = f" ({exact['kl']:.4f} with exact targets)" if exact else ""
+            print(f"{name}, {how}: KL {row['kl']:.4f}{classical}", flush=True)
     world = {"items": NUM_ITEMS, "users": NUM_USERS, "positives": NUM_POSITIVES}
     drawn = {"sampled": NUM_SAMPLED, "selected": NUM_SELECTED, "queries": QUERIES, "batches": BATCHES}
     effort = {"steps": steps, "repeats": repeats}
     return {"sentence": sentence("unbiasedness"), "world": world | drawn | effort, "samplers": rows}
-
-
-def _print(row: dict[str, Any]) -> None:
-    exact = row["exact_targets"]
-    print(
-        f"{row['sampler']}, {'corrected' if row['corrected'] else 'not corrected'}: KL {row['kl']:.4f}"
-        + (f" ({exact['kl']:.4f} with exact targets)" if exact else ""),
-        flush=True,
-    )
 
 
 def _row(name: str, corrected: bool, steps: int, repeats: int) -> dict[str, Any]:
