@@ -10,8 +10,7 @@ import ibis.expr.types as ir
 from bakeoff.core.errors import BakeoffError
 from bakeoff.data.engine.engine import Engine
 from bakeoff.data.params import PARTS, DataParams, SplitParams
-from bakeoff.data.split.methods import method_of
-from bakeoff.data.split.split_points import Cuts, first_held_out_events, is_at_most, last_held_out, tie, user_chance
+from bakeoff.data.split.methods import Cuts, find_cuts, is_at_most, method_of, tie, user_chance
 
 SHOWN = 10
 """Kinds of events that a message names."""
@@ -173,22 +172,6 @@ def check_fits_method(events: ir.Table, split: SplitParams) -> None:
             f"split.method {split.method} orders events by time, but the data has no timestamps (all are 0). Name the "
             "column that has them (data.columns.timestamp), or set split.method to random or to predefined."
         )
-
-
-def find_cuts(events: ir.Table, everyone: ir.Table, split: SplitParams, seed: int) -> Cuts:
-    """What all events together decide about the split of each user: counts, and the rows at the cuts, come here.
-
-    Args:
-        events: user_id, item_id, timestamp (and split, if predefined), as `positives` gives them.
-        everyone: user_id, each once.
-        split: method and shares.
-        seed: of every choice by chance.
-    """
-    method = method_of(split.method)
-    has_valid = "split" in events.columns and bool((events.split == "valid").any().to_pyarrow().as_py())
-    held_out = last_held_out(everyone, split.new_user_share, seed) if method.holds_out else None
-    first_valid, first_test = first_held_out_events(events, split, seed) if method.one_cut else (None, None)
-    return Cuts(held_out, first_valid, first_test, has_valid)
 
 
 def assign_parts(events: ir.Table, split: SplitParams, seed: int, cuts: Cuts) -> ir.Table:
