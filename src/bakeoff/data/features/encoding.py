@@ -52,7 +52,7 @@ class EncodedFeatures:
     def num_features(self) -> int:
         """Columns of all kinds; values of categorical features, tags, words and components count one by one."""
         num_in_sets = sum(each.shape[1] for each in (*self.tag_sets, *self.word_sets))
-        return int(self.dense.shape[1]) + sum(self.categorical_sizes) + num_in_sets
+        return int(self.dense.shape[1] + sum(self.categorical_sizes) + num_in_sets)
 
     @property
     def category_sets(self) -> list[csr_array]:
