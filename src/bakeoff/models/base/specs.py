@@ -161,7 +161,7 @@ class ModelSpec:
 def described(package: str, name: str) -> dict[str, Any]:
     """What people read and see of a model, fields of its spec: its table in spec.toml of the package, and `both`."""
     tables = tomllib.loads(files(package).joinpath("spec.toml").read_text(encoding="utf-8"))
-    return tables.get("both", {}) | tables[name]
+    return {**tables.get("both", {}), **tables[name]}
 
 
 resolve = resolve_name
