@@ -228,11 +228,11 @@ def _check_split_column(events: ir.Table) -> None:
         )
 
 
-_TEXTS = tomllib.loads(files("bakeoff.data.split").joinpath("methods.toml").read_text(encoding="utf-8"))
+TEXTS = tomllib.loads(files("bakeoff.data.split").joinpath("methods.toml").read_text(encoding="utf-8"))
 
 
 def _method(name: str, assign: Assign, **options: Any) -> SplitMethod:
-    return SplitMethod(name, assign=assign, **_TEXTS[name], **options)
+    return SplitMethod(name, assign=assign, **TEXTS[name], **options)
 
 
 _SPECS = (

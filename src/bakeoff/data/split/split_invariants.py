@@ -11,7 +11,7 @@ import ibis.expr.types as ir
 from bakeoff.core.errors import BakeoffError
 from bakeoff.data.engine.engine import Partitioned, num_rows, rows_of
 from bakeoff.data.params import PARTS, SplitParams
-from bakeoff.data.split.methods import SplitMethod, method_of
+from bakeoff.data.split.methods import TEXTS, SplitMethod, method_of
 
 EXAMPLES = 3
 
@@ -257,15 +257,9 @@ def split_report(split: SplitParams, promises: Sequence[Promise], sizes: Counts,
 
 def _notes(split: SplitParams, dropped: Counts) -> list[str]:
     """What a reader of the figures should know about who and what is in no part, in sentences."""
-    reasons = {
-        "without_weight": "events are of a kind that counts nothing (data.event_weights): they are left out.",
-        "below_min_rating": f"events are rated below {split.min_rating} or not at all: no positives.",
-        "repeated": "events share user, item and time with another: one of them counts."
-        if split.keep_repeats
-        else "events repeat an earlier one of the same user and item: only the earliest counts.",
-        "users_without_events": "users have no event and are in no part.",
-    }
-    notes = [f"{dropped[name]:,} {sentence}" for name, sentence in reasons.items() if dropped.get(name)]
+    reasons = TEXTS["left out"] | (TEXTS["left out with repeats"] if split.keep_repeats else {})
+    told = {name: text.format(min_rating=split.min_rating) for name, text in reasons.items()}
+    notes = [f"{dropped[name]:,} {text}" for name, text in told.items() if dropped.get(name)]
     if split.keep_repeats:
         notes.append("Later events of the same user and item count too, and lists may hold what users have had.")
     return [*notes, *filter(None, [method_of(split.method).note(split)])]
