@@ -21,8 +21,7 @@ from harness.score import with_intervals
 from numpy.typing import NDArray
 
 from bakeoff.core.files import write_text
-from bakeoff.data.engine.settings import engine_settings
-from bakeoff.data.engine.spark_session import spark_session
+from bakeoff.data.engine.settings import engine_settings, spark_session
 from bakeoff.data.prepared.tables import Prepared, load_prepared
 from bakeoff.experiments.params import with_values
 from bakeoff.experiments.training.runner import warm_users

@@ -15,7 +15,7 @@ import typer
 
 from bakeoff.cli.app import app
 from bakeoff.cli.params_help import describe
-from bakeoff.core.yaml_reader import read_yaml
+from bakeoff.core.parameters import read_yaml
 from bakeoff.params import Params
 
 ROOT = Path(__file__).parents[1]

@@ -25,8 +25,8 @@ from prefect.states import Completed
 from pydantic import DirectoryPath, Field
 
 from bakeoff.core.errors import BakeoffError
+from bakeoff.core.parameters import read_yaml
 from bakeoff.core.subprocesses import Log, read_output, run_child
-from bakeoff.core.yaml_reader import read_yaml
 from bakeoff.flows.checkout import DVC, copy_settings, git
 from bakeoff.flows.pipeline import Seconds, failed, run_command
 from bakeoff.flows.publish import Row

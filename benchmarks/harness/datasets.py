@@ -179,7 +179,7 @@ def load_split(workspace: Workspace, params: Params) -> Split:
 
 def _data(prepared: Prepared, histories: Histories, rows: NDArray[np.int64]) -> Data:
     users, items = prepared.user_features, prepared.item_features
-    tags = [tags.matrix().astype(np.float32) for tags in items.tag_sets]
+    tags = [tags.toarray().astype(np.float32) for tags in items.tag_sets]
     return Data(
         offsets=histories.offsets,
         items=histories.items,

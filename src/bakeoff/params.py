@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 from pydantic import Field, ValidationError, create_model, model_validator
 
 from bakeoff.core.errors import LONGEST_SHOWN, BakeoffError, shortened, visible
-from bakeoff.core.parameters import Frozen
-from bakeoff.core.yaml_reader import MAX_BYTES, read_yaml
+from bakeoff.core.parameters import MAX_BYTES, Frozen, read_yaml
 from bakeoff.data.params import DataParams, SplitParams, ValidationParams
 from bakeoff.evaluation.metrics.params import EvaluateParams
 from bakeoff.experiments.params import CompareParams, EvidenceParams, ExperimentSettings

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from bakeoff.core.histories import PAD, Histories
 from bakeoff.data.features.encoding import EncodedFeatures
-from bakeoff.data.features.value_sets import ValueSets
+from bakeoff.data.features.value_sets import value_sets
 from bakeoff.evaluation.metrics import formulas
 from bakeoff.evaluation.metrics.table import AllLists, popularity_per_user
 from bakeoff.evaluation.ranking import TopLists
@@ -178,7 +178,7 @@ def debiased(lists, truth, weights, k):
 
 
 def directions_of(tags, colours=None):
-    sets = ValueSets.from_pairs(*map(np.array, zip(*tags, strict=True)), 5, 3)
+    sets = value_sets(*map(np.array, zip(*tags, strict=True)), 5, 3)
     codes = np.zeros((5, 0), np.int32) if colours is None else np.array(colours, np.int32)[:, None]
     sizes = () if colours is None else (2,)
     return EncodedFeatures(np.ones((5, 1), np.float32), codes, sizes, (sets,)).directions

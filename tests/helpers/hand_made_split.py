@@ -14,8 +14,7 @@ def complete(workspace):
     tables = {name: pd.read_parquet(vocabulary / f"{name}s.parquet") for name in ("user", "item")}
     encoding = FeatureEncoding.model_validate_json((vocabulary / "features.json").read_bytes())
     for name, table in tables.items():
-        encoders = getattr(encoding, name).encoders()
-        features = {feature: encode(table[feature]) for feature, encode in encoders.items()}
+        features = getattr(encoding, name).encode_columns(table)
         places = pa.array(np.arange(len(table), dtype=np.int32))
         pq.write_table(pa.table({f"{name}_index": places, **features}), vocabulary / f"{name}_features.parquet")
     for path in workspace.split.glob("*.parquet"):

@@ -159,8 +159,8 @@ def test_features_are_encoded_as_a_server_encodes_people(workspace):
         np.testing.assert_array_equal(found.dense, expected.dense)
         np.testing.assert_array_equal(found.categorical, expected.categorical)
         assert found.categorical_sizes == expected.categorical_sizes
-        assert [tags.matrix().tolist() for tags in found.tag_sets] == [
-            tags.matrix().tolist() for tags in expected.tag_sets
+        assert [tags.toarray().tolist() for tags in found.tag_sets] == [
+            tags.toarray().tolist() for tags in expected.tag_sets
         ]
 
 

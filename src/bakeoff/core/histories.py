@@ -102,13 +102,13 @@ class Histories:
         lengths = self.lengths[rows]
         offsets = offsets_of(lengths)
         index = np.repeat(self.offsets[rows] - offsets[:-1], lengths) + np.arange(offsets[-1])
-        return self._chosen(offsets, index)
+        return self.chosen(offsets, index)
 
     def part(self, start: int, stop: int) -> Self:
         """Rows from `start` to `stop` (excluded); events are not copied."""
         offsets = self.offsets[start : stop + 1]
         events = slice(int(offsets[0]), int(offsets[-1]))
-        return self._chosen(offsets - offsets[0], events)
+        return self.chosen(offsets - offsets[0], events)
 
     def blocks(self, events: int | None = None) -> Iterator[tuple[slice, Self]]:
         """Consecutive parts of the rows, each with the slice it covers; one empty part where there are no rows.
@@ -138,18 +138,14 @@ class Histories:
         """The rows of `merged` in consecutive blocks."""
         for part, block in self.blocks():
             others = other.part(part.start, part.stop)
-            rows = np.concatenate([block.rows, others.rows])
-            items = np.concatenate([block.items, others.items])
-            timestamps = np.concatenate([block.timestamps, others.timestamps])
-            weights = _concatenated((block.weights, others.weights))
-            order = np.argsort(timestamps, kind="stable")
-            weights = None if weights is None else weights[order]
-            yield self.from_rows(rows[order], items[order], timestamps[order], len(block), weights)
+            both, rows = self.joined([block, others]), np.concatenate([block.rows, others.rows])
+            in_time_order = np.lexsort((both.timestamps, rows))  # stable
+            yield both.chosen(offsets_of(block.lengths + others.lengths), in_time_order)
 
     def keep(self, mask: NDArray[np.bool_]) -> Self:
         """The same rows without the events for which the mask [nnz] is False."""
         lengths = np.bincount(self.rows[mask], minlength=len(self))
-        return self._chosen(offsets_of(lengths), mask)
+        return self.chosen(offsets_of(lengths), mask)
 
     def renumbered(self, numbers: NDArray[np.int32]) -> Self:
         """Events under other numbers of their items; those of items numbered PAD are left out.
@@ -201,7 +197,7 @@ class Histories:
         """[nnz], place of each event in its row: 0 is the oldest."""
         return np.arange(len(self.items)) - np.repeat(self.offsets[:-1], self.lengths)
 
-    def _chosen(self, offsets: NDArray[np.int64], events: NDArray[Any] | slice) -> Self:
+    def chosen(self, offsets: NDArray[np.int64], events: NDArray[Any] | slice) -> Self:
         """Some of the events, in rows with these offsets."""
         weights = None if self.weights is None else self.weights[events]
         return type(self)(offsets, self.items[events], self.timestamps[events], weights)

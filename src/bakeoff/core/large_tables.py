@@ -47,22 +47,20 @@ class RowGroups:
         """Set up the file; it is created with the first table, which defines the columns."""
         self._path, self._rows_per_group = path, rows_per_group
         self._writer: pq.ParquetWriter | None = None
-        self._held: list[pa.Table] = []
-        self._rows = 0
+        self._held: pa.Table | None = None
 
     def add(self, table: pa.Table) -> None:
         """Append rows; every table has the columns of the first."""
-        self._held.append(table)
-        self._rows += table.num_rows
-        while self._rows > (size := self._rows_per_group):
-            held = pa.concat_tables(self._held)
+        held, size = table if self._held is None else pa.concat_tables([self._held, table]), self._rows_per_group
+        while held.num_rows > size:
             self._write(held.slice(0, size))
-            self._held, self._rows = [held.slice(size)], self._rows - size
+            held = held.slice(size)
+        self._held = held
 
     def close(self) -> None:
         """Write the remaining rows, if any, and close the file."""
-        if self._held and (self._rows or self._writer is None):
-            self._write(pa.concat_tables(self._held))
+        if self._held is not None and (self._held.num_rows or self._writer is None):
+            self._write(self._held)
         if self._writer is not None:
             self._writer.close()
 

@@ -34,13 +34,13 @@ THREAD_VARIABLES = (
 
 
 @contextmanager
-def own_threads(blas: ThreadpoolController) -> Iterator[ThreadPoolExecutor]:
+def own_threads(blas: ThreadpoolController | None = None) -> Iterator[ThreadPoolExecutor]:
     """A pool with one thread per core that this process may use, while BLAS is limited to one thread.
 
     On a busy machine BLAS' own threads wait for each other at every barrier (measured on two cores with eight
     processes: 8 times the CPU time for an eigendecomposition at d = 512).
     """
-    with blas.limit(limits=1, user_api="blas"), ThreadPoolExecutor(num_cores()) as pool:
+    with (blas or ThreadpoolController()).limit(limits=1, user_api="blas"), ThreadPoolExecutor(num_cores()) as pool:
         yield pool
 
 

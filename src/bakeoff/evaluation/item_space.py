@@ -9,6 +9,7 @@ from threadpoolctl import ThreadpoolController
 from bakeoff.core.histories import PAD, Histories, Queries
 from bakeoff.evaluation.ranking import TopLists, rank
 from bakeoff.evaluation.ranking.lists import refuse_infinite
+from bakeoff.models.base.retriever import ArraysRetriever
 
 SIMILARITY_DECIMALS = 6
 """Decimals of a cosine that float32 can tell."""
@@ -27,16 +28,13 @@ DECIMALS = 4
 
 
 @dataclass(frozen=True)
-class _Directions:
+class _Directions(ArraysRetriever):
     """A catalogue that is queried with its own items: a history of one item has that item's embedding."""
 
     item_embeddings: NDArray[np.float32]
 
     def embed_queries(self, queries: Queries) -> NDArray[np.float32]:
         return self.item_embeddings[queries.histories.items]
-
-    def uses_fallback(self, queries: Queries) -> NDArray[np.bool_]:
-        return np.zeros(len(queries), np.bool_)
 
 
 def directions(embeddings: NDArray[np.float32]) -> NDArray[np.float32]:

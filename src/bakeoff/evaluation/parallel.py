@@ -19,8 +19,7 @@ from numpy.typing import NDArray
 from bakeoff.core.errors import BakeoffError, first_line
 from bakeoff.core.processes import num_cores, process_pool
 from bakeoff.core.workspace import Workspace
-from bakeoff.data.engine.settings import EngineSettings, scratch_directory
-from bakeoff.data.engine.spark_session import spark_session
+from bakeoff.data.engine.settings import EngineSettings, scratch_directory, spark_session
 from bakeoff.data.prepared.tables import load_held_out, load_prepared
 from bakeoff.evaluation.metrics.params import EvaluateParams
 from bakeoff.evaluation.ranking.protocol import TEST, USERS_PER_BATCH, EvalQueries, OnBlock

@@ -198,7 +198,7 @@ def timed_fit(experiment: Experiment, queries: Queries, epochs: int, pace: Pace 
 
 def measure_catalogues(settings: ExperimentSettings) -> list[dict[str, Any]]:
     """Time full and sampled steps on generated catalogues; a row of `catalogues` in growth.json for each size."""
-    from bakeoff.experiments.step_time import Steps  # loads TensorFlow
+    from bakeoff.experiments.step_time import Steps, measure_steps, needed_bytes  # loads TensorFlow
 
     negatives = settings.softmax.negatives
     drawn = negatives.sampler in ("uniform", "popularity", "log-uniform")
@@ -210,21 +210,17 @@ def measure_catalogues(settings: ExperimentSettings) -> list[dict[str, Any]]:
         sampled=10,
         seconds=SECONDS_PER_CATALOGUE,
     )
-    return [_catalogue(items, steps, settings.seed) for items in settings.evidence.growth_catalogues]
-
-
-def _catalogue(items: int, steps: Any, seed: int) -> dict[str, Any]:
-    from bakeoff.experiments.step_time import measure_steps, needed_bytes
-
-    needed, available = needed_bytes(items, steps), psutil.virtual_memory().available
-    row = {"items": items, "queries_per_step": steps.queries_per_step}
-    if needed > available:
-        reason = f"A catalogue of {items:,} items needs {needed / 2**30:.1f} GiB, and {available / 2**30:.1f} are free."
-        return {**row, "full_step_seconds": None, "sampled_step_seconds": None, "repeats": 0, "skipped": reason}
-    times = measure_steps(items, steps, seed)
-    return {
-        **row,
-        **interval_json("full_step_seconds", times.full),
-        **interval_json("sampled_step_seconds", times.sampled),
-        "repeats": times.repeats,
-    }
+    rows = []
+    for items in settings.evidence.growth_catalogues:
+        needed, available = needed_bytes(items, steps), psutil.virtual_memory().available
+        row: dict[str, Any] = {"items": items, "queries_per_step": steps.queries_per_step}
+        if needed > available:
+            free = f"{available / 2**30:.1f} are free"
+            reason = f"A catalogue of {items:,} items needs {needed / 2**30:.1f} GiB, and {free}."
+            row |= {"full_step_seconds": None, "sampled_step_seconds": None, "repeats": 0, "skipped": reason}
+        else:
+            times = measure_steps(items, steps, settings.seed)
+            row |= interval_json("full_step_seconds", times.full)
+            row |= interval_json("sampled_step_seconds", times.sampled) | {"repeats": times.repeats}
+        rows.append(row)
+    return rows

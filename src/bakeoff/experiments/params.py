@@ -1,7 +1,10 @@
 """Settings of the experiments: what the claims are measured with, and how single values of a model are replaced."""
 
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
+from importlib.resources import files
 from typing import Annotated, Any, TypeVar, cast
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError
@@ -13,6 +16,16 @@ from bakeoff.models.mf.spec import MFParams
 from bakeoff.models.neural.spec import SoftmaxParams
 
 Section = TypeVar("Section", bound=Frozen)
+
+
+@cache
+def _sentences() -> Mapping[str, str]:
+    return tomllib.loads(files("bakeoff.experiments").joinpath("sentences.toml").read_text(encoding="utf-8"))
+
+
+def sentence(name: str, **values: Any) -> str:
+    """What was done, for people: a text of sentences.toml with these values in the place of its names in braces."""
+    return _sentences()[name].format(**values)
 
 
 class CompareParams(Frozen):

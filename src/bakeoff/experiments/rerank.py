@@ -1,7 +1,6 @@
 """The softmax DNN as a scorer of the candidates that MF retrieves."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -9,46 +8,16 @@ import pyarrow as pa
 from bakeoff.core.histories import Histories, draw_users
 from bakeoff.data.prepared.tables import Prepared
 from bakeoff.evaluation.metrics import formulas, table
-from bakeoff.evaluation.metrics.table import PerUser
 from bakeoff.evaluation.ranking import TopLists, reorder
 from bakeoff.evaluation.ranking.protocol import EvalSet, users_with_test_items
-from bakeoff.experiments.folding import CUTOFF, Relatedness, fit_relatedness
-from bakeoff.experiments.params import ExperimentSettings
+from bakeoff.experiments.folding import CUTOFF, fit_relatedness
+from bakeoff.experiments.params import ExperimentSettings, sentence
 from bakeoff.experiments.variants.protocol import sample_sentence
 from bakeoff.models.base.retriever import Retriever
 
 RETRIEVER, SCORER = "mf", "softmax"
 
 SPURIOUS = f"spurious@{CUTOFF}"
-
-
-@dataclass(frozen=True)
-class RankedSystem:
-    """A model, or a scorer over the candidates of a retriever, and the metrics of its lists.
-
-    Attributes:
-        name: of the model, or `retriever→scorer@candidates`.
-        per_user: accuracy metrics and spurious@10 of each user.
-        candidates: that were reordered, at most; None without reranking.
-        recall: share of the truth among the candidates; None without reranking.
-    """
-
-    name: str
-    per_user: PerUser
-    candidates: int | None = None
-    recall: float | None = None
-
-    def figures(self) -> dict[str, Any]:
-        """Its entry in rerank.json."""
-        means = table.means_or_none(self.per_user)
-        spurious = means.pop(SPURIOUS)
-        return {
-            "system": self.name,
-            "candidates": self.candidates,
-            "metrics": means,
-            "candidate_recall": self.recall,
-            SPURIOUS: spurious,
-        }
 
 
 def measure_reranking(
@@ -76,69 +45,50 @@ def measure_reranking(
     eval_set = EvalSet.of(prepared, known, test, users)
     weight = settings.evidence.relatedness_weight
     relatedness = fit_relatedness(known, num_items, settings.mf, weight, settings.seed)
-    systems = rank_systems(settings, eval_set, models, relatedness)
-    for system in systems:
-        means = table.means(system.per_user)
+    entries, tables, num_test = [], [], formulas.num_relevant(eval_set.truth)
+    for name, lists, candidates, recall in _ranked(settings, eval_set, models):
+        shown = lists.first(settings.evaluate.list_length)
+        accuracy = table.accuracy_per_user(shown, eval_set.truth, settings.evaluate.cutoffs)
+        spurious = {SPURIOUS: relatedness.spurious_at_k(shown.items, users, CUTOFF)}
+        entry = {"system": name, "candidates": candidates, "metrics": table.means_or_none(accuracy)}
+        entries.append(entry | {"candidate_recall": recall} | table.means_or_none(spurious))
+        tables.append(prepared.per_user_table(users, {"num_test": num_test, **accuracy, **spurious}, system=name))
+        means = table.means(accuracy | spurious)
         ndcg = next(name for name in means if name.startswith("ndcg@"))
-        recall = "" if system.recall is None else f"  recall of the candidates {system.recall:.4f}"
-        print(f"{system.name}: {ndcg} {means[ndcg]:.4f}  {SPURIOUS} {means[SPURIOUS]:.4f}{recall}")
-    done = _sentence(settings, len(users), num_items, relatedness.threshold)
-    said = (done, sample_sentence(len(users), len(with_items)), _capped(settings, num_items))
-    content = {"sentence": " ".join(filter(None, said)), "systems": [system.figures() for system in systems]}
-    num_test = formulas.num_relevant(eval_set.truth)
-    return content, pa.concat_tables(
-        prepared.per_user_table(users, {"num_test": num_test, **each.per_user}, system=each.name) for each in systems
-    )
+        found = "" if recall is None else f"  recall of the candidates {recall:.4f}"
+        print(f"{name}: {ndcg} {means[ndcg]:.4f}  {SPURIOUS} {means[SPURIOUS]:.4f}{found}")
+    sizes = " or ".join(f"{size:,}" for size in _sizes(settings, num_items))
+    done = sentence("rerank", sizes=sizes, num_users=len(users), weight=weight, threshold=relatedness.threshold)
+    beyond = " and ".join(f"{size:,}" for size in settings.evidence.rerank_candidates if size > num_items)
+    capped = sentence("rerank_capped", num_items=num_items, sizes=beyond) if beyond else ""
+    said = (done, sample_sentence(len(users), len(with_items)), capped)
+    content = {"sentence": " ".join(filter(None, said)), "systems": entries}
+    return content, pa.concat_tables(tables)
 
 
-def rank_systems(
-    settings: ExperimentSettings, eval_set: EvalSet, models: Mapping[str, Retriever], relatedness: Relatedness
-) -> list[RankedSystem]:
-    """Each model alone, then the scorer over the retriever's candidates."""
-    params, sizes = settings.evaluate, _sizes(settings, len(relatedness.item_embeddings))
+def _ranked(
+    settings: ExperimentSettings, eval_set: EvalSet, models: Mapping[str, Retriever]
+) -> Iterator[tuple[str, TopLists, int | None, float | None]]:
+    """Name and lists of each model alone, then of the scorer over the retriever's candidates.
+
+    Of the latter also how many candidates, at most, and the share of the truth among them.
+    """
+    params, sizes = settings.evaluate, _sizes(settings, len(models[RETRIEVER].item_embeddings))
     longest = {RETRIEVER: max(*sizes, params.list_length)}
     alone = {
         name: eval_set.rank(model, longest.get(name, params.list_length), params.users_per_block)
         for name, model in models.items()
     }
-
-    def system(name: str, lists: TopLists, size: int | None = None, recall: float | None = None) -> RankedSystem:
-        shown = lists.first(params.list_length)
-        per_user = table.accuracy_per_user(shown, eval_set.truth, params.cutoffs)
-        spurious = relatedness.spurious_at_k(shown.items, eval_set.users, CUTOFF)
-        return RankedSystem(name, per_user | {SPURIOUS: spurious}, size, recall)
-
-    systems = [system(name, lists) for name, lists in alone.items()]
+    yield from ((name, lists, None, None) for name, lists in alone.items())
     relevant = formulas.relevance(alone[RETRIEVER], eval_set.truth)
     num_relevant = formulas.num_relevant(eval_set.truth)
     for size in sizes:
         candidates = alone[RETRIEVER].first(size)
         lists = reorder(models[SCORER], eval_set.queries, candidates, eval_set.truth, params.users_per_block)
         recall = float(formulas.recall(relevant, num_relevant, size).mean())
-        systems.append(system(f"{RETRIEVER}→{SCORER}@{size}", lists, size, recall))
-    return systems
+        yield f"{RETRIEVER}→{SCORER}@{size}", lists, size, recall
 
 
 def _sizes(settings: ExperimentSettings, num_items: int) -> list[int]:
     """Numbers of candidates, ascending; those beyond the catalogue become its size, once."""
     return sorted({min(size, num_items) for size in settings.evidence.rerank_candidates})
-
-
-def _sentence(settings: ExperimentSettings, num_users: int, num_items: int, threshold: float) -> str:
-    """What was done, for people."""
-    sizes = " or ".join(f"{size:,}" for size in _sizes(settings, num_items))
-    return (
-        f"MF retrieves the {sizes} best items that a user has not had, and the softmax DNN puts them in the order of "
-        f"its own scores, for {num_users:,} warm users with test items. An item is spurious where its relatedness to "
-        f"the user, read off an ALS fit with weight {settings.evidence.relatedness_weight:g} on unobserved pairs, is "
-        f"below {threshold:g}."
-    )
-
-
-def _capped(settings: ExperimentSettings, num_items: int) -> str:
-    """A sentence on numbers of candidates beyond the catalogue; empty if there are none."""
-    beyond = [size for size in settings.evidence.rerank_candidates if size > num_items]
-    if not beyond:
-        return ""
-    sizes = " and ".join(f"{size:,}" for size in beyond)
-    return f"The catalogue has {num_items:,} items: {sizes} candidates are all of them."

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from bakeoff.core.histories import Histories
+from bakeoff.experiments.params import sentence
 from bakeoff.models.base.tensorflow import graph, seed_everything, tf
 from bakeoff.models.neural.model import MultiHotSampledSoftmax
 from bakeoff.models.neural.proposals import NegativeSampler, all_targets, log_counts, make_sampler
@@ -125,19 +126,9 @@ def _gradient_graph(selector: CandidateSelector | None, loss: Loss) -> Any:
     return graph(partial(_gradient, selector, loss), reduce_retracing=True)
 
 
-def _gradient(
-    selector: CandidateSelector | None,
-    loss: Loss,
-    logits: Any,
-    target_log_counts: Any,
-    correction: Any,
-    positives: Any,
-    candidates: Any,
-    log_expected_count: Any,
-    own: Any,
-    seed: Any,
-) -> Any:
+def _gradient(selector: CandidateSelector | None, loss: Loss, logits: Any, *drawn: Any) -> Any:
     """Gradient float32 [NUM_ITEMS] of the loss of a block of users with respect to the logits."""
+    target_log_counts, correction, positives, candidates, log_expected_count, own, seed = drawn
     with tf.GradientTape() as tape:
         tape.watch(logits)
         targets = tf.reshape(positives, [-1])
@@ -165,16 +156,6 @@ NUM_POSITIVES = 5
 
 STEPS, REPEATS = 150, 80
 
-SENTENCE = (
-    "A softmax over 50 items has one logit each and nothing else to learn but how often each item is a positive. "
-    "Trained against samples, does it end where training against the whole catalogue ends? `kl` is the divergence from "
-    "the truth at the end, in nats; `reference` is that of the full softmax after as many steps. `gradient_error` and "
-    "`gradient_cosine` compare the mean gradient with that of the full softmax. Corrected rows are those of the loss "
-    "that models are trained with, which corrects positives as it does candidates; `exact_targets` are those of the "
-    "classical form that leaves positives as they are."
-)
-
-
 CASES = {
     **{name: {"sampler": name} for name in ("full", "uniform", "popularity", "log-uniform", "in-batch", "mixed")},
     **{name: {"sampler": "mixed", "selection": name} for name in ("hard", "top-k")},
@@ -200,20 +181,13 @@ def measure_unbiasedness(seed: int, steps: int = STEPS, repeats: int = REPEATS) 
         for corrected in (False, True) if rows else (False,):
             row = _row(name, corrected, steps, repeats)
             rows.append(row | {"reference": rows[0]["kl"] if rows else None})
-            _print(rows[-1])
+            exact, how = row["exact_targets"], "corrected" if corrected else "not corrected"
+            classical = f" ({exact['kl']:.4f} with exact targets)" if exact else ""
+            print(f"{name}, {how}: KL {row['kl']:.4f}{classical}", flush=True)
     world = {"items": NUM_ITEMS, "users": NUM_USERS, "positives": NUM_POSITIVES}
     drawn = {"sampled": NUM_SAMPLED, "selected": NUM_SELECTED, "queries": QUERIES, "batches": BATCHES}
     effort = {"steps": steps, "repeats": repeats}
-    return {"sentence": SENTENCE, "world": world | drawn | effort, "samplers": rows}
-
-
-def _print(row: dict[str, Any]) -> None:
-    exact = row["exact_targets"]
-    print(
-        f"{row['sampler']}, {'corrected' if row['corrected'] else 'not corrected'}: KL {row['kl']:.4f}"
-        + (f" ({exact['kl']:.4f} with exact targets)" if exact else ""),
-        flush=True,
-    )
+    return {"sentence": sentence("unbiasedness"), "world": world | drawn | effort, "samplers": rows}
 
 
 def _row(name: str, corrected: bool, steps: int, repeats: int) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from scipy.sparse import csr_array
 
 from bakeoff.core.errors import BakeoffError, shortened
 from bakeoff.data.features.encoding import TAG_SEPARATOR, TableEncoding, category_code, codes_of, tags_of
-from bakeoff.data.features.value_sets import ValueSets
+from bakeoff.data.features.value_sets import value_sets
 from bakeoff.models.base.list_options import CANDIDATES_PER_PLACE, LONGEST_DIVERSE, diverse, kinds_of_items
 from bakeoff.models.base.storage import filterable
 from bakeoff.ops.server.search import ExactSearch, SearchResult
@@ -128,7 +128,7 @@ class ItemFeatures:
         return {name: pd.to_numeric(self._table[name], errors="coerce").to_numpy(np.float64) for name in names}
 
     @cached_property
-    def _items(self) -> dict[str, tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    def _items(self) -> dict[str, tuple[NDArray[np.integer], NDArray[np.integer]]]:
         """Items by the value of each category or tag: items with code c are items[offsets[c − 1] : offsets[c]]."""
         found = {}
         for name in self._codes:
@@ -137,9 +137,9 @@ class ItemFeatures:
                 sets = tags_of(self._table[name], known)
             else:
                 codes = codes_of(self._table[name], known) - 1
-                sets = ValueSets.from_pairs(np.arange(len(codes)), codes, len(codes), len(known))
-            order = np.argsort(sets.codes, kind="stable")
-            found[name] = sets.rows[order], np.searchsorted(sets.codes[order], np.arange(sets.size + 1))
+                sets = value_sets(np.arange(len(codes)), codes, len(codes), len(known))
+            by_value = sets.tocsc()
+            found[name] = by_value.indices, by_value.indptr
         return found
 
     def check(self, filters: Sequence[Filter]) -> None:

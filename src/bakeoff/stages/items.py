@@ -2,10 +2,8 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
@@ -15,8 +13,8 @@ from bakeoff.core.errors import BakeoffError, reading
 from bakeoff.core.files import replaced
 from bakeoff.core.histories import PAD
 from bakeoff.core.workspace import Workspace
+from bakeoff.data.prepared.tables import ids_at
 from bakeoff.evaluation.item_space import directions, nearest, project
-from bakeoff.evaluation.ranking import TopLists
 from bakeoff.evaluation.results import EMBEDDINGS
 from bakeoff.models.base import specs
 from bakeoff.params import Params
@@ -45,28 +43,32 @@ def run(params: Params, workspace: Workspace, models: Sequence[str] | None = Non
     vocabulary = workspace.vocabulary / "items.parquet"
     if not vocabulary.exists():
         raise BakeoffError(f"{vocabulary} is missing: run `bakeoff split` first.")
-    items = pd.read_parquet(vocabulary, columns=["item_id", "fit_count"])
+    items = pq.read_table(vocabulary, columns=["item_id", "fit_count"])
     with measure(workspace, "items"):
         for model in specs.names() if models is None else models:
             _place(params, workspace, model, items)
 
 
-def _place(params: Params, workspace: Workspace, model: str, items: pd.DataFrame) -> None:
+def _place(params: Params, workspace: Workspace, model: str, items: pa.Table) -> None:
     embeddings = _embeddings(workspace, model, len(items))
     if embeddings is None or embeddings.shape[1] < 2:
         unit, shown = np.zeros((len(items), 2), np.float32), np.zeros(0, np.int64)
     else:
         unit = directions(embeddings)
         # An item without an event or without a direction has no place on the map.
-        usable = (items["fit_count"].to_numpy(np.int64) > 0) & unit.any(axis=1)
+        usable = (items["fit_count"].to_numpy() > 0) & unit.any(axis=1)
         shown = _most_popular(items, params.evidence.map_items, usable)
     asked = _most_popular(items, params.evidence.neighbour_items)
     neighbours = nearest(unit, asked, NUM_NEIGHBOURS, params.evaluate.users_per_block)
     places = project(unit[shown], params.seed)
+    row, place = np.nonzero(neighbours.items != PAD)
+    ids, others = ids_at(items["item_id"], row), ids_at(items["item_id"], neighbours.items[row, place])
+    ranks, similarity = (place + 1).astype(np.int32), neighbours.scores[row, place]
+    of_items = {"item_id": ids, "rank": ranks, "neighbour_id": others, "similarity": similarity}
+    of_places = {"item_id": ids_at(items["item_id"], shown), "x": places[:, 0], "y": places[:, 1]}
     with replaced(workspace.items(model)) as folder:
-        pq.write_table(_neighbours_table(items, neighbours), folder / "neighbours.parquet")
-        ids = _chosen_ids(items["item_id"], shown)
-        pq.write_table(pa.table({"item_id": ids, "x": places[:, 0], "y": places[:, 1]}), folder / "map.parquet")
+        pq.write_table(pa.table(of_items), folder / "neighbours.parquet")
+        pq.write_table(pa.table(of_places), folder / "map.parquet")
     with_neighbours = int((neighbours.items[:, :1] != PAD).sum())
     print(f"{model}: neighbours of {with_neighbours:,} items, {len(shown):,} items on the map")
 
@@ -90,24 +92,7 @@ def _embeddings(workspace: Workspace, model: str, num_items: int) -> NDArray[np.
     return embeddings
 
 
-def _most_popular(items: pd.DataFrame, at_most: int, usable: NDArray[np.bool_] | None = None) -> NDArray[np.int64]:
+def _most_popular(items: pa.Table, at_most: int, usable: NDArray[np.bool_] | None = None) -> NDArray[np.int64]:
     """At most so many items, or usable ones, with most train and validation events, ascending; ties go by index."""
-    order = np.argsort(-items["fit_count"].to_numpy(np.int64), kind="stable")
+    order = np.argsort(-items["fit_count"].to_numpy(), kind="stable")
     return np.sort(order[:at_most] if usable is None else order[usable[order]][:at_most])
-
-
-def _neighbours_table(items: pd.DataFrame, neighbours: TopLists) -> pa.Table:
-    row, place = np.nonzero(neighbours.items != PAD)
-    return pa.table(
-        {
-            "item_id": _chosen_ids(items["item_id"], row),
-            "rank": (place + 1).astype(np.int32),
-            "neighbour_id": _chosen_ids(items["item_id"], neighbours.items[row, place]),
-            "similarity": neighbours.scores[row, place],
-        }
-    )
-
-
-def _chosen_ids(ids: Any, index: NDArray[np.integer]) -> pa.Array:
-    """The ids, a column of text, at these indices."""
-    return pa.array(ids, pa.string()).take(pa.array(index))

@@ -17,8 +17,7 @@ from bakeoff.data.features.feature_encoder import encoded_features, fit_features
 from bakeoff.data.params import PARTS, DataParams, SplitParams
 from bakeoff.data.prepared.split_files import DISLIKES, REPEAT
 from bakeoff.data.split.split import count_dropped, disliked, divide, weighted
-from bakeoff.data.split.split_invariants import check_promises
-from bakeoff.data.split.split_report import check_sizes, refuse_broken, sizes_of, split_report
+from bakeoff.data.split.split_invariants import check_promises, check_sizes, refuse_broken, sizes_of, split_report
 from bakeoff.data.split.vocabulary import item_vocabulary, user_vocabulary
 from bakeoff.params import Params
 
@@ -142,8 +141,7 @@ def _write_entities(engine: Engine, name: str, table: ir.Table, encoding: TableE
     # Users' raw vectors are asked of other models, encoded by these; items' are read encoded alone.
     raw = table.drop(*encoding.vector) if name == "item" else table
     _write(engine, raw, folder / f"{name}s.parquet", index)
-    features = engine.kept(f"{name}_features", encoded_features(table, index, encoding, engine.function))
-    _write(engine, features, folder / f"{name}_features.parquet", index)
+    _write(engine, encoded_features(engine, table, index, encoding), folder / f"{name}_features.parquet", index)
 
 
 def _write(engine: Engine, table: ir.Table, path: Path, *order: str) -> None:

@@ -7,9 +7,8 @@ from bakeoff.core.cost import measure
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.prepared.tables import load_prepared
 from bakeoff.experiments.training.checkpoints import Checkpoints, fingerprint
-from bakeoff.experiments.training.cluster import ADDRESS, train_on_cluster
 from bakeoff.experiments.training.runner import Experiment, in_session
-from bakeoff.experiments.training.shipped import PHASES, print_summary, train_shipped
+from bakeoff.experiments.training.shipped import ADDRESS, PHASES, print_summary, train_on_cluster, train_shipped
 from bakeoff.experiments.training.warm_start import read_parent, train_auto
 from bakeoff.models.base.specs import spec
 from bakeoff.models.base.storage import skip_training, write_model

@@ -10,9 +10,8 @@ from bakeoff.core.files import replaced, write_json
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.prepared.tables import load_held_out, load_prepared
 from bakeoff.experiments.variants import measure as measuring
-from bakeoff.experiments.variants.groups import STUDY, check_group
+from bakeoff.experiments.variants.groups import STUDY, SkippedGroup, check_group
 from bakeoff.experiments.variants.protocol import VariantProtocol, protocol_of
-from bakeoff.experiments.variants.variant import SkippedGroup
 from bakeoff.params import Params
 
 

@@ -23,7 +23,8 @@ from bakeoff.data.engine.engine import Engine, opened
 from bakeoff.data.engine.settings import EngineSettings
 from bakeoff.data.params import DataParams, SplitParams
 from bakeoff.data.prepared.tables import load_prepared
-from bakeoff.data.split.split import assign_parts, find_cuts, positives, weighted
+from bakeoff.data.split.methods import find_cuts
+from bakeoff.data.split.split import assign_parts, positives, weighted
 from bakeoff.models.mf.als import ImplicitALS, ridge
 from bakeoff.models.mf.mllib import MLlibALS
 from bakeoff.models.mf.spec import MFParams

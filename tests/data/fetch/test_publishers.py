@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.data.datasets.movielens import FOLDER_VARIABLE, ML_1M, ML_100K
+from bakeoff.data.datasets.movielens import ML_1M, ML_100K
 from bakeoff.data.fetch import publishers as module
 from bakeoff.data.fetch.canonical_tables import csv_blocks
 from bakeoff.data.fetch.publishers import Source, SourceError, datasets, download, obtain
@@ -108,7 +108,7 @@ def test_an_address_that_is_none_is_refused(url):
 def dataset(publisher, published_files, mirrored_files, zipped, monkeypatch):
     """MovieLens 100K as the publisher on loopback has it, and a package registry that has its wheel."""
     publisher.content = zipped({f"ml-100k/{name}": content for name, content in published_files.items()})
-    monkeypatch.setenv(FOLDER_VARIABLE, publisher.url)
+    monkeypatch.setenv("BAKEOFF_MOVIELENS_URL", publisher.url)
     wheel = zipped({f"recbole/dataset_example/ml-100k/{name}": text for name, text in mirrored_files.items()})
     monkeypatch.setattr(module, "_download_wheel", lambda _, path, __: Path(path).write_bytes(wheel))
     archive, mirror = ML_100K.sources

@@ -7,7 +7,8 @@ import pyarrow as pa
 import pytest
 
 from bakeoff.data.params import SplitParams
-from bakeoff.data.split.split import assign_parts, find_cuts
+from bakeoff.data.split.methods import find_cuts
+from bakeoff.data.split.split import assign_parts
 
 EVENTS = pa.schema([("user_id", pa.string()), ("item_id", pa.string()), ("timestamp", pa.int64())])
 

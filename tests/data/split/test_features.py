@@ -79,14 +79,14 @@ def test_a_column_that_is_missing_everywhere_has_no_values():
 
 def test_tags_are_one_column_per_value(encoding):
     assert encoding.item.tags["genres"] == ("Comedy", "Drama")
-    (tags,) = (each.matrix() for each in encoding.item.encode(ITEMS).tag_sets)
+    (tags,) = (each.toarray() for each in encoding.item.encode(ITEMS).tag_sets)
     assert tags.tolist() == [[True, True], [False, False], [True, False]]
 
 
 def test_blanks_around_and_between_tags_make_no_tags():
     items = pd.DataFrame({"genres": ["a | b", "||", "b|b", "c"]}, index=[5, 5, 7, 9])
     encoding = fit_features(USERS, items.iloc[:3], {}, {"genres": "tags"})
-    (tags,) = (each.matrix() for each in encoding.item.encode(items).tag_sets)
+    (tags,) = (each.toarray() for each in encoding.item.encode(items).tag_sets)
     assert tags.tolist() == [[True, True], [False, False], [False, True], [False, False]]
 
 

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from bakeoff.data.split.split_points import is_at_least, is_at_most, placed, value_at
+from bakeoff.data.engine.engine import placed, value_at
+from bakeoff.data.split.methods import is_at_least, is_at_most
 
 
 @pytest.fixture

@@ -89,7 +89,7 @@ def test_features_are_encoded_for_all_users_and_items(workspace):
     prepared = load_prepared(workspace)
     assert prepared.user_features.dense.tolist() == [[1.0], [0.0], [-1.0]]
     assert prepared.user_features.categorical.tolist() == [[2], [1], [0]]
-    assert prepared.item_features.tag_sets[0].matrix().tolist() == [[False, True], [False, False], [True, True]]
+    assert prepared.item_features.tag_sets[0].toarray().tolist() == [[False, True], [False, False], [True, True]]
 
 
 def test_queries_join_the_histories_with_the_features_of_the_same_users(workspace):
@@ -152,8 +152,8 @@ def test_what_is_large_is_mapped_and_the_same(workspace, monkeypatch):
     for ours, theirs in ((many.user_features, few.user_features), (many.item_features, few.item_features)):
         np.testing.assert_array_equal(ours.dense, theirs.dense)
         np.testing.assert_array_equal(ours.categorical, theirs.categorical)
-        assert [tags.matrix().tolist() for tags in ours.tag_sets] == [
-            tags.matrix().tolist() for tags in theirs.tag_sets
+        assert [tags.toarray().tolist() for tags in ours.tag_sets] == [
+            tags.toarray().tolist() for tags in theirs.tag_sets
         ]
     assert many.user_ids(np.array([2, 0])).to_pylist() == ["5", "9"]
     assert many.item_ids.to_pylist() == ["a", "b", "c"]

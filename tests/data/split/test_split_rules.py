@@ -5,8 +5,8 @@ import pytest
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.data.params import SplitParams
+from bakeoff.data.split.methods import Cuts
 from bakeoff.data.split.split import assign_parts, check_fits_method, count_dropped, positives
-from bakeoff.data.split.split_points import Cuts
 
 TEMPORAL = ["user-temporal", "global-temporal", "leave-last-out"]
 

@@ -3,7 +3,8 @@ import pytest
 
 from bakeoff.core.histories import Histories
 from bakeoff.experiments.params import PlantedParams
-from bakeoff.experiments.planted.contenders import OwnGroupSampler, generate, own_group_trainer, positives_only_trainer
+from bakeoff.experiments.planted.contenders import OwnGroupSampler, generate, own_group_trainer
+from bakeoff.experiments.variants.groups import positives_only_trainer
 from bakeoff.models.base.tensorflow import seed_everything, tf
 from bakeoff.models.neural.spec import SoftmaxParams
 

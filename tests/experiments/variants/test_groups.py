@@ -1,8 +1,7 @@
 import pytest
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.experiments.variants.groups import NAMES, make_group
-from bakeoff.experiments.variants.variant import Group, SkippedGroup
+from bakeoff.experiments.variants.groups import NAMES, Group, SkippedGroup, make_group
 from bakeoff.models.base.specs import DataFacts
 from bakeoff.params import Params
 

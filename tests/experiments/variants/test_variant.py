@@ -1,7 +1,7 @@
 import pytest
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.experiments.variants.variant import Variant, with_bases
+from bakeoff.experiments.variants.groups import Variant, with_bases
 from bakeoff.params import Params
 
 PARAMS = Params(seed=3).experiments

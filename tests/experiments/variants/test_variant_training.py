@@ -6,14 +6,13 @@ import small_prepared
 from small_prepared import PARAMS
 
 from bakeoff.experiments.variants import measure
-from bakeoff.experiments.variants.groups import POSITIVES_ONLY
+from bakeoff.experiments.variants.groups import POSITIVES_ONLY, Variant
 from bakeoff.experiments.variants.measure import (
     LOOKS,
     false_negatives,
     steps_per_epoch,
     train_variant,
 )
-from bakeoff.experiments.variants.variant import Variant
 
 
 @pytest.fixture

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 from small import FAST, no_features
 
 from bakeoff.data.features.encoding import EncodedFeatures
-from bakeoff.data.features.value_sets import ValueSets
 from bakeoff.models.base.tensorflow import tf
 from bakeoff.models.neural.item_tower import ItemInputs, ItemTower
 from bakeoff.models.neural.model import SoftmaxDNN
@@ -13,8 +13,8 @@ FEATURES = EncodedFeatures(
     dense=np.array([[2.0], [-1.0], [0.0]], np.float32),
     categorical=np.array([[1], [2], [0]], np.int32),
     categorical_sizes=(2,),
-    tag_sets=(ValueSets(np.array([0, 2, 3, 3]), np.array([0, 1, 1], np.int32), 2),),
-    word_sets=(ValueSets(np.array([0, 0, 1, 5]), np.array([0, 0, 1, 2, 3], np.int32), 4),),
+    tag_sets=(csr_array(np.array([[1, 1], [0, 1], [0, 0]], np.bool_)),),
+    word_sets=(csr_array(np.array([[0, 0, 0, 0], [1, 0, 0, 0], [1, 1, 1, 1]], np.bool_)),),
 )
 TRUST = np.array([2 / 12, 1 / 11, 1 / 11, 1 / 11])
 """n / (n + 10): two items have the first word, one has the others."""

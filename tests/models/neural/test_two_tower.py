@@ -4,7 +4,7 @@ from small import FAST, no_features, queries
 
 from bakeoff.core.parameters import search_space
 from bakeoff.data.features.encoding import EncodedFeatures
-from bakeoff.data.features.value_sets import ValueSets
+from bakeoff.data.features.value_sets import value_sets
 from bakeoff.models.base.tensorflow import seed_everything, tf
 from bakeoff.models.neural.item_tower import ItemTower
 from bakeoff.models.neural.proposals import all_targets, make_sampler
@@ -16,7 +16,7 @@ NUM_GROUPS, PER_GROUP, NUM_SEEN = 4, 10, 7
 NUM_ITEMS = NUM_GROUPS * PER_GROUP
 GROUP = np.arange(NUM_ITEMS) % NUM_GROUPS
 IS_SEEN = np.arange(NUM_ITEMS) < NUM_GROUPS * NUM_SEEN
-TAGS = ValueSets(np.arange(NUM_ITEMS + 1), GROUP.astype(np.int32), NUM_GROUPS)
+TAGS = value_sets(np.arange(NUM_ITEMS), GROUP, NUM_ITEMS, NUM_GROUPS)
 BY_GROUP = EncodedFeatures(
     np.zeros((NUM_ITEMS, 0), np.float32), np.zeros((NUM_ITEMS, 0), np.int32), (), tag_sets=(TAGS,)
 )
@@ -66,7 +66,7 @@ def test_by_ids_alone_all_new_items_are_alike():
 
 def test_negatives_from_the_whole_catalogue_teach_that_what_is_new_is_not_chosen():
     # A tag that says nothing but whether an item is new.
-    tags = ValueSets.from_pairs(
+    tags = value_sets(
         np.repeat(np.arange(NUM_ITEMS), 2), np.stack([GROUP, NUM_GROUPS + IS_SEEN], axis=1).ravel(), NUM_ITEMS, 6
     )
     features = EncodedFeatures(BY_GROUP.dense, BY_GROUP.categorical, (), tag_sets=(tags,))
@@ -104,7 +104,7 @@ def test_a_dropped_id_leaves_what_the_features_say():
 
 
 def test_dropped_words_leave_tags_and_the_id():
-    each_a_word = ValueSets(np.arange(NUM_ITEMS + 1), np.arange(NUM_ITEMS, dtype=np.int32), NUM_ITEMS)
+    each_a_word = value_sets(np.arange(NUM_ITEMS), np.arange(NUM_ITEMS), NUM_ITEMS, NUM_ITEMS)
     both, tags_alone = (
         ItemTower(
             settings(item_id_dropout=0.0, item_text_dropout=0.5, item_hidden=()),

@@ -1,7 +1,9 @@
 """MovieLens 100K and 1M: the publisher's files, and the package mirror's, as the same canonical tables."""
 
 import io
+import tomllib
 from collections.abc import Mapping, Sequence
+from importlib.resources import files
 from typing import Any
 
 import pyarrow as pa
@@ -15,19 +17,10 @@ from bakeoff.data.fetch.publishers import Dataset, Parse, Source
 Files = Mapping[str, bytes]
 """Content by file name."""
 
-GENRES_100K = (
-    "unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary", "Drama", "Fantasy",
-    "Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western",
-)  # fmt: skip
-"""Columns 6 to 24 of `u.item`, in the publisher's order."""
-
-OCCUPATIONS_1M = (
-    "other or not specified", "academic/educator", "artist", "clerical/admin", "college/grad student",
-    "customer service", "doctor/health care", "executive/managerial", "farmer", "homemaker", "K-12 student", "lawyer",
-    "programmer", "retired", "sales/marketing", "scientist", "self-employed", "technician/engineer",
-    "tradesman/craftsman", "unemployed", "writer",
-)  # fmt: skip
-"""What the codes 0 to 20 in `users.dat` stand for (the publisher's README)."""
+_FACTS: Mapping[str, Any] = tomllib.loads(
+    files("bakeoff.data.datasets").joinpath("movielens.toml").read_text(encoding="utf-8")
+)
+GENRES_100K, OCCUPATIONS_1M = _FACTS["genres_100k"], _FACTS["occupations_1m"]
 
 _INTERACTIONS = ("user_id", "item_id", "rating", "timestamp")
 _USERS = ("user_id", "age", "gender", "occupation", "zip_code")
@@ -151,62 +144,14 @@ def _read(
     return {column: text_column(table[column]) for column in columns}
 
 
-PUBLISHER = "https://files.grouplens.org/datasets/movielens"
-FOLDER_VARIABLE = "BAKEOFF_MOVIELENS_URL"
-"""Environment variable: address of a folder with ml-100k.zip and ml-1m.zip, instead of the publisher's."""
-
-_TERMS = (
-    "For research. You may not state or imply any endorsement by the University of Minnesota or the GroupLens Research "
-    "Group, must acknowledge the use of the data set in publications, may not redistribute the data without separate "
-    "permission, and may not use it for any commercial or revenue-bearing purpose without permission from a faculty "
-    "member of the GroupLens Research Project. No guarantee of correctness or suitability."
-)
-_CITATION = (
-    "F. Maxwell Harper and Joseph A. Konstan. 2015. The MovieLens Datasets: History and Context. ACM "
-    "Transactions on Interactive Intelligent Systems 5, 4, Article 19. https://doi.org/10.1145/2827872"
-)
+def _dataset(name: str, *parsers: Parse) -> Dataset:
+    """What movielens.toml says of a data set, with a parser for each of its sources."""
+    found = _FACTS[name]
+    about = About(name, found["title"], _FACTS["terms"], _FACTS["citation"], found["url"])
+    sources = (Source(**each, parse=parse) for each, parse in zip(found["sources"], parsers, strict=True))
+    return Dataset(about, tuple(sources), found["sha256"])
 
 
-def _about(name: str, title: str, page: str) -> About:
-    return About(name, title, _TERMS, _CITATION, f"https://grouplens.org/datasets/movielens/{page}/")
-
-
-def _publisher(name: str, md5: str, files: tuple[str, ...], parse: Parse) -> Source:
-    members = tuple(f"{name}/{file}" for file in files)
-    return Source("the publisher", f"{PUBLISHER}/{name}.zip", f"md5:{md5}", members, parse, FOLDER_VARIABLE)
-
-
-ML_100K = Dataset(
-    about=_about("ml-100k", "MovieLens 100K", "100k"),
-    sources=(
-        _publisher("ml-100k", "0e33842e24a9c977be4e0107933c0723", ("u.data", "u.user", "u.item"), from_publisher_100k),
-        Source(
-            name="the package mirror",
-            url="pip:recbole==1.2.1",
-            known_hash="sha256:9c9948202011f37eb0a7c6768129313f00d6403ad221ec940d5e2d5d5f33a407",
-            members=tuple(f"recbole/dataset_example/ml-100k/ml-100k.{table}" for table in ("inter", "user", "item")),
-            parse=from_mirror_100k,
-        ),
-    ),
-    sha256={
-        "interactions": "a07bc1e86832d0964fa1b233ab20905bd81bd28b50190a7898557324fd5fb696",
-        "users": "f0666955a899ab27004d413eec2d92e393f5050879597e126ede637390e5a238",
-        "items": "8f12baf86ea14a796067e2a1725e9220d5950e67dcc6f6f4fd5afd22a70c0b05",
-    },
-)
-
-ML_1M = Dataset(
-    about=_about("ml-1m", "MovieLens 1M", "1m"),
-    sources=(
-        _publisher(
-            "ml-1m", "c4d9eecfca2ab87c1945afe126590906", ("ratings.dat", "users.dat", "movies.dat"), from_publisher_1m
-        ),
-    ),
-    sha256={
-        "interactions": "341082d61f3f4658bd836831b16d657fe98ef071180b59ffc5b689de0abe632c",
-        "users": "e2ec7b219cd267c5d680930cb290cc8c0e584307641bfce0ccec934c4947d88c",
-        "items": "82437240a2e1de5e758497c8eae635e5e722d0d12a8633401e3fbccfb84faccc",
-    },
-)
-
+ML_100K = _dataset("ml-100k", from_publisher_100k, from_mirror_100k)
+ML_1M = _dataset("ml-1m", from_publisher_1m)
 DATASETS = (ML_100K, ML_1M)

@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
@@ -19,16 +19,7 @@ import pyarrow.parquet as pq
 from ibis.backends.duckdb import Backend
 
 from bakeoff.core.errors import BakeoffError, first_line
-from bakeoff.data.engine.engine import (
-    Engine,
-    OfBlock,
-    Partitioned,
-    in_blocks,
-    num_blocks,
-    num_pieces,
-    num_rows,
-    part_name,
-)
+from bakeoff.data.engine.engine import Engine, Partitioned, in_blocks, num_blocks, num_pieces, num_rows, part_name
 from bakeoff.data.engine.settings import EngineSettings
 
 BATCH_ROWS = 100_000
@@ -110,15 +101,6 @@ class DuckDBEngine(Engine):
         if count == 1:
             return self.kept_each(name, Partitioned.single(table))
         return self._partitioned(self.scratch / name, table, table[index] // math.ceil(size / count))
-
-    def function(self, of_block: OfBlock, name: str, takes: str, gives: str) -> Callable[[Any], Any]:
-        """See `Engine`."""
-
-        def of_vector(column: pa.ChunkedArray) -> pa.Array:
-            return of_block(column.to_pandas())
-
-        of_columns: Callable[[Any], Any] = ibis.udf.scalar.pyarrow(of_vector, name=name, signature=((takes,), gives))
-        return of_columns
 
     def blocks(self, table: ir.Table) -> Iterator[pa.Table]:
         """See `Engine`."""

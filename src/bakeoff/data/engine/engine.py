@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, Self
 
+import ibis
 import ibis.expr.types as ir
-import pandas as pd
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -22,9 +23,6 @@ BLOCK_ROWS = 1024 * 1024
 """Rows that this process holds at a time, and of a row group or a part of what is written."""
 PIECE_BLOCKS = 4
 """Blocks of a piece of a table that is divided, about."""
-
-OfBlock = Callable[[pd.Series], pa.Array]
-"""Computes a value for each of a block of values."""
 
 
 @dataclass(frozen=True)
@@ -89,16 +87,6 @@ class Engine(Protocol):
     def ranged(self, name: str, table: ir.Table, index: str, size: int, count: int) -> Partitioned:
         """Any table that has rows, kept in about `count` pieces, which ascend by an index that is below `size`."""
         return self.kept_each(name, Partitioned.single(table))
-
-    def function(self, of_block: OfBlock, name: str, takes: str, gives: str) -> Callable[[Any], Any]:
-        """A function of blocks as one of columns, for a table that is `kept`.
-
-        Args:
-            of_block: what it does; pickled where the engine has other processes.
-            name: unique within this engine.
-            takes: Ibis' name of the type of the column.
-            gives: of what comes out.
-        """
 
     def blocks(self, table: ir.Table) -> Iterator[pa.Table]:
         """The rows in pieces of BLOCK_ROWS, in the order of the table if it has one; an empty table is one piece."""
@@ -168,19 +156,14 @@ def num_rows(table: ir.Table) -> int:
 
 def in_blocks(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:
     """Batches of any length as contiguous tables of BLOCK_ROWS rows, the last one shorter; one at least."""
-    held: list[pa.RecordBatch] = []
-    count, empty = 0, True
+    held, is_first = schema.empty_table(), True
     for batch in batches:
-        while batch.num_rows:
-            piece = batch.slice(0, BLOCK_ROWS - count)
-            batch = batch.slice(piece.num_rows)
-            held.append(piece)
-            count += piece.num_rows
-            if count == BLOCK_ROWS:
-                yield _together(held, schema)
-                held, count, empty = [], 0, False
-    if held or empty:
-        yield _together(held, schema)
+        held = pa.concat_tables([held, pa.Table.from_batches([batch]).cast(schema)])
+        while held.num_rows >= BLOCK_ROWS:
+            yield held.slice(0, BLOCK_ROWS).combine_chunks()
+            held, is_first = held.slice(BLOCK_ROWS), False
+    if held.num_rows or is_first:
+        yield held.combine_chunks()
 
 
 def part_name(number: int) -> str:
@@ -198,7 +181,54 @@ def num_pieces(table: ir.Table) -> int:
     return math.ceil(num_blocks(num_rows(table)) / PIECE_BLOCKS)
 
 
-def _together(batches: list[pa.RecordBatch], schema: pa.Schema) -> pa.Table:
-    if not batches:
-        return schema.empty_table()
-    return pa.Table.from_batches(batches).cast(schema).combine_chunks()
+def placed(table: ir.Table, bucket: ir.Value, order_by: Sequence[ir.Value]) -> ir.Table:
+    """Number the rows by bucket and, within it, by other values.
+
+    A window over a whole table is one task, on whatever cluster: its rows are numbered within buckets instead, and
+    only the sizes of the buckets are added up in one place.
+
+    Args:
+        table: has no column of the names used here.
+        bucket: whole number or text of a row of `table`, never null: rows of a lower one come first.
+        order_by: values of a row of `table` that decide within a bucket.
+
+    Returns:
+        the table and `place`, int64 from 0.
+    """
+    columns = table.columns
+    keys = {f"order_{number}": value for number, value in enumerate(order_by)}
+    table = table.mutate(bucket=bucket, **keys)
+    sizes = table.group_by("bucket").aggregate(size=ibis._.count())
+    up_to = ibis.window(order_by="bucket", rows=(None, 0))
+    starts = sizes.select("bucket", start=(ibis._.size.sum().over(up_to) - ibis._.size).cast("int64"))
+    within = ibis.row_number().over(ibis.window(group_by="bucket", order_by=list(keys)))
+    joined = table.mutate(within=within).inner_join(starts, "bucket")
+    return joined.select(*columns, place=joined.start + joined.within.cast("int64"))
+
+
+def value_at(
+    table: ir.Table, bucket: ir.Value, order_by: Mapping[str, ir.Value], places: Sequence[int]
+) -> list[tuple[Any, ...]]:
+    """Values at places of the order that `placed` makes; only the buckets that hold these places are sorted.
+
+    Args:
+        table: the rows.
+        bucket: of a row of `table`, as for `placed`: what comes to this process is a count for each.
+        order_by: values that decide within a bucket, by names other than the one used here.
+        places: from 0.
+
+    Returns:
+        for each place the values of `order_by`.
+    """
+    sizes = table.select(bucket=bucket).group_by("bucket").aggregate(size=ibis._.count()).order_by("bucket")
+    counted = sizes.to_pyarrow()
+    ends = np.cumsum(counted["size"].to_numpy())
+    found = []
+    for place in places:
+        number = int(np.searchsorted(ends, place, side="right"))
+        before = int(ends[number - 1]) if number else 0
+        rows = table.filter(bucket == counted["bucket"][number].as_py()).select(**order_by)
+        within = ibis.row_number().over(ibis.window(order_by=list(order_by)))
+        (row,) = rows.mutate(within=within).filter(ibis._.within == place - before).to_pyarrow().to_pylist()
+        found.append(tuple(row[name] for name in order_by))
+    return found

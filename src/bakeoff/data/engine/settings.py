@@ -1,4 +1,4 @@
-"""Settings of the engine and its scratch directory: infrastructure, so the environment decides and not params.yaml.
+"""Settings of the engine, its scratch directory and a session of Spark: the environment decides, not params.yaml.
 
 Both engines make the same tables and lists, so that no stage depends on these settings. This is the one place that
 reads them; docs/settings.md lists them.
@@ -7,18 +7,22 @@ reads them; docs/settings.md lists them.
 import os
 import shutil
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import psutil
 from pydantic import Field, PositiveInt, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
-from bakeoff.core.errors import BakeoffError
+from bakeoff.core.errors import BakeoffError, first_line
 from bakeoff.core.files import disk_full_as_error
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 PREFIX = "BAKEOFF_"
 SCRATCH_NAME = "bakeoff-"
@@ -81,7 +85,11 @@ def scratch_directory(settings: EngineSettings) -> Iterator[Path]:
         BakeoffError: it can't be written, or the disk is full.
     """
     own = f"{SCRATCH_NAME}{socket.gethostname()}-"
-    _clear(Path(settings.scratch or gettempdir()), own)
+    # What killed runs of this machine left is as large as the tables, and of use to nobody.
+    for left in Path(settings.scratch or gettempdir()).glob(f"{own}*-*"):
+        number = left.name.removeprefix(own).partition("-")[0]
+        if number.isdigit() and not psutil.pid_exists(int(number)):
+            shutil.rmtree(left, ignore_errors=True)
     try:
         scratch = TemporaryDirectory(dir=settings.scratch, prefix=f"{own}{os.getpid()}-")
     except OSError as error:
@@ -93,9 +101,63 @@ def scratch_directory(settings: EngineSettings) -> Iterator[Path]:
         yield Path(folder)
 
 
-def _clear(folder: Path, own: str) -> None:
-    """Remove what killed runs of this machine left: as large as the tables, and of use to nobody."""
-    for left in folder.glob(f"{own}*-*"):
-        number = left.name.removeprefix(own).partition("-")[0]
-        if number.isdigit() and not psutil.pid_exists(int(number)):
-            shutil.rmtree(left, ignore_errors=True)
+SPARK = {
+    "spark.sql.session.timeZone": "UTC",
+    # Columns of a team's file may differ in case alone.
+    "spark.sql.caseSensitive": "true",
+    "spark.sql.execution.arrow.pyspark.enabled": "true",
+    "spark.driver.maxResultSize": "0",  # distinct values of features come to this process, however many there are
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.log.level": "ERROR",
+}
+"""Defaults, which BAKEOFF_SPARK_CONF may override."""
+
+
+@contextmanager
+def spark_session(settings: EngineSettings, scratch: Path, setting: str, other: str) -> Iterator["SparkSession"]:
+    """A session of its own, or the one that this process has already, which is then left running.
+
+    Args:
+        settings: `spark_master` and `spark_conf` are used.
+        scratch: directory for what is in between.
+        setting: that asks for Spark, for messages, such as `BAKEOFF_ENGINE`.
+        other: value of it that needs no Spark.
+
+    Raises:
+        BakeoffError: Spark or Java is missing, or the cluster does not answer.
+    """
+    try:
+        from pyspark.sql import SparkSession
+    except ImportError:
+        raise BakeoffError(
+            f"{setting} asks for Spark, which is not installed: run `make spark`, or set {setting} to {other}."
+        ) from None
+    if (running := SparkSession.getActiveSession()) is not None:
+        yield running
+        return
+    if shutil.which("java") is None and "JAVA_HOME" not in os.environ:
+        raise BakeoffError(
+            f"{setting} asks for Spark, and there is no Java: install a runtime of version 17 or 21 (on Debian "
+            f"`default-jre-headless`) or set JAVA_HOME; or set {setting} to {other}."
+        )
+    session = _started(SparkSession.builder, settings, scratch)
+    try:
+        yield session
+    finally:
+        session.stop()
+
+
+def _started(builder: "SparkSession.Builder", settings: EngineSettings, scratch: Path) -> "SparkSession":
+    own = {"spark.local.dir": str(scratch), "spark.pyspark.python": sys.executable}
+    if path := os.environ.get("PYTHONPATH"):
+        own["spark.executorEnv.PYTHONPATH"] = path  # executors run the code that this process runs
+    builder = builder.master(settings.spark_master).appName("bakeoff")
+    builder = builder.config(map={**own, **SPARK, **settings.spark_conf})
+    try:
+        return builder.getOrCreate()
+    except Exception as error:  # noqa: BLE001  # of the JVM, of sockets, of Spark: all mean that it does not run
+        raise BakeoffError(
+            f"Spark can't be started at BAKEOFF_SPARK_MASTER={settings.spark_master} ({first_line(error)}): "
+            "is the cluster up, and are Java 17 or 21 and the settings of BAKEOFF_SPARK_CONF right?"
+        ) from None

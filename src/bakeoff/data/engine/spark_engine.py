@@ -1,7 +1,7 @@
 """Spark as the engine: tables larger than one machine, a directory of parts per table."""
 
 import shutil
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -11,15 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import ibis
 import ibis.expr.types as ir
-import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from bakeoff.core.errors import BakeoffError, first_line
-from bakeoff.data.engine.engine import Engine, OfBlock, Partitioned, in_blocks, num_blocks, part_name, rows_of
-from bakeoff.data.engine.settings import EngineSettings
-from bakeoff.data.engine.spark_session import spark_session
+from bakeoff.data.engine.engine import Engine, Partitioned, in_blocks, num_blocks, part_name, rows_of
+from bakeoff.data.engine.settings import EngineSettings, spark_session
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -64,17 +62,8 @@ class SparkEngine(Engine):
     def kept(self, name: str, table: ir.Table) -> ir.Table:
         """See `Engine`."""
         path = self.scratch / f"{name}.parquet"
-        self.connection.to_parquet_dir(table, _url(path))  # which tells Spark of functions, as `_frame` does not
+        self.connection.to_parquet_dir(table, _url(path))
         return self.connection.read_parquet(_url(path))
-
-    def function(self, of_block: OfBlock, name: str, takes: str, gives: str) -> Callable[[Any], Any]:
-        """See `Engine`."""
-
-        def of_batch(column: pd.Series) -> pd.Series:
-            return pd.Series(list(of_block(column).to_numpy(zero_copy_only=False)))
-
-        of_columns: Callable[[Any], Any] = ibis.udf.scalar.pandas(of_batch, name=name, signature=((takes,), gives))
-        return of_columns
 
     def blocks(self, table: ir.Table) -> Iterator[pa.Table]:
         """See `Engine`. They go by way of scratch, since Spark would bring all rows to this process at once."""

@@ -14,10 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from scipy.sparse import csr_array, hstack
 
 from bakeoff.core.errors import BakeoffError, shortened
-from bakeoff.data.features.value_sets import ValueSets, unit_vectors, words_of
-
-Encode = Callable[[pd.Series], pa.Array]
-"""Raw values [n] → encoded ones [n]."""
+from bakeoff.data.features.value_sets import unit_vectors, value_sets, words_of
 
 Encoded = tuple[NDArray[np.float32], NDArray[np.int32]]
 """Dense and categorical features of one user."""
@@ -39,23 +36,29 @@ class EncodedFeatures:
         categorical: int32 [n, C], code 0 where missing or not known, code i + 1 for the value with index i.
         categorical_sizes: C numbers of values, the code 0 not counted: codes of column c lie in
             [0, categorical_sizes[c]].
-        tag_sets: for each tags column, the tags that a row carries; none for users.
-        word_sets: for each text column, the words that stand in it; none for users.
+        tag_sets: for each tags column, bool [n, values], the tags that a row carries; none for users.
+        word_sets: for each text column, bool [n, values], the words that stand in it; none for users.
         num_components: last columns of `dense`, which are those of vectors.
     """
 
     dense: NDArray[np.float32]
     categorical: NDArray[np.int32]
     categorical_sizes: tuple[int, ...]
-    tag_sets: tuple[ValueSets, ...] = ()
-    word_sets: tuple[ValueSets, ...] = ()
+    tag_sets: tuple[csr_array, ...] = ()
+    word_sets: tuple[csr_array, ...] = ()
     num_components: int = 0
 
     @property
     def num_features(self) -> int:
         """Columns of all kinds; values of categorical features, tags, words and components count one by one."""
-        num_in_sets = sum(each.size for each in (*self.tag_sets, *self.word_sets))
-        return int(self.dense.shape[1]) + sum(self.categorical_sizes) + num_in_sets
+        num_in_sets = sum(each.shape[1] for each in (*self.tag_sets, *self.word_sets))
+        return int(self.dense.shape[1] + sum(self.categorical_sizes) + num_in_sets)
+
+    @property
+    def category_sets(self) -> list[csr_array]:
+        """For each categorical column, bool [n, values], the value that a row has."""
+        rows, columns = np.arange(len(self.categorical)), zip(self.categorical.T, self.categorical_sizes, strict=True)
+        return [value_sets(rows, codes - 1, len(rows), size) for codes, size in columns]
 
     @cached_property
     def directions(self) -> csr_array:
@@ -63,12 +66,8 @@ class EncodedFeatures:
 
         Numbers and words are left out: a number has no angle, and the words of a title name an item.
         """
-        num_rows = len(self.categorical)
-        columns = zip(self.categorical.T, self.categorical_sizes, strict=True)
-        sets = [ValueSets.from_pairs(np.arange(num_rows), codes - 1, num_rows, size) for codes, size in columns]
-        sets += self.tag_sets
-        parts = [csr_array((np.ones(len(s.codes)), s.codes, s.offsets), shape=(num_rows, s.size)) for s in sets]
-        together = csr_array(hstack(parts, "csr")) if parts else csr_array((num_rows, 0))
+        columns = [csr_array((len(self.categorical), 0)), *self.category_sets, *self.tag_sets]
+        together = csr_array(hstack(columns, "csr", np.float64))
         together.data /= np.sqrt(np.repeat(counts := np.diff(together.indptr), counts))
         return together
 
@@ -103,27 +102,26 @@ class TableEncoding(_Fitted):
     """Number of components of each vector feature."""
 
     def encode(self, table: pd.DataFrame) -> EncodedFeatures:
-        """Features of every row of a table that holds the raw columns: what `encoders` give, as arrays."""
+        """Features of every row of a table that holds the raw columns."""
         found = {name: encode(table[name]) for name, encode in self._functions().items()}
         dense = _columns([found[name] for name in (*self.dense, *self.vector)], len(table), np.float32)
         categorical = _columns([found[name] for name in self.categorical], len(table), np.int32)
         return self.features(dense, categorical, [found[name] for name in (*self.tags, *self.text)])
 
     def features(
-        self, dense: NDArray[np.float32], categorical: NDArray[np.int32], sets: Sequence[ValueSets]
+        self, dense: NDArray[np.float32], categorical: NDArray[np.int32], sets: Sequence[csr_array]
     ) -> EncodedFeatures:
         """What was encoded; the sets are those of the tags, then those of the text features."""
         sizes, of_tags = tuple(self.categorical_sizes.values()), len(self.tags)
         components = sum(self.vector.values())
         return EncodedFeatures(dense, categorical, sizes, tuple(sets[:of_tags]), tuple(sets[of_tags:]), components)
 
-    def encoders(self) -> dict[str, Encode]:
-        """Feature → what encodes a block of its raw values: numbers where it is dense, else texts, "" where missing.
+    def encode_columns(self, table: pd.DataFrame) -> dict[str, pa.Array]:
+        """Likewise, by feature: float32 where it is dense, int32 where it is categorical, list<int32> of tags and text.
 
-        Dense features become float32, categorical ones int32, tags and text list<int32>. Vectors, which are lists of
-        numbers, become list<float32>.
+        Vectors, which are lists of numbers, become list<float32>.
         """
-        return {name: partial(_as_arrow, function) for name, function in self._functions().items()}
+        return {name: _as_arrow(encode(table[name])) for name, encode in self._functions().items()}
 
     def _functions(self) -> dict[str, Callable[[pd.Series], Any]]:
         """Feature → what encodes a column: as an array, or as sets where it is tags or text."""
@@ -205,14 +203,14 @@ def codes_of(column: pd.Series, known: pd.Index) -> NDArray[np.int32]:
     return (codes + 1).astype(np.int32)
 
 
-def tags_of(column: pd.Series, known: pd.Index) -> ValueSets:
+def tags_of(column: pd.Series, known: pd.Index) -> csr_array:
     """The known tags of each text, n rows."""
     rows = _text(column).reset_index(drop=True).dropna().str.split(TAG_SEPARATOR, regex=False).explode()
     rows = rows.astype(object).str.strip()
     return _sets(rows[rows.notna() & (rows != "")], known, len(column))
 
 
-def words_in(column: pd.Series, known: pd.Index) -> ValueSets:
+def words_in(column: pd.Series, known: pd.Index) -> csr_array:
     """The known words of each text, n rows."""
     return _sets(words_of(_text(column).reset_index(drop=True)), known, len(column))
 
@@ -223,16 +221,15 @@ def _text(column: pd.Series) -> pd.Series:
     return text.where(text.notna() & (text != ""), None)
 
 
-def _sets(values: pd.Series, known: pd.Index, num_rows: int) -> ValueSets:
+def _sets(values: pd.Series, known: pd.Index, num_rows: int) -> csr_array:
     """Sets of the known ones among values that stand under the index of their row."""
     codes = known.get_indexer(values)
-    return ValueSets.from_pairs(values.index.to_numpy(np.int64), codes, num_rows, len(known))
+    return value_sets(values.index.to_numpy(np.int64), codes, num_rows, len(known))
 
 
-def _as_arrow(encode: Callable[[pd.Series], Any], column: pd.Series) -> pa.Array:
-    encoded = encode(column)
-    if isinstance(encoded, ValueSets):
-        return encoded.lists()
+def _as_arrow(encoded: Any) -> pa.Array:
+    if isinstance(encoded, csr_array):
+        return pa.ListArray.from_arrays(*(pa.array(each, pa.int32()) for each in (encoded.indptr, encoded.indices)))
     if encoded.ndim == 1:
         return pa.array(encoded)
     return pa.ListArray.from_arrays(np.arange(len(encoded) + 1, dtype=np.int32) * encoded.shape[1], encoded.ravel())

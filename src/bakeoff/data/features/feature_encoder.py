@@ -1,27 +1,24 @@
-"""Fits the encoding of features and applies it, on any engine: only aggregates come to this process."""
+"""Fits the encoding of features and applies it, on any engine: aggregates, or blocks of rows, come to this process."""
 
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
-from typing import Any
 
 import ibis
 import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.data.features.encoding import TAG_SEPARATOR, Encode, FeatureEncoding, Scale, TableEncoding
+from bakeoff.data.engine.engine import Engine, part_name
+from bakeoff.data.features.encoding import TAG_SEPARATOR, FeatureEncoding, Scale, TableEncoding
 from bakeoff.data.features.value_sets import count_words, most_common
 
 Blocks = Callable[[ir.Table], Iterator[pa.Table]]
 """The rows of a table in pieces."""
-
-
-Function = Callable[[Encode, str, str, str], Callable[[Any], Any]]
-"""Makes a function of blocks one of columns: what it does, what it is called, what it takes, what it gives."""
 
 
 def fit_features(
@@ -113,34 +110,26 @@ def _sum(values: NDArray[np.float64], times: NDArray[np.int64]) -> float:
     return math.fsum(chain.from_iterable(values[times >> power & 1 == 1] * 2.0**power for power in powers))
 
 
-def encoded_features(table: ir.Table, index: str, encoding: TableEncoding, function: Function) -> ir.Table:
-    """One row per user or item.
+def encoded_features(engine: Engine, table: ir.Table, index: str, encoding: TableEncoding) -> ir.Table:
+    """One row per user or item, in the engine's scratch; encoded block by block.
 
     The functions that encode are those with which a server encodes a person whom no table has.
 
     Args:
+        engine: gives the rows and keeps what is made of them.
         table: has the raw columns.
-        index: name of the column with their index.
+        index: name of the column with their index; unique within the engine.
         encoding: as it was fitted.
-        function: of the engine.
 
     Returns:
         the index, and a column per feature under its name: float32 where it is dense, int32 where it is categorical,
         list<int32> of tags and words, list<float32> of vectors; the columns of `EncodedFeatures`. No value is null.
     """
-    columns = {}
-    for number, (name, encode) in enumerate(encoding.encoders().items()):
-        called = f"encoded_{index}_{number}"
-        if name in encoding.dense:
-            coded = function(encode, called, "float64", "float32")(table[name].cast("float64"))
-            # An engine may not ask a function about a value that is null. The mean is 0; as a plain literal it would be
-            # a double to Spark, and the column too.
-            columns[name] = coded.fill_null(ibis.literal(0).cast("float32"))
-        elif name in encoding.vector:
-            kind = "array<float32>"
-            given = table[name].cast(kind).fill_null(ibis.literal([], kind))
-            columns[name] = function(encode, called, kind, kind)(given)
-        else:
-            kind = "int32" if name in encoding.categorical else "array<int32>"
-            columns[name] = function(encode, called, "string", kind)(table[name].cast("string").fill_null(""))
-    return table.select(index, **columns)
+    types = dict.fromkeys(encoding.dense, "float64") | dict.fromkeys(encoding.vector, "array<float32>")
+    raw = table.select(index, **{name: table[name].cast(types.get(name, "string")) for name in encoding.names})
+    folder = engine.scratch / f"{index}_features.parquet"
+    folder.mkdir()
+    for number, block in enumerate(engine.blocks(raw)):
+        columns = {index: block[index], **encoding.encode_columns(block.to_pandas())}
+        pq.write_table(pa.table(columns), folder / part_name(number))
+    return engine.read(folder)

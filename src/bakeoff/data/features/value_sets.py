@@ -2,15 +2,11 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 from numpy.typing import NDArray
-
-from bakeoff.core.histories import offsets_of
+from scipy.sparse import csr_array
 
 MIN_ROWS = 2
 """A word of a single row teaches nothing that carries over to another."""
@@ -22,53 +18,18 @@ _WORD = r"[^\W_]{2,}"
 """Letters and digits of any script, two of them at least."""
 
 
-@dataclass(frozen=True)
-class ValueSets:
-    """A set of values for each of n rows. A million titles of five words take 28 MB, as a dense matrix 2 GB.
+def value_sets(rows: NDArray[np.integer], codes: NDArray[np.integer], num_rows: int, size: int) -> csr_array:
+    """A set of values for each row, bool [num_rows, size]: a million titles of five words take 29 MB, not 2 GB.
 
-    Attributes:
-        offsets: int64 [n + 1]; row i has the entries offsets[i] to offsets[i + 1] (excluded).
-        codes: int32 [nnz], distinct and ascending within a row, in [0, size).
+    Args:
+        rows: [P], in [0, num_rows), of pairs of a row and a value, in any order; repeated pairs count once.
+        codes: [P], in [0, size); −1 is no value.
+        num_rows: number of rows.
         size: number of values that there are.
     """
-
-    offsets: NDArray[np.int64]
-    codes: NDArray[np.int32]
-    size: int
-
-    @classmethod
-    def from_pairs(cls, rows: NDArray[np.integer], codes: NDArray[np.integer], num_rows: int, size: int) -> Self:
-        """Pairs of a row and a value, in any order.
-
-        Args:
-            rows: [P], in [0, num_rows).
-            codes: [P], in [0, size); −1 is no value.
-            num_rows: n.
-            size: number of values that there are.
-        """
-        known = codes >= 0
-        pairs = np.unique(rows[known].astype(np.int64) * max(size, 1) + codes[known])
-        lengths = np.bincount(pairs // max(size, 1), minlength=num_rows)
-        return cls(offsets_of(lengths), (pairs % max(size, 1)).astype(np.int32), size)
-
-    def __len__(self) -> int:
-        """Number of rows n."""
-        return len(self.offsets) - 1
-
-    @property
-    def rows(self) -> NDArray[np.int64]:
-        """[nnz], row of each entry."""
-        return np.repeat(np.arange(len(self)), np.diff(self.offsets))
-
-    def lists(self) -> pa.ListArray:
-        """The codes of each row, list<int32> [n]."""
-        return pa.ListArray.from_arrays(pa.array(self.offsets, pa.int32()), pa.array(self.codes))
-
-    def matrix(self) -> NDArray[np.bool_]:
-        """Dense bool [n, size]: for small tables."""
-        matrix = np.zeros((len(self), self.size), np.bool_)
-        matrix[self.rows, self.codes] = True
-        return matrix
+    known = codes >= 0
+    pairs = rows[known].astype(np.int32), codes[known].astype(np.int32)
+    return csr_array((np.ones(known.sum(), np.bool_), pairs), (num_rows, size))
 
 
 def words_of(text: pd.Series) -> pd.Series:

@@ -13,7 +13,7 @@ from bakeoff.data.fetch.canonical_tables import About, Tables
 from bakeoff.data.fetch.data_directory import Content
 from bakeoff.data.fetch.own_sources import PUBLISHER, Found, Request
 from bakeoff.data.fetch.parts import complete
-from bakeoff.data.fetch.publishers import Dataset, Datasets, datasets, obtain
+from bakeoff.data.fetch.publishers import Datasets, datasets, obtain
 from bakeoff.data.fetch.versioning import State, add_data, data_state, is_versioned, restore_data
 from bakeoff.data.params import DataParams
 
@@ -63,7 +63,13 @@ def run(
 def _replace(data: DataParams, workspace: Workspace, request: Request, state: State, known: Datasets) -> None:
     """Fetch all of the data set."""
     name, held = data.dataset, data_directory.held_name(workspace.data)
-    dataset = None if request.origin else _known(name, known)
+    if not request.origin and name not in known:
+        raise BakeoffError(
+            f"data.dataset in params.yaml is {name!r}, which is not one that bakeoff can download "
+            f"({', '.join(known)}): `bakeoff fetch --from DIR` (or `--interactions FILE`) reads your own files, "
+            "`--query DIR` your database."
+        )
+    dataset = None if request.origin else known[name]
     if held not in (None, name):
         _say(f"data/ holds {held}, params.yaml names {name}: fetching that.")
     about = About(name, name)
@@ -125,16 +131,6 @@ def _num_rows(tables: Tables) -> dict[str, int]:
     return {name: table.num_rows for name, table in tables.by_name().items()}
 
 
-def _known(name: str, known: Datasets) -> Dataset:
-    if name not in known:
-        raise BakeoffError(
-            f"data.dataset in params.yaml is {name!r}, which is not one that bakeoff can download "
-            f"({', '.join(known)}): `bakeoff fetch --from DIR` (or `--interactions FILE`) reads your own files, "
-            "`--query DIR` your database."
-        )
-    return known[name]
-
-
 def _is_there(name: str, workspace: Workspace, state: State) -> bool:
     """Whether data/ is, or could be restored to, the data set of that name."""
     if state == "absent":
@@ -163,7 +159,7 @@ def _verify(directory: Path, expected: Mapping[str, str], about: About, came_fro
                 "The source's content or the code that reads it has changed, so data.dvc and published "
                 "results would not hold for it; data/ was left as it was. Fetch again; if that does not "
                 "help, compare the table with an earlier one, and if the change is right, update the hash in "
-                "its module in src/bakeoff/data/datasets."
+                "src/bakeoff/data/datasets."
             )
 
 

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import venv
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import entry_points
@@ -56,7 +56,7 @@ class Source:
     name: str
     url: str
     known_hash: str
-    members: tuple[str, ...]
+    members: Sequence[str]
     parse: Parse
     folder_variable: str = ""
 

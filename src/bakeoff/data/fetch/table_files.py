@@ -227,7 +227,10 @@ def unix_seconds(values: Any, unit: Unit, where: str) -> pa.Array:
         BakeoffError: not one value can be read in that unit, or seconds are evidently milliseconds.
     """
     if pa.types.is_timestamp(values.type) or pa.types.is_date(values.type):
-        return text_column(_whole_seconds(values))
+        if pa.types.is_date(values.type):
+            values = values.cast(pa.timestamp("ms"))
+        whole = pc.floor_temporal(values, unit="second")
+        return text_column(whole.cast(pa.timestamp("s", values.type.tz)).cast(pa.int64()))
     if pa.types.is_nested(values.type) or pa.types.is_temporal(values.type):
         raise BakeoffError(
             f"{where} holds {values.type} values: a time must be a number, a text or a timestamp. Store it as "
@@ -249,13 +252,6 @@ def unix_seconds(values: Any, unit: Unit, where: str) -> pa.Array:
         )
     whole = np.where(is_time, seconds, 0).astype(np.int64)
     return pc.if_else(pa.array(is_time), text_column(pa.array(whole)), text)
-
-
-def _whole_seconds(values: Any) -> Any:
-    if not pa.types.is_timestamp(values.type):
-        values = values.cast(pa.timestamp("ms"))  # a date
-    whole = pc.floor_temporal(values, unit="second")
-    return whole.cast(pa.timestamp("s", values.type.tz)).cast(pa.int64())
 
 
 def _whole(seconds: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
+from bakeoff.core.parameters import read_yaml
 from bakeoff.core.subprocesses import read_output, succeeds
-from bakeoff.core.yaml_reader import read_yaml
 
 DVC = "dvc"
 """The command; tests give the path of one that starts at once."""

@@ -9,12 +9,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.histories import Histories, offsets_of
 from bakeoff.core.large_tables import parts_of, spilling_columns, spilling_table
 from bakeoff.data.features.encoding import EncodedFeatures, TableEncoding
-from bakeoff.data.features.value_sets import ValueSets
 
 ROWS_PER_BATCH = 1 << 17
 """Rows that are read at once: about 5 MB of events."""
@@ -131,7 +131,7 @@ def read_features(path: Path, encoding: TableEncoding, directory: Path) -> Encod
             columns.append(numbers, _interleaved(batch, encoding.categorical, {}), *codes)
         dense, categorical, *of_sets = columns.values()
     sets = [
-        ValueSets(offsets_of(np.concatenate(lengths[name])), codes, size)
+        csr_array((np.ones(len(codes), np.bool_), codes, offsets_of(np.concatenate(lengths[name]))), (num_rows, size))
         for (name, size), codes in zip(sizes.items(), of_sets, strict=True)
     ]
     dense = dense.reshape(num_rows, encoding.num_dense)

@@ -1,14 +1,123 @@
-"""The ways of splitting: a spec each, which assigns events, names what is checked, and says what is weak about it."""
+"""The ways of splitting: a spec each, which assigns events, names what is checked, and says what is weak about it.
 
-from collections.abc import Callable, Mapping
+And what all events together decide about the split of each user, so that users can be looked at a part at a time.
+"""
+
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
+from importlib.resources import files
+from typing import Any, TypeVar
 
 import ibis
 import ibis.expr.types as ir
 
 from bakeoff.core.errors import BakeoffError
+from bakeoff.data.engine.engine import value_at
 from bakeoff.data.params import PARTS, SplitParams
-from bakeoff.data.split.split_points import Cuts, chance, is_at_least, share_of
+
+TIE_DIGITS = 12
+"""Of the md5: enough that hardly two events of the data share them, and a text so short is sorted where it lies."""
+EventKey = tuple[int, str, str, str]
+"""timestamp, tie, user_id, item_id: what orders all events."""
+
+Count = TypeVar("Count", int, ir.IntegerValue)
+
+
+@dataclass(frozen=True)
+class Cuts:
+    """Where the order of all users, or that of all events, is cut.
+
+    Attributes:
+        last_held_out: chance and user_id of the last user that is held out; None: nobody is.
+        first_valid: of a global-temporal split the first event that is not train; None: all are, or another method.
+        first_test: likewise the first of test.
+        has_valid: whether the events have a `split` column that names any valid event.
+    """
+
+    last_held_out: tuple[str, str] | None = None
+    first_valid: EventKey | None = None
+    first_test: EventKey | None = None
+    has_valid: bool = False
+
+
+def is_at_least(values: Sequence[ir.Value], bound: Sequence[Any]) -> ir.BooleanValue:
+    """Whether values are not before a bound, where the first that differs decides."""
+    *firsts, last = zip(values, bound, strict=True)
+    reached = last[0] >= last[1]
+    for value, limit in reversed(firsts):
+        reached = (value > limit) | ((value == limit) & reached)
+    return reached
+
+
+def is_at_most(values: Sequence[ir.Value], bound: Sequence[Any]) -> ir.BooleanValue:
+    """Whether values are not behind a bound, likewise."""
+    return ~is_at_least(values, bound) | ibis.and_(
+        *(value == limit for value, limit in zip(values, bound, strict=True))
+    )
+
+
+def user_chance(users: ir.Table, seed: int) -> ir.StringValue:
+    """The order in which users are held out."""
+    return chance(seed, "new", users.user_id)
+
+
+def tie(events: ir.Table, seed: int) -> ir.StringValue:
+    """The order of events of the same time."""
+    # In id order they would leak: ids often tell when an item appeared, or how popular it is.
+    return chance(seed, events.user_id, events.item_id).substr(0, TIE_DIGITS)
+
+
+def chance(seed: int, *parts: str | ir.StringValue) -> ir.StringValue:
+    """Lower-case hexadecimal md5 of the UTF-8 text `seed|part|part…`, the same on any engine."""
+    text: ir.StringValue = ibis.literal(str(seed))
+    for part in parts:
+        text = text + "|" + part
+    return _md5(text)
+
+
+def share_of(count: Count, share: float) -> Count:
+    """⌊count · share⌋ for the decimal that people write.
+
+    In whole numbers, because engines differ in how they multiply by 0.29: in binary, 100 · 0.29 is below 29.
+    """
+    fraction = Fraction(str(share)).limit_denominator(1_000_000)
+    return (count * fraction.numerator) // fraction.denominator
+
+
+def _md5_signature(text: str) -> str:
+    raise NotImplementedError(f"md5({text!r}) is computed by the engine")
+
+
+# SQL's function by its name: more engines have it than have Ibis' own hexdigest.
+_md5 = ibis.udf.scalar.builtin(_md5_signature, name="md5")
+
+
+def last_held_out(everyone: ir.Table, share: float, seed: int) -> tuple[str, str] | None:
+    """Chance and user_id of the last user that is held out; None: nobody is."""
+    # round(x) = ⌊(⌊2x⌋ + 1) / 2⌋, a half rounded up.
+    count = (share_of(2 * everyone.count().to_pyarrow().as_py(), share) + 1) // 2
+    if not count:
+        return None
+    by_chance = {"chance": user_chance(everyone, seed), "user_id": everyone.user_id}
+    bucket = user_chance(everyone, seed).substr(0, 3)  # 4,096 of about the same size
+    ((first, user),) = value_at(everyone, bucket, by_chance, [count - 1])
+    return first, user
+
+
+def first_held_out_events(events: ir.Table, split: SplitParams, seed: int) -> list[EventKey | None]:
+    """The first valid and the first test event: the last ⌊count · test_share⌋ are test, as many before them valid."""
+    count = events.count().to_pyarrow().as_py()
+    first_test = count - share_of(count, split.test_share)
+    first_valid = first_test - share_of(count, split.valid_share)
+    timed = events.mutate(tie=tie(events, seed))
+    by_time = {name: timed[name] for name in ("timestamp", "tie", "user_id", "item_id")}
+    places = [first_valid, first_test]
+    inside = [place for place in places if place < count]
+    found: list[Any] = value_at(timed, timed.timestamp // 3600, by_time, inside)
+    return [*found, *[None] * (len(places) - len(inside))]
+
 
 Assign = Callable[[ir.Table, SplitParams, int, Cuts], ir.StringValue]
 """Events with tie, position and num_events of the user, the settings, the seed and the cuts → a part for each event."""
@@ -119,60 +228,28 @@ def _check_split_column(events: ir.Table) -> None:
         )
 
 
-_WITHIN_USER = {
-    "No test event is older than a train or validation event of its user, and no validation event is older than a "
-    "train event of its user": "timestamp",
-    "In every user's history train comes first, then validation, then test": "position",
-}
+TEXTS = tomllib.loads(files("bakeoff.data.split").joinpath("methods.toml").read_text(encoding="utf-8"))
+
+
+def _method(name: str, assign: Assign, **options: Any) -> SplitMethod:
+    return SplitMethod(name, assign=assign, **TEXTS[name], **options)
+
 
 _SPECS = (
-    SplitMethod(
-        name="user-temporal",
-        label="by time within each user",
-        weakness="The cut lies at another moment for each user, so a model is trained on what some users did after "
-        "others are tested: trends and new items of the future leak into it.",
-        assign=_user_temporal,
-        order=_WITHIN_USER,
-        is_temporal=True,
-    ),
-    SplitMethod(
-        name="global-temporal",
-        label="by one point in time for all",
-        weakness="Many users have no event on one side of the cut and drop out: those tested are the few who were "
-        "active before and after it, and one point in time may not be like another.",
-        assign=_global_temporal,
-        order={
-            "No test event is older than a train or validation event, whosever it is, and no validation event is older "
-            "than a train event": "timestamp"
-        },
+    _method("user-temporal", _user_temporal, is_temporal=True),
+    _method(
+        "global-temporal",
+        _global_temporal,
         is_temporal=True,
         one_cut=True,
         may_lack_train=True,
         note=lambda _: "Users without an event before the first cut count as new ones, too.",
     ),
-    SplitMethod(
-        name="leave-last-out",
-        label="each user's last event",
-        weakness="One event per user is a noisy test and weighs a user with ten events like one with a thousand; the "
-        "last events lie at a different moment for each user, so a model sees the future of others.",
-        assign=_leave_last_out,
-        order=_WITHIN_USER,
-        is_temporal=True,
-        one_test_event=True,
-    ),
-    SplitMethod(
-        name="random",
-        label="at random",
-        weakness="Order is ignored: a model is trained on what a user did after the events it is tested on, so "
-        "figures flatter models that fill gaps and say little about recommending what comes next.",
-        assign=_random,
-    ),
-    SplitMethod(
-        name="predefined",
-        label="as given with the data",
-        weakness="The parts come with the data: what was left out, in which order and why is not known here, and "
-        "settings published for this split may have been chosen on its test part.",
-        assign=_predefined,
+    _method("leave-last-out", _leave_last_out, is_temporal=True, one_test_event=True),
+    _method("random", _random),
+    _method(
+        "predefined",
+        _predefined,
         holds_out=False,
         may_lack_train=True,
         check=_check_split_column,
@@ -186,3 +263,19 @@ _SPECS = (
 )
 METHODS = {spec.name: spec for spec in _SPECS}
 """By name, in the order in which messages list them."""
+
+
+def find_cuts(events: ir.Table, everyone: ir.Table, split: SplitParams, seed: int) -> Cuts:
+    """What all events together decide about the split of each user: counts, and the rows at the cuts, come here.
+
+    Args:
+        events: user_id, item_id, timestamp (and split, if predefined), as `positives` gives them.
+        everyone: user_id, each once.
+        split: method and shares.
+        seed: of every choice by chance.
+    """
+    method = method_of(split.method)
+    has_valid = "split" in events.columns and bool((events.split == "valid").any().to_pyarrow().as_py())
+    held_out = last_held_out(everyone, split.new_user_share, seed) if method.holds_out else None
+    first_valid, first_test = first_held_out_events(events, split, seed) if method.one_cut else (None, None)
+    return Cuts(held_out, first_valid, first_test, has_valid)

@@ -10,8 +10,7 @@ import ibis.expr.types as ir
 from bakeoff.core.errors import BakeoffError
 from bakeoff.data.engine.engine import Engine
 from bakeoff.data.params import PARTS, DataParams, SplitParams
-from bakeoff.data.split.methods import method_of
-from bakeoff.data.split.split_points import Cuts, first_held_out_events, is_at_most, last_held_out, tie, user_chance
+from bakeoff.data.split.methods import Cuts, find_cuts, is_at_most, method_of, tie, user_chance
 
 SHOWN = 10
 """Kinds of events that a message names."""
@@ -175,22 +174,6 @@ def check_fits_method(events: ir.Table, split: SplitParams) -> None:
         )
 
 
-def find_cuts(events: ir.Table, everyone: ir.Table, split: SplitParams, seed: int) -> Cuts:
-    """What all events together decide about the split of each user: counts, and the rows at the cuts, come here.
-
-    Args:
-        events: user_id, item_id, timestamp (and split, if predefined), as `positives` gives them.
-        everyone: user_id, each once.
-        split: method and shares.
-        seed: of every choice by chance.
-    """
-    method = method_of(split.method)
-    has_valid = "split" in events.columns and bool((events.split == "valid").any().to_pyarrow().as_py())
-    held_out = last_held_out(everyone, split.new_user_share, seed) if method.holds_out else None
-    first_valid, first_test = first_held_out_events(events, split, seed) if method.one_cut else (None, None)
-    return Cuts(held_out, first_valid, first_test, has_valid)
-
-
 def assign_parts(events: ir.Table, split: SplitParams, seed: int, cuts: Cuts) -> ir.Table:
     """Say of every event where it goes.
 
@@ -211,7 +194,10 @@ def assign_parts(events: ir.Table, split: SplitParams, seed: int, cuts: Cuts) ->
         new_test for new users, whose history is what would have been train or valid; weight where events have it; and,
         of a split that keeps repeats, is_repeat, whether the user has had the item before. Rows in no particular order.
     """
-    ordered = _in_time_order(events, seed)
+    tied = events.mutate(tie=tie(events, seed))
+    by_time = ibis.window(group_by="user_id", order_by=["timestamp", "tie", "item_id"])
+    num_events = tied.count().over(ibis.window(group_by="user_id"))
+    ordered = tied.mutate(position=ibis.row_number().over(by_time), num_events=num_events)
     divided = ordered.mutate(part=method_of(split.method).assign(ordered, split, seed, cuts))
     is_new = _is_new(divided, split, seed, cuts)
     part = ibis.cases((is_new & (divided.part == "test"), "new_test"), (is_new, "new_history"), else_=divided.part)
@@ -232,14 +218,6 @@ def _rated(interactions: ir.Table, min_rating: float | None) -> ir.Table:
             "the column with ratings (data.columns.rating)."
         )
     return interactions.filter(interactions.rating >= min_rating)
-
-
-def _in_time_order(events: ir.Table, seed: int) -> ir.Table:
-    """Adds tie, position and num_events (of the user)."""
-    events = events.mutate(tie=tie(events, seed))
-    by_time = ibis.window(group_by="user_id", order_by=["timestamp", "tie", "item_id"])
-    num_events = events.count().over(ibis.window(group_by="user_id"))
-    return events.mutate(position=ibis.row_number().over(by_time), num_events=num_events)
 
 
 def _is_new(divided: ir.Table, split: SplitParams, seed: int, cuts: Cuts) -> ir.BooleanValue:

@@ -6,7 +6,7 @@ import ibis
 import ibis.expr.types as ir
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.data.split.split_points import placed
+from bakeoff.data.engine.engine import placed
 
 LENGTH_DIGITS = 6
 """Digits of the length of an id of digits."""

@@ -237,16 +237,15 @@ def _tables(
 
 
 class _Body(io.RawIOBase):
-    """The bytes of a file without its byte order mark and the line ends at its end, and a blank row."""
+    """The bytes of a file without the line ends at its end, and a blank row; the reader skips a byte order mark."""
 
     def __init__(self, stream: io.BufferedReader, blank_row: str) -> None:
         self._stream = stream
-        self._left = _end_of_text(stream)
+        # Of many thousand line ends some are left, as empty lines.
+        start = max(0, stream.seek(0, io.SEEK_END) - 2**16)
+        stream.seek(start)
+        self._left = start + len(stream.read().rstrip(b"\r\n"))
         stream.seek(0)
-        if stream.read(len(codecs.BOM_UTF8)) == codecs.BOM_UTF8:
-            self._left -= len(codecs.BOM_UTF8)
-        else:
-            stream.seek(0)
         self._blank_row = f"\n{blank_row}\n".encode()
 
     def readable(self) -> bool:
@@ -261,13 +260,6 @@ class _Body(io.RawIOBase):
         more = size - len(data)  # 0 unless the file has ended: a block that ends with the header would be refused
         data, self._blank_row = data + self._blank_row[:more], self._blank_row[more:]
         return data
-
-
-def _end_of_text(stream: io.BufferedReader) -> int:
-    """Place after the last byte that is no line end; of many thousand line ends some are left, as empty lines."""
-    start = max(0, stream.seek(0, io.SEEK_END) - 2**16)
-    stream.seek(start)
-    return start + len(stream.read().rstrip(b"\r\n"))
 
 
 def _lines(table: pa.Table, first: int) -> tuple[NDArray[np.int64], int]:

@@ -154,18 +154,10 @@ class Runner:
                 content = backend.get(key)
                 if content.startswith("{"):  # and not the id of the store itself
                     backend.set(key, json.dumps(_escaped(json.loads(content))))
-        self._context.add_data_docs_site(
-            "bakeoff",
-            {
-                "class_name": "SiteBuilder",
-                "show_how_to_buttons": False,
-                "store_backend": {
-                    "class_name": "TupleFilesystemStoreBackend",
-                    "base_directory": str(directory.resolve()),
-                },
-                "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
-            },
-        )
+        place = {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(directory.resolve())}
+        site: Any = {"class_name": "SiteBuilder", "show_how_to_buttons": False, "store_backend": place}
+        site["site_index_builder"] = {"class_name": "DefaultSiteIndexBuilder"}
+        self._context.add_data_docs_site("bakeoff", site)
         self._context.build_data_docs(site_names=["bakeoff"])
 
 

@@ -7,7 +7,6 @@ from typing import Self
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from threadpoolctl import ThreadpoolController
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.histories import PAD, Histories, Queries, offsets_of
@@ -103,7 +102,7 @@ def _fill(
         lists.items[part, :width] = np.where(places == PAD, PAD, reachable.items[places])
         return part
 
-    with own_threads(ThreadpoolController()) as pool:
+    with own_threads() as pool:
         top_keys = TopKeys(reachable.rows(catalogue), pool)
         pending = None
         for part, embedded in blocks:

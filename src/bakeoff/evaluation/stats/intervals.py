@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
-from threadpoolctl import ThreadpoolController
 
 from bakeoff.core.processes import own_threads
 from bakeoff.evaluation.metrics.formulas import FloatArray, IntArray
@@ -206,7 +205,7 @@ def block_sizes(num_users: int) -> IntArray:
 @contextmanager
 def thread_map(work: int) -> Iterator[Callable[[Callable[[Any], Any], Iterable[Any]], list[Any]]]:
     """A `map` that returns a list and runs in threads where the work, users × resamples, is large enough."""
-    with own_threads(ThreadpoolController()) if work >= _THREADS_FROM else nullcontext() as pool:
+    with own_threads() if work >= _THREADS_FROM else nullcontext() as pool:
         apply = map if pool is None else pool.map
         yield lambda task, parts: list(apply(task, parts))
 

@@ -14,15 +14,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.core.histories import Histories, Queries
+from bakeoff.core.histories import Histories
 from bakeoff.data.features.encoding import FeatureEncoding
 from bakeoff.data.prepared.tables import HeldOut, Prepared
 from bakeoff.evaluation.ranking.protocol import EvalSet
 from bakeoff.experiments.params import ExperimentSettings, PlantedParams
 from bakeoff.experiments.training.runner import REFERENCES, Build, Experiment
-from bakeoff.experiments.variants.variant import Variant
-from bakeoff.models.neural.batches import Batch, Batches, target_chances
-from bakeoff.models.neural.proposals import InBatchSampler, NegativeSampler
+from bakeoff.experiments.variants.groups import Variant, positives_only_trainer
+from bakeoff.models.neural.batches import Batch, Batches, in_batch_sampler
+from bakeoff.models.neural.proposals import NegativeSampler
 from bakeoff.models.neural.spec import SoftmaxParams
 from bakeoff.models.neural.trainer import build
 
@@ -127,7 +127,7 @@ class OwnGroupSampler(NegativeSampler):
     ) -> None:
         """Count within each group; an item that users of several groups meet, as noise has it, by the most likely."""
         parts = [histories.take(np.flatnonzero(user_groups == group)) for group in np.unique(user_groups)]
-        chances = [_in_batch(part, num_items, params).inclusion for part in parts]
+        chances = [in_batch_sampler(part, num_items, params).inclusion for part in parts]
         super().__init__(np.max(chances, axis=0))  # given a batch of the item's group
 
 
@@ -156,24 +156,6 @@ class OwnGroupBatches(Batches):
         batches = [users[start : start + size] for users in of_group for start in range(0, len(users), size)]
         for place in self._rng.permutation(len(batches)):
             yield self._batch(batches[place])
-
-
-class PositivesOnlyBatches(Batches):
-    """Batches in which every candidate is masked: a user's positives compete with each other and nothing else."""
-
-    def _make_sampler(self, num_items: int) -> NegativeSampler:
-        return _in_batch(self._queries.histories, num_items, self._params)
-
-    def _own(self, block: Queries, candidates: NDArray[np.int32]) -> NDArray[np.bool_]:
-        return np.ones((len(block), len(candidates)), np.bool_)
-
-
-def _in_batch(histories: Histories, num_items: int, params: SoftmaxParams) -> InBatchSampler:
-    return InBatchSampler(partial(target_chances, params=params), histories, params.users_per_batch, num_items)
-
-
-positives_only_trainer = partial(build, make_batches=PositivesOnlyBatches)
-"""Builds a softmax DNN that is trained without negatives."""
 
 
 def own_group_trainer(user_groups: NDArray[np.integer]) -> Build:

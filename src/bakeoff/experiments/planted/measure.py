@@ -13,22 +13,14 @@ from bakeoff.evaluation.item_space import principal_components
 from bakeoff.evaluation.metrics.table import PerUser, accuracy_per_user, means_or_none
 from bakeoff.evaluation.ranking import TopLists, reorder
 from bakeoff.experiments.folding import calibrate_on_pairs, folding_per_user, off_group_at_k
-from bakeoff.experiments.params import ExperimentSettings
+from bakeoff.experiments.params import ExperimentSettings, sentence
 from bakeoff.experiments.planted.contenders import PlantedDataset, generate, planted_contenders
 from bakeoff.experiments.training.runner import train_keeping_best
 from bakeoff.experiments.training.validation import USERS_PER_BLOCK, validation_scores
-from bakeoff.experiments.variants.variant import Variant
 from bakeoff.models.base.retriever import Retriever
-from bakeoff.models.mf.spec import MFParams
-from bakeoff.models.neural.spec import SoftmaxParams
 
 CUTOFF = 10
 """k of all metrics of lists."""
-
-CALIBRATION = (
-    "A score counts as the chance that a pair is one of the user's known items and not a random one, if both were "
-    "equally frequent: isotonic regression on all known pairs, each with a random item for the same user."
-)
 
 
 @dataclass(frozen=True)
@@ -60,7 +52,7 @@ def measure_planted(settings: ExperimentSettings) -> tuple[dict[str, Any], dict[
     dataset = generate(settings.evidence.planted, settings.seed)
     validate = validation_scores(dataset.prepared, np.flatnonzero(dataset.prepared.valid.lengths))
     contenders = planted_contenders(settings, dataset)
-    rows, items, users = [], [], []
+    rows, items, users = list[dict[str, Any]](), [], []
     sizes = candidate_numbers(settings)
     candidates: TopLists | None = None
     for variant, experiment in contenders:
@@ -72,8 +64,13 @@ def measure_planted(settings: ExperimentSettings) -> tuple[dict[str, Any], dict[
         by_size = _off_group_by_candidates(trained.retriever, dataset, scorer_of, sizes)
         own = {**metrics.per_user, f"off_group_filtered@{CUTOFF}": by_size[num_candidates(settings)]}
         curve = {"off_group_by_candidates": means_or_none({str(size): each for size, each in by_size.items()})}
-        rows.append(_row(variant, experiment.settings, metrics, trained.epoch) | means_or_none(own) | curve)
-        items.append(_items(variant, metrics, dataset))
+        row: dict[str, Any] = {"name": variant.name, "model": variant.model, "label": variant.label}
+        row |= {"unobserved_weight": getattr(experiment.settings, "unobserved_weight", None), "base": variant.base}
+        row |= {"blocks": metrics.blocks.round(4).tolist(), "selected_epoch": trained.epoch}
+        rows.append(row | means_or_none(own) | curve)
+        x, y = metrics.positions.T
+        places = {"item_id": dataset.prepared.item_ids, "group": dataset.item_groups.astype(np.int32), "x": x, "y": y}
+        items.append(pa.table({"variant": pa.repeat(variant.name, len(x)), **places}))
         shown = {name: values for name, values in own.items() if name != f"ndcg@{CUTOFF}"}
         everyone = np.arange(len(dataset.user_groups))
         users.append(dataset.prepared.per_user_table(everyone, shown, variant=variant.name))
@@ -166,69 +163,19 @@ def candidate_numbers(settings: ExperimentSettings) -> list[int]:
 
 def _summary(settings: ExperimentSettings, dataset: PlantedDataset, sections: Mapping[str, Any]) -> dict[str, Any]:
     planted = settings.evidence.planted
-    users, items = dataset.prepared.num_users, dataset.prepared.num_items
     noise = f", but for {planted.noise:.0%} of what they did before" if planted.noise else ""
+    differences = " ".join(
+        sentence(f"planted_{model}", fitted=sections[model], shipped=settings.models[model])
+        for model in ("mf", "softmax")
+        if model in sections
+    )
+    candidates = num_candidates(settings)
     return {
         "groups": planted.groups,
-        "users": users,
-        "items": items,
+        "users": dataset.prepared.num_users,
+        "items": dataset.prepared.num_items,
         "noise": planted.noise,
-        "sentence": (
-            f"A generated data set of {planted.groups} groups with {planted.users_per_group} users and "
-            f"{planted.items_per_group} items each. Users have {planted.events_per_user} items of their own group and "
-            f"none of another{noise}, so that every recommended item of another group is a mistake. Both contenders "
-            "went through the training code of the comparison, with few dimensions, so that groups can get into each "
-            f"other's way. {_differences(settings, sections)} Each was trained on the train part alone, to the epoch "
-            "that validation chose; popularity and EASE, which have no epochs, are there for comparison. As a scorer "
-            f"the softmax DNN orders MF's first {num_candidates(settings)} items, half as many as users have unseen "
-            "items of their own group. "
-            "Pictures show item embeddings along their two principal components: items that fall together in the space "
-            "do so in the picture, while groups that touch there may be apart in the space."
-        ),
-        "calibration": CALIBRATION,
-        "candidates": num_candidates(settings),
+        "sentence": sentence("planted", planted=planted, noise=noise, differences=differences, candidates=candidates),
+        "calibration": sentence("calibration"),
+        "candidates": candidates,
     }
-
-
-def _differences(settings: ExperimentSettings, sections: Mapping[str, Any]) -> str:
-    """How each model's settings differ from the shipped ones, read from the settings that it is trained with."""
-    mf, softmax = sections.get("mf"), sections.get("softmax")
-    sentences = []
-    if isinstance(mf, MFParams):
-        sentences.append(
-            f"MF has {mf.dim} of them instead of {settings.mf.dim}, and the same regularisation for every α₀."
-        )
-    if isinstance(softmax, SoftmaxParams):
-        shipped = settings.softmax
-        sentences.append(
-            f"The softmax DNN has {softmax.dim} instead of {shipped.dim}. Since its epochs are a few steps here, it "
-            f"takes up to {softmax.max_epochs} of them instead of {shipped.max_epochs} at a learning rate of "
-            f"{softmax.learning_rate:g} instead of {shipped.learning_rate:g}; where negatives are drawn from the "
-            f"catalogue, a step draws {softmax.negatives.num_sampled} instead of {shipped.negatives.num_sampled}."
-        )
-    return " ".join(sentences)
-
-
-def _row(variant: Variant, section: Any, metrics: PlantedMetrics, epoch: int | None) -> dict[str, Any]:
-    return {
-        "name": variant.name,
-        "model": variant.model,
-        "label": variant.label,
-        "unobserved_weight": section.unobserved_weight if isinstance(section, MFParams) else None,
-        "base": variant.base,
-        "blocks": metrics.blocks.round(4).tolist(),
-        "selected_epoch": epoch,
-    }
-
-
-def _items(variant: Variant, metrics: PlantedMetrics, dataset: PlantedDataset) -> pa.Table:
-    """The rows of the table `items`."""
-    return pa.table(
-        {
-            "variant": pa.array([variant.name] * len(dataset.item_groups), pa.string()),
-            "item_id": dataset.prepared.item_ids,
-            "group": dataset.item_groups.astype(np.int32),
-            "x": metrics.positions[:, 0],
-            "y": metrics.positions[:, 1],
-        }
-    )

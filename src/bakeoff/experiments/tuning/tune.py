@@ -22,9 +22,8 @@ from ruamel.yaml.representer import RoundTripRepresenter
 
 from bakeoff.core.errors import BakeoffError, first_line
 from bakeoff.core.files import file_hash, locked, write_json, write_text
-from bakeoff.core.parameters import Frozen
+from bakeoff.core.parameters import Frozen, read_yaml
 from bakeoff.core.workspace import Workspace
-from bakeoff.core.yaml_reader import read_yaml
 from bakeoff.data.fetch.versioning import read_data_hash
 from bakeoff.data.params import SplitParams
 from bakeoff.data.prepared.tables import load_prepared

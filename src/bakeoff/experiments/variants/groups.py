@@ -1,23 +1,117 @@
-"""The groups of variants: what is changed in each, and how it is evaluated."""
+"""Models with a few settings changed, and the groups in which they are compared: what is changed in each."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.experiments.params import ExperimentSettings
-from bakeoff.experiments.planted.contenders import positives_only_trainer
-from bakeoff.experiments.training.runner import REFERENCES
-from bakeoff.experiments.variants.variant import Group, SkippedGroup, Variant, with_bases
+from bakeoff.data.prepared.tables import Prepared
+from bakeoff.experiments.params import ExperimentSettings, sentence
+from bakeoff.experiments.training.runner import REFERENCES, Build, Experiment
 from bakeoff.models.base.specs import DataFacts, spec, specs
 from bakeoff.models.mf.spec import MFParams
+from bakeoff.models.neural.batches import PositivesOnlyBatches
 from bakeoff.models.neural.spec import SoftmaxParams
+from bakeoff.models.neural.trainer import build
 
 FEATURES, NEW_ITEMS, FOLDING, DEPTH, SAMPLING = NAMES = ("features", "new-items", "folding", "depth", "sampling")
 
 STUDY = SAMPLING
 """The group that is a study of its own and not part of a nightly run."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One model of a group.
+
+    Attributes:
+        name: unique within the group; suits a file name or a key.
+        model: name of the model that is changed.
+        label: for people, such as "2 × 64".
+        settings: what is changed, by dotted names of `params.yaml`: {"mf.unobserved_weight": 0.01}.
+        base: whether nothing is changed, so that this is the model as shipped.
+        build: makes the trainer in place of the model's own, where no setting describes it; None elsewhere.
+    """
+
+    name: str
+    model: str
+    label: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    base: bool = False
+    build: Build | None = None
+
+    def applied_to(self, shipped: ExperimentSettings) -> ExperimentSettings:
+        """The shipped settings with those of the variant in their place.
+
+        Raises:
+            BakeoffError: a setting does not exist, or a value is not valid.
+        """
+        return shipped.with_values(self.settings, f"Variant {self.name!r} of {self.model}")
+
+    def experiment(self, shipped: ExperimentSettings, prepared: Prepared) -> Experiment:
+        """The experiment that trains it on a split.
+
+        Raises:
+            BakeoffError: as `applied_to`.
+        """
+        section = self.applied_to(shipped).models[self.model]
+        return Experiment(spec(self.model), section, prepared, shipped.seed, self.build)
+
+
+def with_bases(variants: Iterable[Variant], shipped: ExperimentSettings) -> tuple[Variant, ...]:
+    """The variants, those that change nothing marked as base; a model without a base gets one before its variants.
+
+    Raises:
+        BakeoffError: the settings of a variant are not valid.
+    """
+    marked = [replace(each, base=each.applied_to(shipped) == shipped and each.build is None) for each in variants]
+    result: list[Variant] = []
+    for model in dict.fromkeys(each.model for each in marked):
+        of_model = [each for each in marked if each.model == model]
+        if not any(each.base for each in of_model):
+            result.append(Variant(f"{model}-shipped", model, "as shipped", base=True))
+        result += of_model
+    return tuple(result)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Variants that are compared with one another.
+
+    Attributes:
+        name: of the group.
+        sentence: what was done, for people.
+        shipped: settings of the group before a variant changes any.
+        variants: in the order in which they are shown.
+        judged_on: the part of the split whose events are the truth.
+        evaluates_new_users: whether variants are evaluated on new users too.
+        measures_folding: whether folding is measured.
+        rankings: how often the queries are ranked, to time the ranking.
+        left_out: models that would belong here but can't be trained on this data, each with the reason.
+    """
+
+    name: str
+    sentence: str
+    shipped: ExperimentSettings
+    variants: tuple[Variant, ...]
+    judged_on: Literal["valid", "test"] = "test"
+    evaluates_new_users: bool = False
+    measures_folding: bool = False
+    rankings: int = 1
+    left_out: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SkippedGroup:
+    """A group with nothing to compare, and the sentence that says why."""
+
+    reason: str
+
+
+positives_only_trainer = partial(build, make_batches=PositivesOnlyBatches)
+"""Builds a softmax DNN that is trained without negatives."""
+
 
 # Per pair there would be nothing to compete with; with a multi-hot target a user's own positives do. Nothing is drawn,
 # so nothing is to be corrected: with a correction of the positives alone the model learns how popular items are.
@@ -33,7 +127,7 @@ TABLE_ALONE = Variant("softmax-table", "softmax", "a table of items alone", {"so
 """The textbook's DNN, which can't rank new items."""
 
 MakeGroup = Callable[..., Group]
-"""Sentence, variants, the models that they are compared with if not REFERENCES, and options of the group → it."""
+"""Variants, the models that they are compared with if not REFERENCES, and options of the group → it."""
 
 RANKINGS = 7
 """Times that the same queries are ranked where the cost of ranking is compared; the first one does not count."""
@@ -73,17 +167,6 @@ def _shorter(shipped: ExperimentSettings) -> ExperimentSettings:
     return shipped.with_values(values, "A shorter training")
 
 
-def _training_sentence(shipped: ExperimentSettings) -> str:
-    """How all variants of a group were trained."""
-    return (
-        f"Every variant learned from the train part alone, networks for {shipped.softmax.max_epochs} epochs, and is "
-        "the best of the epochs that were looked at on validation."
-    )
-
-
-ON_TEST = "The truth is in test; the history is train and validation, without training on validation."
-
-
 def _features(shipped: ExperimentSettings, data: DataFacts, group: MakeGroup) -> Group | SkippedGroup:
     variants = [Variant("shipped", "softmax", "as shipped")]
     for there, what in ((data.has_user_features, "user"), (data.has_item_features, "item")):
@@ -93,16 +176,8 @@ def _features(shipped: ExperimentSettings, data: DataFacts, group: MakeGroup) ->
             settings = {f"softmax.use_{what}_features": used}
             variants.append(Variant(f"{word}-{what}-features", "softmax", f"{word} {what} features", settings))
     if len(variants) == 1:
-        return SkippedGroup(
-            "Neither users nor items have features, so there is nothing to leave out: name some under "
-            "data.user_features or data.item_features in params.yaml."
-        )
-    return group(
-        "The softmax DNN with and without the features that the data has, all else as shipped. "
-        f"{_training_sentence(shipped)} {ON_TEST} New users are evaluated with the first of their events.",
-        with_bases(variants, shipped),
-        evaluates_new_users=True,
-    )
+        return SkippedGroup(sentence("features_skipped"))
+    return group(with_bases(variants, shipped), evaluates_new_users=True)
 
 
 def _depth(shipped: ExperimentSettings, _: DataFacts, group: MakeGroup) -> Group | SkippedGroup:
@@ -115,13 +190,8 @@ def _depth(shipped: ExperimentSettings, _: DataFacts, group: MakeGroup) -> Group
     different = {each.name: each for each in variants}  # without hidden layers there is no width
     towers = with_bases(different.values(), shipped)
     if len(towers) == 1:
-        return SkippedGroup("evidence.depths and evidence.widths name nothing but the network as shipped.")
-    return group(
-        "The softmax DNN with other numbers and widths of hidden layers, all else as shipped. "
-        f"{_training_sentence(shipped)} {ON_TEST}",
-        towers,
-        rankings=RANKINGS,
-    )
+        return SkippedGroup(sentence("depth_skipped"))
+    return group(towers, rankings=RANKINGS)
 
 
 def _folding(shipped: ExperimentSettings, data: DataFacts, group: MakeGroup) -> Group:
@@ -135,20 +205,13 @@ def _folding(shipped: ExperimentSettings, data: DataFacts, group: MakeGroup) -> 
         _negatives("mixed", "in-batch + uniform", sampler="mixed", mixture=["in-batch", "uniform"]),
         _negatives("hard", "hard among uniform", sampler="uniform", selection="hard"),
     ]
-    return group(
-        "MF over weights of the pairs that were not observed, with the ridge λ_u of the mean user held; the softmax "
-        "DNN over ways to draw its negatives; all else as shipped. "
-        f"{_training_sentence(shipped)} {ON_TEST}",
-        with_bases([*weights, *negatives], shipped),
-        measures_folding=True,
-    )
+    return group(with_bases([*weights, *negatives], shipped), measures_folding=True)
 
 
 def _group(
     name: str,
     shipped: ExperimentSettings,
     data: DataFacts,
-    sentence: str,
     variants: Sequence[Variant],
     models: Sequence[str] = REFERENCES,
     **options: Any,
@@ -156,7 +219,9 @@ def _group(
     """The variants, and models as shipped that they are compared with, those of them that the data allows."""
     left_out = _left_out(shipped, data, models)
     able = [Variant(f"{model}-shipped", model, "as shipped", base=True) for model in models if model not in left_out]
-    return Group(name, sentence, shipped, (*variants, *able), left_out=left_out, **options)
+    training = sentence("training", epochs=shipped.softmax.max_epochs)
+    done = sentence(name, training=training, on_test=sentence("on_test"))
+    return Group(name, done, shipped, (*variants, *able), **{"left_out": left_out, **options})
 
 
 def _left_out(shipped: ExperimentSettings, data: DataFacts, models: Sequence[str]) -> dict[str, str]:
@@ -177,21 +242,14 @@ def _weighted(mf: MFParams, weight: float, data: DataFacts) -> dict[str, Any]:
     return {"mf.unobserved_weight": weight, "mf.regularization": mf.regularization * held}
 
 
-def _new_items(shipped: ExperimentSettings, data: DataFacts, _: MakeGroup) -> Group | SkippedGroup:
+def _new_items(shipped: ExperimentSettings, data: DataFacts, group: MakeGroup) -> Group | SkippedGroup:
     if shipped.evidence.new_item_share == 0:
-        return SkippedGroup("evidence.new_item_share is 0, so that no item counts as new: raise it in params.yaml.")
+        return SkippedGroup(sentence("new-items_skipped"))
     models = (*REFERENCES, *(name for name, each in specs().items() if each.role in ("contender", "other")))
     left_out = _left_out(shipped, data, models)
     bases = tuple(Variant(model, model, "as shipped", base=True) for model in models if model not in left_out)
     reads_features = data.has_item_features and shipped.softmax.use_item_features
-    return Group(
-        NEW_ITEMS,
-        "Items that the models have never seen: all their events were taken out of train and validation, and the warm "
-        f"users' test events on them are the truth. {_training_sentence(shipped)} {ON_TEST}",
-        shipped,
-        (*bases, TABLE_ALONE) if reads_features else bases,
-        left_out=left_out,
-    )
+    return group((*bases, TABLE_ALONE) if reads_features else bases, (), left_out=left_out)
 
 
 def _sampling(shipped: ExperimentSettings, _: DataFacts, group: MakeGroup) -> Group:
@@ -199,9 +257,6 @@ def _sampling(shipped: ExperimentSettings, _: DataFacts, group: MakeGroup) -> Gr
     named = {name: getattr(negatives, name) for name in ("sampler", "selection", "logq_correction")}
     variants = with_bases(_samplers(), shipped)
     return group(
-        "The softmax DNN over samplers, their correction and the selection of hard negatives, all else as shipped; "
-        f"other models for comparison. {_training_sentence(shipped)} The truth is in validation as well; the history "
-        "is the train part.",
         [each if each.settings else replace(each, settings=_changed(named)) for each in variants],
         ("mf", "ease", "popularity"),
         judged_on="valid",

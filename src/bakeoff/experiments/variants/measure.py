@@ -17,8 +17,8 @@ from bakeoff.evaluation.stats.timing_intervals import interval_json, middle
 from bakeoff.experiments.params import CompareParams
 from bakeoff.experiments.training.runner import Experiment, TrainedModel, progress_bar, train_keeping_best
 from bakeoff.experiments.training.validation import validation_scores
+from bakeoff.experiments.variants.groups import Group, Variant
 from bakeoff.experiments.variants.protocol import VariantMetrics, VariantProtocol
-from bakeoff.experiments.variants.variant import Group, Variant
 from bakeoff.models.neural.spec import SoftmaxParams
 
 LOOKS = 4
@@ -83,18 +83,12 @@ def _entry(variant: Variant, trained: TrainedModel, metrics: VariantMetrics, exp
     """What variants.json says about a variant; every epoch sees every user once."""
     caught = None if variant.build is not None else false_negatives(trained)
     epochs, steps = trained.epoch or 0, steps_per_epoch(experiment)
-    return {
-        "name": variant.name,
-        "model": variant.model,
-        "label": variant.label,
-        "base": variant.base,
-        "settings": dict(variant.settings),
-        "selected_epoch": trained.epoch,
-        "num_parameters": trained.num_parameters,
-        **metrics.figures,
-        "false_negatives_per_query": None if caught is None else caught / (epochs * len(experiment.users)),
-        "false_negatives_per_batch": None if caught is None or steps is None else caught / (epochs * steps),
-    }
+    named = {name: getattr(variant, name) for name in ("name", "model", "label", "base")}
+    found = {"selected_epoch": trained.epoch, "num_parameters": trained.num_parameters, **metrics.figures}
+    per_query = None if caught is None else caught / (epochs * len(experiment.users))
+    per_batch = None if caught is None or steps is None else caught / (epochs * steps)
+    false = {"false_negatives_per_query": per_query, "false_negatives_per_batch": per_batch}
+    return {**named, "settings": dict(variant.settings), **found, **false}
 
 
 def _cost(trained: TrainedModel, metrics: VariantMetrics, steps: int | None) -> dict[str, Any]:

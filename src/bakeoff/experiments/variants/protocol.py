@@ -17,10 +17,9 @@ from bakeoff.data.prepared.tables import HeldOut, Prepared
 from bakeoff.evaluation.metrics.table import PerUser, means_or_none
 from bakeoff.evaluation.ranking.protocol import EvalQueries, EvalSet, Evaluated, users_with_test_items
 from bakeoff.experiments.folding import Relatedness, fit_relatedness, model_folding
-from bakeoff.experiments.params import ExperimentSettings
+from bakeoff.experiments.params import ExperimentSettings, sentence
 from bakeoff.experiments.training.runner import Seconds, facts_of
-from bakeoff.experiments.variants.groups import NEW_ITEMS, make_group
-from bakeoff.experiments.variants.variant import Group, SkippedGroup
+from bakeoff.experiments.variants.groups import NEW_ITEMS, Group, SkippedGroup, make_group
 from bakeoff.models.base.retriever import Retriever
 
 MIN_EVENTS = 5
@@ -52,9 +51,7 @@ def held_out_with_users(held_out: HeldOut, users: NDArray[np.int64]) -> HeldOut:
 
 def sample_sentence(count: int, total: int) -> str:
     """A sentence for the report about the sample; empty if it holds all users."""
-    if count == total:
-        return ""
-    return f"To bound the cost this was done on a seeded sample of {count:,} of {total:,} users (evidence.max_users)."
+    return "" if count == total else sentence("sample", count=count, total=total)
 
 
 def draw_new_items(prepared: Prepared, share: float, seed: int) -> NDArray[np.int64]:
@@ -174,23 +171,23 @@ class VariantProtocol:
             "new_users": {count: means_or_none(each.accuracy) for count, each in new_users.items()},
             "folding": means_or_none(folding) if folding else None,
         }
-        among_new = self._among_new(retriever) if len(self.new_items) else {}
-        if among_new:
+        among_new: PerUser = {}
+        if len(self.new_items):
+            subset = ItemSubset(retriever, self.new_items)
+            exclude, truth = subset.renumbered(warm.eval_set.exclude), subset.renumbered(warm.eval_set.truth)
+            of_new = EvalSet(warm.eval_set.users, warm.eval_set.queries, exclude, truth)
+            among_new = of_new.evaluate(subset, params).accuracy  # of lists of new items alone
             figures["among_new"] = means_or_none(among_new)
         prefixed = {f"among_new_{name}": values for name, values in among_new.items()}
         return VariantMetrics(warm, new_users, figures, folding, prefixed, rates[1:])
-
-    def _among_new(self, retriever: Retriever) -> PerUser:
-        """Accuracy of lists of new items alone."""
-        subset, warm = ItemSubset(retriever, self.new_items), self.warm
-        exclude, truth = subset.renumbered(warm.exclude), subset.renumbered(warm.truth)
-        return EvalSet(warm.users, warm.queries, exclude, truth).evaluate(subset, self.group.shipped.evaluate).accuracy
 
 
 def protocol_of(
     settings: ExperimentSettings, name: str, whole: Prepared, held_out: Callable[[], HeldOut]
 ) -> VariantProtocol | SkippedGroup:
     """The protocol of a group on a split, or on a seeded sample of its users if it has more than evidence.max_users.
+
+    The truth is in test, with train and validation as the history, or in validation, with the train part alone.
 
     Args:
         settings: the settings.
@@ -209,47 +206,25 @@ def protocol_of(
         return group
     if is_sample:
         group = replace(group, sentence=f"{group.sentence} {sample_sentence(len(users), whole.num_users)}")
+    shipped, new_users = group.shipped, dict[str, EvalSet]()
     if group.judged_on == "valid":
-        return on_validation(group, prepared)
-    events = held_out()
-    return on_test(group, prepared, held_out_with_users(events, users) if is_sample else events)
-
-
-def on_validation(group: Group, prepared: Prepared) -> VariantProtocol:
-    """Evaluate on validation, with the train part as the history.
-
-    Raises:
-        BakeoffError: there is no validation event.
-    """
-    warm = EvalSet.of(prepared, prepared.train, prepared.valid)
-    if len(warm) == 0:
-        raise BakeoffError("The validation part has no event to judge by: raise split.valid_share and split again.")
-    return VariantProtocol(group, prepared, warm, relatedness=_relatedness(group, prepared.train, prepared.num_items))
-
-
-def on_test(group: Group, prepared: Prepared, held_out: HeldOut) -> VariantProtocol | SkippedGroup:
-    """Evaluate on test, with train and validation as the history.
-
-    Raises:
-        BakeoffError: no warm user has a test item.
-    """
-    users_with_test_items(held_out.test, "measure")  # raises where there are none
-    if group.name == NEW_ITEMS:
-        return _on_new_items(group, prepared, held_out)
-    warm = EvalSet.of(prepared, prepared.known(), held_out.test)
-    shipped = group.shipped
-    of_new = EvalQueries(prepared, held_out, shipped.evaluate, shipped.seed, shipped.evidence.sampled_candidates)
-    steps = of_new.steps if group.evaluates_new_users else ()
-    new_users = {step: of_new.eval_set(step, of_new.new) for step in steps}
-    relatedness = _relatedness(group, prepared.known(), prepared.num_items)
-    return VariantProtocol(group, prepared, warm, new_users, relatedness)
-
-
-def _relatedness(group: Group, history: Histories, num_items: int) -> Relatedness | None:
-    if not group.measures_folding:
-        return None
-    shipped = group.shipped
-    return fit_relatedness(history, num_items, shipped.mf, shipped.evidence.relatedness_weight, shipped.seed)
+        known, truth = prepared.train, prepared.valid
+        if len(truth.items) == 0:
+            raise BakeoffError("The validation part has no event to judge by: raise split.valid_share and split again.")
+    else:
+        events = held_out_with_users(held_out(), users) if is_sample else held_out()
+        users_with_test_items(events.test, "measure")  # raises where there are none
+        if group.name == NEW_ITEMS:
+            return _on_new_items(group, prepared, events)
+        known, truth = prepared.known(), events.test
+        if group.evaluates_new_users:
+            of_new = EvalQueries(prepared, events, shipped.evaluate, shipped.seed, shipped.evidence.sampled_candidates)
+            new_users = {step: of_new.eval_set(step, of_new.new) for step in of_new.steps}
+    relatedness = None
+    if group.measures_folding:
+        weight = shipped.evidence.relatedness_weight
+        relatedness = fit_relatedness(known, prepared.num_items, shipped.mf, weight, shipped.seed)
+    return VariantProtocol(group, prepared, EvalSet.of(prepared, known, truth), new_users, relatedness)
 
 
 def _on_new_items(group: Group, prepared: Prepared, held_out: HeldOut) -> VariantProtocol | SkippedGroup:
@@ -261,10 +236,7 @@ def _on_new_items(group: Group, prepared: Prepared, held_out: HeldOut) -> Varian
     truth = only_items(held_out.test, new)
     seen = withhold(prepared, new)
     if len(truth.items) == 0:
-        return SkippedGroup(
-            f"No test event is on an item that could be made new: it takes items with {MIN_EVENTS} events before test. "
-            "Raise evidence.new_item_share, or bring more events."
-        )
+        return SkippedGroup(sentence("new-items_untested", events=MIN_EVENTS))
     users = np.flatnonzero(truth.lengths)
     exclude = prepared.left_out(prepared.known().take(users))
     warm = EvalSet(users, seen.queries(seen.known(), users), exclude, truth.take(users))

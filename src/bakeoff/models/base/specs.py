@@ -3,11 +3,14 @@
 Importing a spec loads no TensorFlow.
 """
 
+import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
+from importlib.resources import files
+from itertools import chain
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any, Literal
@@ -65,7 +68,7 @@ class ModelSpec:
         load: path of (Stored) → TrainedRetriever; see base/storage.py.
         graph: path of (TrainedRetriever) → Encoder, the TensorFlow module that the export writes.
         trainer: path of (Prepared, Queries, section, seed) → Trainer.
-        replicated: path of the same for one of several workers that train together (experiments/training/cluster.py).
+        replicated: path of the same for one of several workers that train together (experiments/training/shipped.py).
         starts_warm: whether `trainer` also takes `start`, a base.start.Start that a training starts from.
         fit: path of (Prepared, Queries, section, seed) → Fitted.
         session: path of a context manager, (section) → what the training replaces in its experiment (`build`,
@@ -155,6 +158,12 @@ class ModelSpec:
         )
 
 
+def described(package: str, name: str) -> dict[str, Any]:
+    """What people read and see of a model, fields of its spec: its table in spec.toml of the package, and `both`."""
+    tables = tomllib.loads(files(package).joinpath("spec.toml").read_text(encoding="utf-8"))
+    return {**tables.get("both", {}), **tables[name]}
+
+
 resolve = resolve_name
 """The object behind an import path, `package.module:name`; ImportError or AttributeError where there is none."""
 
@@ -170,7 +179,9 @@ def specs() -> dict[str, ModelSpec]:
             point can't be loaded.
     """
     found: dict[str, ModelSpec] = {}
-    for each in [*_built_in(), *_installed()]:
+    packages = [path.parent.name for path in Path(__file__).parents[1].glob("*/spec.py")]
+    built_in = [import_module(f"bakeoff.models.{package}.spec").SPECS for package in packages]
+    for each in [*chain.from_iterable(built_in), *_installed()]:
         if each.name in found:
             raise BakeoffError(f"Two models are called {each.name!r}: uninstall one of the packages that bring them.")
         if not each.name.isidentifier():
@@ -207,11 +218,6 @@ def check_model(name: str) -> None:
         BakeoffError: see `spec`.
     """
     spec(name)
-
-
-def _built_in() -> Iterator[ModelSpec]:
-    for path in Path(__file__).parents[1].glob("*/spec.py"):
-        yield from import_module(f"bakeoff.models.{path.parent.name}.spec").SPECS
 
 
 def _installed() -> Iterator[ModelSpec]:

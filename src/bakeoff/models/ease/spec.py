@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import PositiveFloat, PositiveInt
 
 from bakeoff.core.parameters import Frozen, Search
-from bakeoff.models.base.specs import DataFacts, ModelSpec
+from bakeoff.models.base.specs import DataFacts, ModelSpec, described
 
 
 class EASEParams(Frozen):
@@ -42,24 +42,15 @@ def why_not(facts: DataFacts, section: EASEParams) -> str | None:
 SPECS = (
     ModelSpec(
         name="ease",
-        label="EASE",
         role="baseline",
         rank=30,
-        meaning="A linear model in closed form: each item is predicted from all others that the user had (Steck 2019). "
-        "The strongest of the simple models.",
         params=EASEParams,
         fit="bakeoff.models.ease.ease:fit_ease",
         load="bakeoff.models.ease.ease:load",
         graph="bakeoff.models.ease.graph:EASEEncoder",
         why_not=why_not,
-        precomputed="The weights of items on items are stored, n × n; a query adds up those of its history.",
-        explanation="The score is the sum of the weights that the history's items have for the item (Steck 2019); "
-        "contributions are its terms.",
-        remainder="no history: the mean of all",
         order="by recency_scale",
-        light="#454b55",
-        dark="#d3d8dc",
-        shape="cross",
         dash=(8, 2, 2, 2),
+        **described(__package__, "ease"),
     ),
 )

@@ -32,8 +32,7 @@ from numpy.typing import NDArray
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.histories import Histories
-from bakeoff.data.engine.settings import engine_settings, scratch_directory
-from bakeoff.data.engine.spark_session import spark_session
+from bakeoff.data.engine.settings import engine_settings, scratch_directory, spark_session
 from bakeoff.models.mf.als import eigenbasis, ridge, rotate, row_threads
 from bakeoff.models.mf.mf import build
 from bakeoff.models.mf.spec import MFParams

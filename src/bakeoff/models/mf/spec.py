@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from bakeoff.core.parameters import Dimension, Frozen, Search
-from bakeoff.models.base.specs import ModelSpec
+from bakeoff.models.base.specs import ModelSpec, described
 
 
 class MFParams(Frozen):
@@ -42,27 +42,17 @@ class MFParams(Frozen):
 SPECS = (
     ModelSpec(
         name="mf",
-        label="MF",
         role="contender",
         rank=40,
-        meaning="Matrix factorisation: one vector per user and one per item; their dot product is the score. "
-        "Here implicit alternating least squares (Hu, Koren and Volinsky 2008).",
         params=MFParams,
         trainer="bakeoff.models.mf.mf:build",
         starts_warm=True,
         session="bakeoff.models.mf.mllib:training_session",
         load="bakeoff.models.mf.mf:load",
         graph="bakeoff.models.mf.graph:MFEncoder",
-        precomputed="Item embeddings are stored, and a query is embedded on request: its history is folded in, a "
-        "least-squares problem of its own, which needs their Gramian.",
-        explanation="The folded-in score is a sum with a term for each item of the history (Hu, Koren and Volinsky "
-        "2008, section 5): contributions are these terms.",
-        remainder="no history: the mean user",
         precomputes_users=True,
         order="by recency_scale",
-        light="#2560c9",
-        dark="#85abff",
-        shape="circle",
         dash=(1, 0),
+        **described(__package__, "mf"),
     ),
 )

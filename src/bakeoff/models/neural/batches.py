@@ -10,7 +10,7 @@ from bakeoff.core.histories import PAD, Histories, Queries
 from bakeoff.models.neural.pooling import Examples, HistoryPooling, expand
 from bakeoff.models.neural.proposals import Candidates, NegativeSampler, all_targets, log_counts, make_sampler
 from bakeoff.models.neural.query_tower import activity_of_examples
-from bakeoff.models.neural.spec import SoftmaxParams
+from bakeoff.models.neural.spec import NegativesParams, SoftmaxParams
 
 
 def predict_next(histories: Histories, params: SoftmaxParams, rng: np.random.Generator) -> Examples:
@@ -181,11 +181,6 @@ class Batches:
         chances, size = partial(target_chances, params=self._params), len(self._users) / max(self.per_epoch, 1)
         return make_sampler(self._queries.histories, num_items, self._params.negatives, chances, size)
 
-    def _target_log_counts(self, block: Histories, positions: NDArray[np.int64]) -> NDArray[np.float32]:
-        """[P], log of how often the batch's targets are expected among the candidates without their own events."""
-        chances = target_chances(block, self._params)[positions]
-        return log_counts(self._sampler.target_inclusion(block.items[positions], chances))
-
     def _batch(self, users: NDArray[np.int64]) -> Batch:
         """Arrays of one step: U users with C queries each, R = U · C, and M distinct items.
 
@@ -211,6 +206,7 @@ class Batches:
         self.masked += own.sum(), own.size
         if self._dislikes is not None:
             candidates, own = _with_dislikes(candidates, own, block.histories, self._dislikes.take(users))
+        chances = target_chances(block.histories, self._params)[examples.target_positions]
         item_ids, index = np.unique(np.concatenate([read, targets, candidates.ids]), return_inverse=True)
         history, target, candidate = np.split(index.astype(np.int32), [len(read), len(read) + len(targets)])
         return {
@@ -222,7 +218,7 @@ class Batches:
             "targets": target,
             "target_rows": examples.target_rows.astype(np.int32),
             "target_weights": weights,
-            "target_log_expected_count": self._target_log_counts(block.histories, examples.target_positions),
+            "target_log_expected_count": log_counts(self._sampler.target_inclusion(targets, chances)),
             "candidates": candidate,
             "log_expected_count": candidates.log_expected_count,
             "own": own,
@@ -237,3 +233,19 @@ class Batches:
         is_candidate = columns != PAD
         own[block.histories.rows[is_candidate], columns[is_candidate]] = True
         return own
+
+
+class PositivesOnlyBatches(Batches):
+    """Batches in which every candidate is masked: a user's positives compete with each other and nothing else."""
+
+    def _make_sampler(self, num_items: int) -> NegativeSampler:
+        return in_batch_sampler(self._queries.histories, num_items, self._params)
+
+    def _own(self, block: Queries, candidates: NDArray[np.int32]) -> NDArray[np.bool_]:
+        return np.ones((len(block), len(candidates)), np.bool_)
+
+
+def in_batch_sampler(histories: Histories, num_items: int, params: SoftmaxParams) -> NegativeSampler:
+    """Negatives from the targets of batches of these users, whatever the settings say of negatives."""
+    negatives, chances = NegativesParams(sampler="in-batch"), partial(target_chances, params=params)
+    return make_sampler(histories, num_items, negatives, chances, params.users_per_batch)

@@ -157,7 +157,7 @@ class ItemInputs:
         values = values_of_items(features)
         inputs, size = values.indices, values.shape[1]
         num_trained = np.bincount(inputs[np.repeat(is_trained, np.diff(values.indptr))], minlength=size)
-        self._first_word = size - sum(words.size for words in features.word_sets)
+        self._first_word = size - sum(words.shape[1] for words in features.word_sets)
         trust = (num_trained / (num_trained + SHRINKAGE)).astype(np.float32)
         trust[: self._first_word] = 1
         self._dense = tf.constant(numbers_of_items(features))

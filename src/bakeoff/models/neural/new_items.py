@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, hstack
 
-from bakeoff.core.histories import offsets_of
 from bakeoff.data.features.encoding import EncodedFeatures
 from bakeoff.models.base.storage import StoredModel
 
@@ -53,12 +52,7 @@ def numbers_of_items(features: EncodedFeatures) -> NDArray[np.float32]:
 
 def values_of_items(features: EncodedFeatures) -> csr_array:
     """Weights float32 [n, inputs] of the values that each item has, column after column."""
-    columns = [csr_array((len(features.categorical), 0), dtype=np.float32)]
-    for codes, num_values in zip(features.categorical.T, features.categorical_sizes, strict=True):
-        known = codes[codes > 0]
-        offsets = offsets_of(codes > 0)
-        columns.append(csr_array((np.ones(len(known), np.float32), known - 1, offsets), (len(codes), num_values)))
-    for each in (*features.tag_sets, *features.word_sets):
-        weights = (1 / np.diff(each.offsets)[each.rows]).astype(np.float32)
-        columns.append(csr_array((weights, each.codes, each.offsets), (len(each.offsets) - 1, each.size)))
-    return hstack(columns, format="csr")
+    sets = (*features.tag_sets, *features.word_sets)
+    shares = [each.multiply(1 / np.maximum(np.diff(each.indptr), 1)[:, np.newaxis]) for each in sets]
+    columns = [csr_array((len(features.categorical), 0)), *features.category_sets, *shares]
+    return csr_array(hstack(columns, "csr", np.float32))

@@ -91,13 +91,7 @@ class QueryTower(tf.keras.layers.Layer):
         self.activity_std.assign(np.where(deviation > 0, deviation, 1.0))
 
     def call(
-        self,
-        pooled: Any,
-        activity: Any,
-        dense: Any,
-        categorical: Any,
-        drop_at: Any | None = None,
-        rows: Any | None = None,
+        self, pooled: Any, activity: Any, dense: Any, categorical: Any, drop_at: Any = None, rows: Any = None
     ) -> Any:
         """Query embeddings of R queries.
 

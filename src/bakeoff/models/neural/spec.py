@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from bakeoff.core.parameters import Dimension, Frozen, Search, Share
-from bakeoff.models.base.specs import DataFacts, ModelSpec
+from bakeoff.models.base.specs import DataFacts, ModelSpec, described
 
 SamplerName = Literal["in-batch", "uniform", "popularity", "log-uniform", "full"]
 """Samplers that can stand alone or be part of a mixture."""
@@ -179,14 +179,6 @@ class TwoTowerParams(SoftmaxParams):
         return self
 
 
-_STAR = "M0,-1.2L0.3,-0.4L1.15,-0.37L0.48,0.16L0.7,0.97L0,0.5L-0.7,0.97L-0.48,0.16L-1.15,-0.37L-0.3,-0.4Z"
-"""Five points, as a path."""
-
-_PRECOMPUTED = (
-    "Item embeddings are stored, and a query is embedded on request: its history and features go through the "
-    "query tower"
-)
-
 NO_FEATURES = (
     "Items have no features, and without them the two-tower model is the softmax DNN: "
     "name some under data.item_features in params.yaml."
@@ -205,45 +197,27 @@ _neural_spec = partial(
     starts_warm=True,
     load="bakeoff.models.neural.encoder:load",
     graph="bakeoff.models.neural.encoder:encoder_of",
-    explanation="Integrated gradients over the embeddings that the network reads of the history (Sundararajan et al. "
-    "2017): contributions add up to the score less the score without them.",
-    remainder="user features, activity and bias",
 )
 
 SPECS = (
     _neural_spec(
         name="softmax",
-        label="Softmax DNN",
-        noun="the softmax DNN",
         role="contender",
         rank=50,
-        meaning="A neural network turns what is known of a user (history, features) into a query embedding; the "
-        "output layer holds one embedding per item, and a softmax over items is trained to predict what "
-        "comes next.",
         params=SoftmaxParams,
-        precomputed=f"{_PRECOMPUTED}.",
         embeds_items_by="use_item_features",
-        light="#b5430a",
-        dark="#ff9a5e",
-        shape="diamond",
         dash=(1, 0),
+        **described(__package__, "softmax"),
     ),
     _neural_spec(
         name="two_tower",
-        label="Two-tower",
-        noun="the two-tower model",
         role="other",
         rank=60,
-        meaning="Like the softmax DNN, with a second network that turns the features of an item into its embedding: "
-        "items that nobody has had yet can be recommended too.",
         params=TwoTowerParams,
         why_not=why_not,
-        precomputed=f"{_PRECOMPUTED}; the item tower has run beforehand.",
         embeds_items_by="item_hidden",
         embed_items="bakeoff.models.neural.new_items:embed_items",
-        light="#7d2a86",
-        dark="#c56fdc",
-        shape=_STAR,
         dash=(10, 3),
+        **described(__package__, "two_tower"),
     ),
 )

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from bakeoff.core.errors import BakeoffError, reading
+from bakeoff.core.parameters import read_yaml
 from bakeoff.core.workspace import Workspace
-from bakeoff.core.yaml_reader import read_yaml
 from bakeoff.models.base import specs
 from bakeoff.ops.git import check_repository, head
 from bakeoff.ops.promotion.decision import DecisionOutcome

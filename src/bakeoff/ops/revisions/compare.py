@@ -14,8 +14,8 @@ import pandas as pd
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.files import write_text
+from bakeoff.core.parameters import read_yaml
 from bakeoff.core.workspace import Workspace
-from bakeoff.core.yaml_reader import read_yaml
 from bakeoff.data.fetch.versioning import read_data_hash
 from bakeoff.experiments.params import CompareParams
 from bakeoff.ops.git import check_repository, commit_of
