@@ -1,7 +1,9 @@
 """Figures of the study of negative sampling, from its files, and what to see in each of its charts."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import stdev
 from typing import Any
 
 import pandas as pd
@@ -38,7 +40,9 @@ class SamplingStudy:
             series: CORRECTED, UNCORRECTED or NEITHER;
             base: whether these are the shipped settings;
             mean, low, high: the primary metric over users with its interval;
+            seeds, spread: how many, and the standard deviation of the primary metric over them;
             difference, difference_low, difference_high: to the shipped settings on the same users;
+            clear: 1 where the difference is above 0 by its intervals over users and over seeds, −1 where below, or 0;
             lift, long_tail, coverage: popularity lift, long-tail share and coverage of its lists;
             folding, spurious: mean excess of calibrated scores over relatedness, share of list places that go to
             unrelated items;
@@ -109,6 +113,7 @@ def read_study(
 def _variant(variant: Mapping[str, Any], cost: Mapping[str, Any], cutoff: str) -> dict[str, Any]:
     pool, series = _names(variant)
     metrics, interval, change = variant["metrics"], variant["interval"], variant["difference_to_base"]
+    seeds, both = variant.get("seeds", ()), [change, variant.get("difference_over_seeds", change)]
     return {
         "pool": pool,
         "series": series,
@@ -117,6 +122,9 @@ def _variant(variant: Mapping[str, Any], cost: Mapping[str, Any], cutoff: str) -
         "difference": figure(change, "mean"),
         "difference_low": figure(change, "low"),
         "difference_high": figure(change, "high"),
+        "clear": int(all(each["low"] > 0 for each in both)) - int(all(each["high"] < 0 for each in both)),
+        "seeds": max(1, len(seeds)),
+        "spread": stdev(seeds) if len(seeds) > 1 else math.nan,
         "lift": figure(metrics, f"popularity_lift@{cutoff}"),
         "long_tail": figure(metrics, f"long_tail_share@{cutoff}"),
         "coverage": figure(metrics, f"coverage@{cutoff}"),
@@ -154,17 +162,21 @@ def quality_caption(shown: SamplingStudy) -> str:
     """Which variant is ahead, and how many differ from the shipped settings by their intervals."""
     best = shown.trained.sort_values("mean", ascending=False, kind="stable").iloc[0]
     others = shown.trained[~shown.trained.base]
-    above, below = (others.difference_low > 0).sum(), (others.difference_high < 0).sum()
+    above, below, seeds = (others.clear > 0).sum(), (others.clear < 0).sum(), others.seeds.max()
     shipped = "; these are the shipped settings" if best.base else ""
     text = (
         f"{formats.sentence(best.pool)}, {best.series}, has the highest mean of the softmax DNN "
         f"({formats.decimal(best['mean'])}{shipped}). "
-        f"By the intervals of their differences to the shipped settings, each taken by itself, {above} of "
-        f"{len(others)} variants are better and {below} worse."
+        f"By the intervals of their differences to the shipped settings{_over(seeds)}, each taken by itself, {above} "
+        f"of {len(others)} variants are better and {below} worse."
     )
     means, rows = shown.trained["mean"], shown.others.itertuples()
     ranks = [(row, f"above {(row.mean > means).sum()} of its {len(means)} means") for row in rows]
     return text + _compared([f"{row.pool} ({formats.decimal(row.mean)}, {rank})" for row, rank in ranks])
+
+
+def _over(seeds: int) -> str:
+    return f", over users and over {seeds} seeds" if seeds > 1 else ""
 
 
 def correction_caption(shown: SamplingStudy) -> str:

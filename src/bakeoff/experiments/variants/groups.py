@@ -195,17 +195,18 @@ def _new_items(shipped: ExperimentSettings, data: DataFacts, _: MakeGroup) -> Gr
 
 
 def _sampling(shipped: ExperimentSettings, _: DataFacts, group: MakeGroup) -> Group:
-    negatives = shipped.softmax.negatives
+    negatives, seeds = shipped.softmax.negatives, shipped.evidence.study_seeds
     named = {name: getattr(negatives, name) for name in ("sampler", "selection", "logq_correction")}
     variants = with_bases(_samplers(), shipped)
     return group(
         "The softmax DNN over samplers, their correction and the selection of hard negatives, all else as shipped; "
         f"other models for comparison. {_training_sentence(shipped)} The truth is in validation as well; the history "
-        "is the train part.",
+        f"is the train part.{f' All figures are means over {seeds} seeds.' if seeds > 1 else ''}",
         [each if each.settings else replace(each, settings=_changed(named)) for each in variants],
         ("mf", "ease", "popularity"),
         judged_on="valid",
         measures_folding=True,
+        seeds=seeds,
     )
 
 

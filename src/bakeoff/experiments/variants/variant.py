@@ -77,6 +77,7 @@ class Group:
         evaluates_new_users: whether variants are evaluated on new users too.
         measures_folding: whether folding is measured.
         rankings: how often the queries are ranked, to time the ranking.
+        seeds: with how many seeds, from the shipped one on, each variant is trained; figures are means over them.
         left_out: models that would belong here but can't be trained on this data, each with the reason.
     """
 
@@ -88,6 +89,7 @@ class Group:
     evaluates_new_users: bool = False
     measures_folding: bool = False
     rankings: int = 1
+    seeds: int = 1
     left_out: Mapping[str, str] = field(default_factory=dict)
 
 
