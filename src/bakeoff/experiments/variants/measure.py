@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 from scipy.stats import sem, t
 
 from bakeoff.data.prepared.tables import Prepared
@@ -29,11 +30,20 @@ LOOKS = 4
 
 @dataclass(frozen=True)
 class VariantResult:
-    """A variant, its entry in the JSON file, its metrics, and what it cost."""
+    """What came of a variant.
+
+    Attributes:
+        variant: it.
+        entry: what the JSON file says.
+        metrics: its metrics; of several seeds those of the first.
+        scores: primary metric of each warm user, float64 [n]; means over seeds.
+        cost: what it cost.
+    """
 
     variant: Variant
     entry: dict[str, Any]
     metrics: VariantMetrics
+    scores: NDArray[np.float64]
     cost: dict[str, Any]
 
 
@@ -48,7 +58,7 @@ def measure_variants(protocol: VariantProtocol) -> list[VariantResult]:
     for variant in group.variants:
         start, first = time.perf_counter(), group.shipped.seed
         runs = [_measure(protocol, variant, seed) for seed in range(first, first + group.seeds)]
-        results.append(over_seeds(runs, group.shipped.compare.primary_metric))
+        results.append(over_seeds(runs))
         _print_result(group, results[-1], time.perf_counter() - start)
     return results
 
@@ -58,22 +68,20 @@ def _measure(protocol: VariantProtocol, variant: Variant, seed: int) -> VariantR
     trained = train_variant(experiment)
     metrics = protocol.evaluate(trained.retriever)
     entry = _entry(variant, trained, metrics, experiment)
-    return VariantResult(variant, entry, metrics, _cost(trained, metrics, steps_per_epoch(experiment)))
+    scores = metrics.warm.accuracy[protocol.group.shipped.compare.primary_metric]
+    return VariantResult(variant, entry, metrics, scores, _cost(trained, metrics, steps_per_epoch(experiment)))
 
 
-def over_seeds(runs: Sequence[VariantResult], metric: str) -> VariantResult:
-    """The means of a variant's runs, one per seed, those of each user's accuracy too; a single run as it is.
+def over_seeds(runs: Sequence[VariantResult]) -> VariantResult:
+    """The means of a variant's runs, one per seed; a single run as it is.
 
-    The entry also has `seeds`, the means over users of a metric, by seed.
+    The entry also has `seeds`, the means over users of the primary metric, by seed.
     """
-    first, entries = runs[0], [each.entry for each in runs]
     if len(runs) == 1:
-        return first
-    users = [each.metrics.warm.accuracy for each in runs]
-    accuracy = {name: np.mean([each[name] for each in users], axis=0) for name in users[0]}
-    entry = _mean(entries) | {"seeds": [each["metrics"][metric] for each in entries]}
-    metrics = replace(first.metrics, warm=replace(first.metrics.warm, accuracy=accuracy))
-    return VariantResult(first.variant, entry, metrics, _mean([each.cost for each in runs]))
+        return runs[0]
+    scores = np.stack([each.scores for each in runs])
+    entry = _mean([each.entry for each in runs]) | {"seeds": scores.mean(axis=1).tolist()}
+    return replace(runs[0], entry=entry, scores=scores.mean(axis=0), cost=_mean([each.cost for each in runs]))
 
 
 def _mean(values: Sequence[Any]) -> Any:
@@ -165,10 +173,9 @@ def with_intervals(results: Sequence[VariantResult], compare: CompareParams, see
 
     Where there are several seeds, the difference has an interval over these as well, by Student's t.
     """
-    values = [each.metrics.warm.accuracy[compare.primary_metric] for each in results]
+    values = [each.scores for each in results]
     shipped = next(result for result in results if result.variant.base)
-    base = shipped.metrics.warm.accuracy[compare.primary_metric]
-    columns = np.stack([*values, *(each - base for each in values)], axis=1)
+    columns = np.stack([*values, *(each - shipped.scores for each in values)], axis=1)
     found = intervals(columns, np.random.default_rng(seed), compare.confidence, compare.resamples)
     names, ends_of = ("mean", "low", "high"), np.stack([found.mean, found.low, found.high], axis=1).tolist()
     ends = [dict(zip(names, each, strict=True)) for each in ends_of]
