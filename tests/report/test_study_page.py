@@ -49,6 +49,23 @@ def test_the_best_variant_and_the_differences_to_the_shipped_one_are_counted(sho
     assert "0 of 6 variants are better and 6 worse" in said(shown, "quality")
 
 
+def test_what_seeds_do_not_show_is_neither_better_nor_worse():
+    several = sampling()
+    for each in several["variants"]:
+        gap = each["difference_to_base"]["mean"]
+        each["seeds"] = [each["interval"]["mean"] + change for change in (-0.01, 0.0, 0.01)]
+        # By its users every other variant is worse; by seeds only those that are far behind.
+        reach = 0.05
+        each["difference_over_seeds"] = {"low": gap - reach, "high": gap + reach}
+    found = read_study(several, cost(), unbiasedness(), DATASET)
+    assert found.trained.spread.tolist() == pytest.approx([0.01] * 7)
+    assert (found.trained.seeds == 3).all()
+    # 0.12 and 0.15 of 0.22
+    wanted = "over users and over 3 seeds, each taken by itself, 0 of 6 variants are better and 2 worse"
+    assert wanted in said(found, "quality")
+    assert study_html(found).count("0.0100") >= 7
+
+
 def test_other_models_are_shown_and_not_counted_as_variants(shown: SamplingStudy, html: str):
     assert [(row.pool, row.series, row.base) for row in shown.others.itertuples()] == [
         ("model: MF", OTHER_MODEL, False),

@@ -95,6 +95,8 @@ class EvidenceParams(Frozen):
     """Items on the embedding map, and whose nearest items the report shows: those with the most events."""
     neighbour_items: PositiveInt = 100_000
     """Items whose nearest items are sought, each among all of them: those with the most events."""
+    study_seeds: PositiveInt = 5
+    """Seeds with which `make study` trains each variant; its figures are means over them."""
     planted: PlantedParams = PlantedParams()
 
 

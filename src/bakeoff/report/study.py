@@ -1,7 +1,9 @@
 """Figures of the study of negative sampling, from its files."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import stdev
 from typing import Any
 
 import pandas as pd
@@ -33,7 +35,9 @@ class SamplingStudy:
             series: CORRECTED, UNCORRECTED or NEITHER;
             base: whether these are the shipped settings;
             mean, low, high: the primary metric over users with its interval;
+            seeds, spread: how many, and the standard deviation of the primary metric over them;
             difference, difference_low, difference_high: to the shipped settings on the same users;
+            clear: 1 where the difference is above 0 by its intervals over users and over seeds, −1 where below, or 0;
             lift, long_tail, coverage: popularity lift, long-tail share and coverage of its lists;
             folding, spurious: mean excess of calibrated scores over relatedness, share of list places that go to
             unrelated items;
@@ -104,6 +108,7 @@ def read_study(
 def _variant(variant: Mapping[str, Any], cost: Mapping[str, Any], cutoff: str) -> dict[str, Any]:
     pool, series = _names(variant)
     metrics, interval, change = variant["metrics"], variant["interval"], variant["difference_to_base"]
+    seeds, both = variant.get("seeds", ()), [change, variant.get("difference_over_seeds", change)]
     return {
         "pool": pool,
         "series": series,
@@ -112,6 +117,9 @@ def _variant(variant: Mapping[str, Any], cost: Mapping[str, Any], cutoff: str) -
         "difference": figure(change, "mean"),
         "difference_low": figure(change, "low"),
         "difference_high": figure(change, "high"),
+        "clear": int(all(each["low"] > 0 for each in both)) - int(all(each["high"] < 0 for each in both)),
+        "seeds": max(1, len(seeds)),
+        "spread": stdev(seeds) if len(seeds) > 1 else math.nan,
         "lift": figure(metrics, f"popularity_lift@{cutoff}"),
         "long_tail": figure(metrics, f"long_tail_share@{cutoff}"),
         "coverage": figure(metrics, f"coverage@{cutoff}"),

@@ -47,6 +47,20 @@ def workspace(tmp_path):
     return workspace
 
 
+class Trained:
+    """Stands in for a training; with some seeds the lists of its model are upside down."""
+
+    def __init__(self, upside_down=lambda seed: False):
+        self.upside_down = upside_down
+
+    def __call__(self, experiment):
+        model = Model()
+        if self.upside_down(experiment.seed):
+            model.item_embeddings = -Model.item_embeddings
+        trainer = Masking() if experiment.spec.name == "softmax" else None
+        return TrainedModel(model, 1, 10, 3.0, [Seconds(1.0, 1.0)] * 2, trainer=trainer)
+
+
 @pytest.fixture
 def trainings(monkeypatch):
     """Nothing is trained; what would have been: (model, settings, prepared) of each variant."""
@@ -287,7 +301,8 @@ def studied(workspace, trainings):
 
 
 def test_the_study_is_judged_on_validation_and_lies_apart(workspace, trainings, studied):
-    assert len(studied["variants"]) == len(trainings) == 22
+    assert len(studied["variants"]) == 22
+    assert len(trainings) == 5 * 22  # a training per seed
     assert [each["model"] for each in studied["variants"]] == ["softmax"] * 19 + ["mf", "ease", "popularity"]
     assert sorted(path.name for path in workspace.study.iterdir()) == ["sampling.json", "sampling_cost.json"]
     assert not workspace.variants("sampling").exists()
@@ -303,8 +318,45 @@ def test_the_study_has_intervals_in_place_of_tables_per_user(studied):
     interval = base["interval"]
     assert interval["low"] < interval["mean"] < interval["high"]
     assert interval["mean"] == pytest.approx(base["metrics"]["ndcg@10"])
-    # All fakes answer alike.
+    # All fakes answer alike, with every seed.
     assert all(each["difference_to_base"] == {"mean": 0, "low": 0, "high": 0} for each in studied["variants"])
+    assert all(each["difference_over_seeds"] == {"low": 0, "high": 0} for each in studied["variants"])
+    assert base["seeds"] == [base["metrics"]["ndcg@10"]] * 5
+
+
+def test_the_study_trains_with_the_shipped_seed_and_the_next_ones(workspace, monkeypatch):
+    seeds, train = [], Trained()
+    monkeypatch.setattr(measure, "train_variant", lambda trained: seeds.append(trained.seed) or train(trained))
+    params = with_params(evidence={"study_seeds": 2})
+    variants.run(params, workspace, "sampling")
+    assert seeds == [params.seed, params.seed + 1] * 22
+
+
+def test_figures_of_the_study_are_means_over_seeds(workspace, monkeypatch):
+    # With the odd seeds lists are upside down.
+    monkeypatch.setattr(measure, "train_variant", Trained(upside_down=lambda seed: seed % 2 == 1))
+    alone = []
+    for seed in (0, 1):
+        params = with_params(evidence={"study_seeds": 1}).model_copy(update={"seed": seed})
+        variants.run(params, workspace, "sampling")
+        alone.append(json.loads((workspace.study / "sampling.json").read_text(encoding="utf-8"))["variants"][0])
+    variants.run(with_params(evidence={"study_seeds": 2}).model_copy(update={"seed": 0}), workspace, "sampling")
+    both = json.loads((workspace.study / "sampling.json").read_text(encoding="utf-8"))
+    entry = both["variants"][0]
+    by_seed = [each["metrics"]["ndcg@10"] for each in alone]
+    assert "seeds" not in alone[0]
+    assert by_seed[0] != by_seed[1]
+    assert entry["seeds"] == pytest.approx(by_seed)
+    assert [entry["metrics"]["ndcg@10"], entry["interval"]["mean"]] == pytest.approx([np.mean(by_seed)] * 2)
+    assert "means over 2 seeds" in both["sentence"]
+
+
+def test_a_difference_has_an_interval_over_seeds_too():
+    entries = [{"seeds": [0.2, 0.3, 0.4]}, {"seeds": [0.1, 0.1, 0.1]}]
+    found = measure._over_seeds(entries[0], entries[1], 0.95)["difference_over_seeds"]
+    # The mean of 0.1, 0.2 and 0.3, and Student's t with two degrees of freedom, 4.303, times 0.1 / √3.
+    assert (found["low"], found["high"]) == pytest.approx((0.2 - 0.2484, 0.2 + 0.2484), abs=1e-4)
+    assert measure._over_seeds({}, {}, 0.95) == {}
 
 
 def test_the_study_without_validation_events_says_what_to_change(tmp_path, trainings):

@@ -88,6 +88,7 @@ class Group:
         evaluates_new_users: whether variants are evaluated on new users too.
         measures_folding: whether folding is measured.
         rankings: how often the queries are ranked, to time the ranking.
+        seeds: with how many seeds, from the shipped one on, each variant is trained; figures are means over them.
         left_out: models that would belong here but can't be trained on this data, each with the reason.
     """
 
@@ -99,6 +100,7 @@ class Group:
     evaluates_new_users: bool = False
     measures_folding: bool = False
     rankings: int = 1
+    seeds: int = 1
     left_out: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -221,6 +223,8 @@ def _group(
     able = [Variant(f"{model}-shipped", model, "as shipped", base=True) for model in models if model not in left_out]
     training = sentence("training", epochs=shipped.softmax.max_epochs)
     done = sentence(name, training=training, on_test=sentence("on_test"))
+    if options.get("seeds", 1) > 1:
+        done = f"{done} {sentence('seeds', seeds=options['seeds'])}"
     return Group(name, done, shipped, (*variants, *able), **{"left_out": left_out, **options})
 
 
@@ -253,7 +257,7 @@ def _new_items(shipped: ExperimentSettings, data: DataFacts, group: MakeGroup) -
 
 
 def _sampling(shipped: ExperimentSettings, _: DataFacts, group: MakeGroup) -> Group:
-    negatives = shipped.softmax.negatives
+    negatives, seeds = shipped.softmax.negatives, shipped.evidence.study_seeds
     named = {name: getattr(negatives, name) for name in ("sampler", "selection", "logq_correction")}
     variants = with_bases(_samplers(), shipped)
     return group(
@@ -261,6 +265,7 @@ def _sampling(shipped: ExperimentSettings, _: DataFacts, group: MakeGroup) -> Gr
         ("mf", "ease", "popularity"),
         judged_on="valid",
         measures_folding=True,
+        seeds=seeds,
     )
 
 

@@ -3,11 +3,14 @@
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from statistics import fmean
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
+from scipy.stats import sem, t
 
 from bakeoff.data.prepared.tables import Prepared
 from bakeoff.evaluation.metrics.formulas import num_relevant
@@ -27,11 +30,20 @@ LOOKS = 4
 
 @dataclass(frozen=True)
 class VariantResult:
-    """A variant, its entry in the JSON file, its metrics, and what it cost."""
+    """What came of a variant.
+
+    Attributes:
+        variant: it.
+        entry: what the JSON file says.
+        metrics: its metrics; of several seeds those of the first.
+        scores: primary metric of each warm user, float64 [n]; means over seeds.
+        cost: what it cost.
+    """
 
     variant: Variant
     entry: dict[str, Any]
     metrics: VariantMetrics
+    scores: NDArray[np.float64]
     cost: dict[str, Any]
 
 
@@ -44,14 +56,41 @@ def measure_variants(protocol: VariantProtocol) -> list[VariantResult]:
     group, results = protocol.group, []
     print(f"{group.name}: {len(group.variants)} variants")
     for variant in group.variants:
-        start = time.perf_counter()
-        experiment = variant.experiment(group.shipped, protocol.prepared)
-        trained = train_variant(experiment)
-        metrics = protocol.evaluate(trained.retriever)
-        entry = _entry(variant, trained, metrics, experiment)
-        results.append(VariantResult(variant, entry, metrics, _cost(trained, metrics, steps_per_epoch(experiment))))
+        start, first = time.perf_counter(), group.shipped.seed
+        runs = [_measure(protocol, variant, seed) for seed in range(first, first + group.seeds)]
+        results.append(over_seeds(runs))
         _print_result(group, results[-1], time.perf_counter() - start)
     return results
+
+
+def _measure(protocol: VariantProtocol, variant: Variant, seed: int) -> VariantResult:
+    experiment = replace(variant.experiment(protocol.group.shipped, protocol.prepared), seed=seed)
+    trained = train_variant(experiment)
+    metrics = protocol.evaluate(trained.retriever)
+    entry = _entry(variant, trained, metrics, experiment)
+    scores = metrics.warm.accuracy[protocol.group.shipped.compare.primary_metric]
+    return VariantResult(variant, entry, metrics, scores, _cost(trained, metrics, steps_per_epoch(experiment)))
+
+
+def over_seeds(runs: Sequence[VariantResult]) -> VariantResult:
+    """The means of a variant's runs, one per seed; a single run as it is.
+
+    The entry also has `seeds`, the means over users of the primary metric, by seed.
+    """
+    if len(runs) == 1:
+        return runs[0]
+    scores = np.stack([each.scores for each in runs])
+    entry = _mean([each.entry for each in runs]) | {"seeds": scores.mean(axis=1).tolist()}
+    return replace(runs[0], entry=entry, scores=scores.mean(axis=0), cost=_mean([each.cost for each in runs]))
+
+
+def _mean(values: Sequence[Any]) -> Any:
+    """The mean of numbers, of each value of mappings, and what is the same in all."""
+    first = values[0]
+    if isinstance(first, Mapping):
+        return {name: _mean([each[name] for each in values]) for name in first}
+    known = [each for each in values if each is not None]
+    return first if all(each == first for each in values) else fmean(known)
 
 
 def train_variant(experiment: Experiment) -> TrainedModel:
@@ -124,17 +163,31 @@ def _title(variant: Variant) -> str:
 
 
 def with_intervals(results: Sequence[VariantResult], compare: CompareParams, seed: int) -> list[dict[str, Any]]:
-    """Entries with the interval of their primary metric and of its difference from the first base."""
-    values = [each.metrics.warm.accuracy[compare.primary_metric] for each in results]
-    base = next(each for each, result in zip(values, results, strict=True) if result.variant.base)
-    columns = np.stack([*values, *(each - base for each in values)], axis=1)
+    """Entries with the interval of their primary metric and of its difference from the first base, over users.
+
+    Where there are several seeds, the difference has an interval over these as well, by Student's t.
+    """
+    values = [each.scores for each in results]
+    shipped = next(result for result in results if result.variant.base)
+    columns = np.stack([*values, *(each - shipped.scores for each in values)], axis=1)
     found = intervals(columns, np.random.default_rng(seed), compare.confidence, compare.resamples)
     names, ends_of = ("mean", "low", "high"), np.stack([found.mean, found.low, found.high], axis=1).tolist()
     ends = [dict(zip(names, each, strict=True)) for each in ends_of]
     return [
-        each.entry | {"metric": compare.primary_metric, "interval": interval, "difference_to_base": difference}
+        each.entry
+        | {"metric": compare.primary_metric, "interval": interval, "difference_to_base": difference}
+        | _over_seeds(each.entry, shipped.entry, compare.confidence)
         for each, interval, difference in zip(results, ends[: len(results)], ends[len(results) :], strict=True)
     ]
+
+
+def _over_seeds(entry: Mapping[str, Any], base: Mapping[str, Any], confidence: float) -> dict[str, Any]:
+    """Interval over seeds of the difference from the base; nothing of a single seed."""
+    if "seeds" not in entry:
+        return {}
+    changes = np.subtract(entry["seeds"], base["seeds"])
+    reach = float(t.ppf((1 + confidence) / 2, len(changes) - 1) * sem(changes))
+    return {"difference_over_seeds": {"low": float(changes.mean()) - reach, "high": float(changes.mean()) + reach}}
 
 
 def group_json(protocol: VariantProtocol) -> dict[str, Any]:

@@ -54,6 +54,7 @@ def _quality(shown: SamplingStudy) -> Figure:
         shown.everyone,
         series_dots(*_marks(shown.everyone, "mean", f"{metric}, mean over users", interval=True)),
         (Column(metric, _metric_term(shown)), estimate_cell),
+        ("± over seeds", lambda row: formats.decimal(row.spread)),
         (Column("− shipped", "interval"), _change),
         shown=shown,
         best=best,
@@ -63,11 +64,10 @@ def _quality(shown: SamplingStudy) -> Figure:
 
 
 def _change(row: Any) -> str | Cell:
-    """Difference of a variant to the shipped settings, in bold if its interval excludes 0."""
+    """Difference of a variant to the shipped settings, in bold if its intervals exclude 0."""
     if row.base:
         return "the shipped settings"
-    low, high = row.difference_low, row.difference_high
-    return change_cell(row.difference, low, high, strong=low > 0 or high < 0)
+    return change_cell(row.difference, row.difference_low, row.difference_high, strong=bool(row.clear))
 
 
 def _lift(shown: SamplingStudy) -> Figure:
