@@ -127,6 +127,14 @@ SYSTEMS = (
     ),
     System("tfrs_tuned", "TFRS, tuned", "peers.tfrs_tuned", stepwise=True, information="ids, features"),
     System(
+        "tfrs_histories",
+        "TFRS, reading histories",
+        "peers.tfrs_histories",
+        stepwise=True,
+        needs_times=True,
+        information="ids, order, features of items",
+    ),
+    System(
         "mf_order_blind",
         "bakeoff MF, order-blind",
         "harness.ours",

@@ -62,7 +62,7 @@ def train(data: Data, setting: Mapping[str, Any], seed: int, threads: int) -> It
     """`dim`, `normalised`, `dropout`, `temperature`, `learning_rate`, `pairs_per_batch`, `features`, `epochs`."""
     tf.keras.utils.set_random_seed(seed)
     about_users = _user_features(data) if setting["features"] else _none(len(data))
-    about_items = _item_features(data) if setting["features"] else _none(data.num_items)
+    about_items = item_features(data) if setting["features"] else _none(data.num_items)
     form = {name: setting[name] for name in ("dim", "normalised", "dropout")}
     users, items = Tower(about_users, **form), Tower(about_items, **form)
     model = Retrieval(users, items, setting["temperature"])
@@ -85,7 +85,8 @@ def _user_features(data: Data) -> NDArray[np.float32]:
     return np.concatenate([data.user_dense, *codes], axis=1)
 
 
-def _item_features(data: Data) -> NDArray[np.float32]:
+def item_features(data: Data) -> NDArray[np.float32]:
+    """Dense features and tags, [num_items, E + T]."""
     return np.concatenate([data.item_dense, data.item_tags], axis=1)
 
 

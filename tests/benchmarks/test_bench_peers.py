@@ -80,6 +80,30 @@ def test_tuned_tfrs_learns_two_tastes():
     assert all(missing(scorers[-1](np.arange(12))))
 
 
+def test_tfrs_that_reads_histories_learns_two_tastes():
+    setting = {
+        "length": 2,
+        "dim": 8,
+        "normalised": True,
+        "dropout": 0.1,
+        "temperature": 0.2,
+        "learning_rate": 0.05,
+        "pairs_per_batch": 24,
+        "epochs": 30,
+    }
+    scorers = train("tfrs_histories", blocks(), setting)
+    assert len(scorers) == 30
+    assert all(missing(scorers[-1](np.arange(12))))
+
+
+def test_a_history_is_what_comes_before_a_place_and_of_the_same_user():
+    from peers.tfrs_histories import histories_before
+
+    data = tiny.data(tiny.histories([0, 0, 0, 1, 1], [5, 3, 4, 2, 1], 2), num_items=6)
+    found = histories_before(data, np.array([1, 2, 3, 4, 5]), np.array([0, 0, 0, 1, 1]), 2)
+    assert found.tolist() == [[6, 5], [5, 3], [3, 4], [6, 2], [2, 1]]
+
+
 def test_the_tutorial_scores_every_item_for_every_user():
     [scorer] = train("tfrs_tutorial", blocks(), {})
     scores = scorer(np.array([3, 0]))
