@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from peers.data import Data
 from peers.lists import Scorer
-from peers.tfrs_tuned import Retrieval, Tower, item_features
+from peers.tfrs_tuned import Tower, fit, item_features
 
 USERS_PER_BLOCK = 1024
 
@@ -41,24 +41,15 @@ def train(data: Data, setting: Mapping[str, Any], seed: int, threads: int) -> It
     tf.keras.utils.set_random_seed(seed)
     form = {name: setting[name] for name in ("dim", "normalised", "dropout")}
     users, items = HistoryTower(data.num_items, **form), Tower(item_features(data), **form)
-    model = Retrieval(users, items, setting["temperature"])
-    model.compile(optimizer=tf.keras.optimizers.legacy.Adam(setting["learning_rate"]))
     places = np.setdiff1d(np.arange(len(data.items)), data.offsets[:-1])  # before a user's first event is nothing
-    probability = np.bincount(data.items, minlength=data.num_items) / len(data.items)
-    columns = {
-        "user": histories_before(data, places, data.users[places], setting["length"]),
-        "item": data.items[places],
-        "probability": probability[data.items[places]].astype(np.float32),
-    }
-    pairs = tf.data.Dataset.from_tensor_slices(columns).shuffle(len(places)).batch(setting["pairs_per_batch"])
+    before = histories_before(data, places, data.users[places], setting["length"])
 
     def scores(rows: NDArray[np.int64]) -> NDArray[np.float32]:
         read = histories_before(data, data.offsets[rows + 1], rows, setting["length"])
         blocks = [np.asarray(users(read[at : at + USERS_PER_BLOCK])) for at in range(0, len(rows), USERS_PER_BLOCK)]
         return np.concatenate(blocks) @ np.asarray(items(np.arange(data.num_items))).T
 
-    for _ in range(setting["epochs"]):
-        model.fit(pairs.prefetch(2), epochs=1, verbose=0)
+    for _ in fit(users, items, before, data.items[places], data, setting):
         yield scores
 
 

@@ -41,7 +41,7 @@ class Tower(tf.keras.Model):
 class Retrieval(tfrs.Model):
     """Two towers and a retrieval task with logQ correction."""
 
-    def __init__(self, users: Tower, items: Tower, temperature: float) -> None:
+    def __init__(self, users: Any, items: Tower, temperature: float) -> None:
         super().__init__()
         self.users, self.items = users, items
         self._task = tfrs.tasks.Retrieval(temperature=temperature, remove_accidental_hits=True)
@@ -65,18 +65,22 @@ def train(data: Data, setting: Mapping[str, Any], seed: int, threads: int) -> It
     about_items = item_features(data) if setting["features"] else _none(data.num_items)
     form = {name: setting[name] for name in ("dim", "normalised", "dropout")}
     users, items = Tower(about_users, **form), Tower(about_items, **form)
+    for _ in fit(users, items, data.users.astype(np.int32), data.items, data, setting):
+        yield lambda rows: np.asarray(users(rows.astype(np.int32))) @ np.asarray(items(np.arange(data.num_items))).T
+
+
+def fit(
+    users: Any, items: Tower, read: NDArray[np.int32], had: NDArray[np.int32], data: Data, setting: Mapping[str, Any]
+) -> Iterator[None]:
+    """Fit both towers, an epoch at each step, on pairs [n] of what the tower of users reads and the item had."""
     model = Retrieval(users, items, setting["temperature"])
     model.compile(optimizer=tf.keras.optimizers.legacy.Adam(setting["learning_rate"]))
     probability = np.bincount(data.items, minlength=data.num_items) / len(data.items)
-    columns = {
-        "user": data.users.astype(np.int32),
-        "item": data.items,
-        "probability": probability[data.items].astype(np.float32),
-    }
-    pairs = tf.data.Dataset.from_tensor_slices(columns).shuffle(len(data.items)).batch(setting["pairs_per_batch"])
+    columns = {"user": read, "item": had, "probability": probability[had].astype(np.float32)}
+    pairs = tf.data.Dataset.from_tensor_slices(columns).shuffle(len(had)).batch(setting["pairs_per_batch"])
     for _ in range(setting["epochs"]):
         model.fit(pairs.prefetch(2), epochs=1, verbose=0)
-        yield lambda rows: np.asarray(users(rows.astype(np.int32))) @ np.asarray(items(np.arange(data.num_items))).T
+        yield
 
 
 def _user_features(data: Data) -> NDArray[np.float32]:

@@ -64,40 +64,29 @@ def test_popularity_counts():
     assert scorer(np.array([0])).tolist() == [[0, 0, 1, 0, 0, 2]]
 
 
-def test_tuned_tfrs_learns_two_tastes():
+@pytest.mark.parametrize(
+    ("name", "own"),
+    [
+        ("tfrs_tuned", {"features": True, "pairs_per_batch": 36}),
+        ("tfrs_histories", {"length": 2, "pairs_per_batch": 24}),
+    ],
+)
+def test_tfrs_learns_two_tastes(name, own):
     setting = {
-        "dim": 8,
-        "features": True,
-        "normalised": True,
-        "dropout": 0.1,
-        "temperature": 0.2,
-        "learning_rate": 0.05,
-        "pairs_per_batch": 36,
-        "epochs": 30,
-    }
-    scorers = train("tfrs_tuned", blocks(), setting)
-    assert len(scorers) == 30
-    assert all(missing(scorers[-1](np.arange(12))))
-
-
-def test_tfrs_that_reads_histories_learns_two_tastes():
-    setting = {
-        "length": 2,
         "dim": 8,
         "normalised": True,
         "dropout": 0.1,
         "temperature": 0.2,
         "learning_rate": 0.05,
-        "pairs_per_batch": 24,
         "epochs": 30,
     }
-    scorers = train("tfrs_histories", blocks(), setting)
+    scorers = train(name, blocks(), setting | own)
     assert len(scorers) == 30
     assert all(missing(scorers[-1](np.arange(12))))
 
 
 def test_a_history_is_what_comes_before_a_place_and_of_the_same_user():
-    from peers.tfrs_histories import histories_before
+    from peers.tfrs_histories import histories_before  # loads TensorFlow
 
     data = tiny.data(tiny.histories([0, 0, 0, 1, 1], [5, 3, 4, 2, 1], 2), num_items=6)
     found = histories_before(data, np.array([1, 2, 3, 4, 5]), np.array([0, 0, 0, 1, 1]), 2)

@@ -85,7 +85,8 @@ def remove(workspace: Workspace, item_ids: Sequence[str], model: str | None) -> 
     """
     with _target(workspace, model) as target:
         held = read_additions(target.path)
-        if unknown := [item_id for item_id in item_ids if item_id not in held["item_id"].tolist()]:
+        known = set(held["item_id"])
+        if unknown := [item_id for item_id in item_ids if item_id not in known]:
             raise BakeoffError(
                 f"{_named(unknown)} was not added to {target.name}: `bakeoff catalogue list` shows what was."
             )
@@ -109,10 +110,10 @@ def show(workspace: Workspace, model: str | None) -> None:
         print(f"Nothing was added to {target.name}.")
         return
     shown = Table(title=f"Added to {target.name}", title_justify="left")
-    told = held.drop(columns=EMBEDDING)
-    for name in told:
+    described = held.drop(columns=EMBEDDING)
+    for name in described:
         shown.add_column(str(name))
-    for row in told.itertuples(index=False):
+    for row in described.itertuples(index=False):
         shown.add_row(*("" if pd.isna(value) else Text(str(value)) for value in row))
     Console().print(shown)
 
