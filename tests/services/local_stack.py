@@ -130,9 +130,10 @@ class LocalStack:
         return self.ask(f"deployments/{self.deployment(deployment)['id']}/create_flow_run", body)["id"]
 
     def task_states(self, id: str, task: str) -> set[str]:
-        """Names of the states in which runs of a task are, of this run of a flow."""
+        """Names of the states in which runs of a task are, of this run of a flow. One just created has none yet: the
+        server records tasks from events, first the run, then its state."""
         found = self.ask("task_runs/filter", {"flow_runs": {"id": {"any_": [id]}}})
-        return {each["state"]["name"] for each in found if each["name"].startswith(task)}
+        return {each["state"]["name"] for each in found if each["state"] and each["name"].startswith(task)}
 
     def run(self, id: str) -> dict[str, Any]:
         (run,) = self.ask("flow_runs/filter", {"flow_runs": {"id": {"any_": [id]}}})
