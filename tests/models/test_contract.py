@@ -224,7 +224,7 @@ def test_the_graph_gives_the_lists_of_the_server_that_are_less_popular_or_more_d
     graph = with_options(shop, shop.world.user_ids, 6, **wish)
     seen = np.split(people.histories.items, people.histories.offsets[1:-1])
     for row, (query, mine) in enumerate(zip(shop.retriever.embed_queries(people), seen, strict=True)):
-        expected = find(search, query[np.newaxis], mine, 6, ListOptions(**wish), features, popularity)
+        [expected] = find(search, query[np.newaxis], [mine], [6], [ListOptions(**wish)], features, popularity)
         filled = as_indices(graph["item_ids"])[row][: len(expected.items)]
         assert filled == expected.items.tolist()
         scores = np.asarray(graph["scores"])[row, : len(filled)]

@@ -20,7 +20,7 @@ from bakeoff.data.features.encoding import TAG_SEPARATOR, TableEncoding, categor
 from bakeoff.data.features.value_sets import value_sets
 from bakeoff.models.base.list_options import CANDIDATES_PER_PLACE, LONGEST_DIVERSE, diverse, kinds_of_items
 from bakeoff.models.base.storage import filterable
-from bakeoff.ops.server.search import ExactSearch, SearchResult
+from bakeoff.ops.server.search import ExactSearch, Excluded, SearchResult
 
 MOST_FILTERS = 20
 """Of one request."""
@@ -215,6 +215,15 @@ class ListOptions:
         """Whether nothing is asked for."""
         return self.allow is None and not self.filters and not self.diversity and not self.debias
 
+    def allowed(self, features: ItemFeatures, num_items: int) -> NDArray[np.bool_]:
+        """Bool [n], which items the list may contain."""
+        meeting = features.meeting(self.filters) if self.filters else np.ones(num_items, np.bool_)
+        if self.allow is None:
+            return meeting
+        named = np.zeros(num_items, np.bool_)
+        named[self.allow] = True
+        return named & meeting
+
     def check(self, k: int, features: ItemFeatures) -> None:
         """Refuse what makes no sense for a list of k items.
 
@@ -236,45 +245,77 @@ class ListOptions:
 PLAIN = ListOptions()
 """The best by score."""
 
+FEW = 32
+"""Where at most one item in so many may be in the list, the others are not scored: to gather vectors takes longer than
+to multiply them."""
+
 
 def find(
     search: ExactSearch,
-    query: NDArray[np.float32],
-    exclude: NDArray[np.integer],
-    k: int,
-    options: ListOptions,
+    queries: NDArray[np.float32],
+    exclude: Excluded,
+    k: Sequence[int],
+    options: Sequence[ListOptions],
     features: ItemFeatures,
     popularity: NDArray[np.float32],
-) -> SearchResult:
-    """The list of one query.
+) -> list[SearchResult]:
+    """The lists of B queries; what can be scored for several at once is.
 
     Args:
         search: over the item embeddings.
-        query: float32 [1, d].
-        exclude: item indices that are left out.
-        k: length of the list, at most the size of the catalogue n.
-        options: that `check` has accepted.
+        queries: float32 [B, d].
+        exclude: for each query the item indices that are left out.
+        k: length of each list, at most the size of the catalogue n.
+        options: of each query, that `check` has accepted.
         features: of the items.
         popularity: float32 [n], from `standard_log_popularity`.
 
     Returns:
-        items in the order of the list, and their scores by the model: with diversity or debias they don't descend.
+        items in the order of each list, and their scores by the model: with diversity or debias they don't descend.
     """
-    if options.allow is not None or options.filters:
-        allowed = features.meeting(options.filters)
-        if options.allow is not None:
-            named = np.zeros(len(popularity), np.bool_)
-            named[options.allow] = True
-            allowed &= named
-        exclude = np.concatenate([exclude, np.flatnonzero(~allowed)])
-    length = min(CANDIDATES_PER_PLACE * k, len(popularity)) if options.diversity else k
-    if options.debias:
-        found, value = search.find_debiased(query, exclude, length, popularity, options.debias)
-    else:
-        [found] = search.find(query, [exclude], length)
-        value = found.scores
-    if not options.diversity:
-        return found
-    vectors = features.vectors(found.items)
-    places = diverse(value, search.vectors(found.items) if vectors is None else vectors, k, options.diversity)
-    return SearchResult(found.items[places], found.scores[places])
+    lengths = [
+        min(CANDIDATES_PER_PLACE * wanted, len(popularity)) if asked.diversity else wanted
+        for wanted, asked in zip(k, options, strict=True)
+    ]
+    found = _candidates(search, queries, exclude, lengths, options, features, popularity)
+    for row, (best, value) in found.items():
+        if diversity := options[row].diversity:
+            vectors = features.vectors(best.items)
+            places = diverse(value, search.vectors(best.items) if vectors is None else vectors, k[row], diversity)
+            found[row] = SearchResult(best.items[places], best.scores[places]), value
+    return [found[row][0] for row in range(len(queries))]
+
+
+def _candidates(
+    search: ExactSearch,
+    queries: NDArray[np.float32],
+    exclude: Excluded,
+    k: Sequence[int],
+    options: Sequence[ListOptions],
+    features: ItemFeatures,
+    popularity: NDArray[np.float32],
+) -> dict[int, tuple[SearchResult, NDArray[np.float32]]]:
+    """Of each query the k best items that its list may contain, and the scores by which they are the best."""
+    left_out, found = list(exclude), {}
+    by_score, debiased = list[int](), list[int]()
+    for row, asked in enumerate(options):
+        (debiased if asked.debias else by_score).append(row)
+        if asked.allow is not None or asked.filters:
+            allowed = asked.allowed(features, len(popularity))
+            allowed[exclude[row]] = False
+            items = np.flatnonzero(allowed)
+            if not asked.debias and len(items) * FEW <= len(popularity):
+                best = search.find_among(queries[by_score.pop()], items, k[row])
+                found[row] = best, best.scores
+            else:
+                left_out[row] = np.flatnonzero(~allowed)
+    for rows in filter(None, (by_score, debiased)):
+        some, longest = [left_out[row] for row in rows], max(k[row] for row in rows)
+        if rows is debiased:
+            strengths = [options[row].debias for row in rows]
+            pairs = search.find_debiased(queries[rows], some, longest, popularity, strengths)
+        else:
+            pairs = [(best, best.scores) for best in search.find(queries[rows], some, longest)]
+        for row, (best, value) in zip(rows, pairs, strict=True):
+            found[row] = SearchResult(best.items[: k[row]], best.scores[: k[row]]), value[: k[row]]
+    return found

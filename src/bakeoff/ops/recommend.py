@@ -155,7 +155,7 @@ def _best(
     embeddings = retriever.item_embeddings
     popularity = standard_log_popularity(read_known_users(folder).queries.histories.item_counts(len(embeddings)))
     asked = retriever.embed_queries(query)
-    best = find(ExactSearch(embeddings), asked, seen.items, k, options, features, popularity)
+    [best] = find(ExactSearch(embeddings), asked, [seen.items], [k], [options], features, popularity)
     return best.items, best.scores
 
 

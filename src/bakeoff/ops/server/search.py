@@ -67,23 +67,36 @@ class ExactSearch:
         best = self._best(scores, exclude, k)
         return [SearchResult(items, mine[items]) for items, mine in zip(best, scores, strict=True)]
 
+    def find_among(self, query: NDArray[np.float32], items: Ids, k: int) -> SearchResult:
+        """The best k of some items, which ascend, for one query [d]; the others are not scored."""
+        scores = query @ self._transposed[:, items]
+        best = np.argsort(-scores, kind="stable")[:k]
+        return SearchResult(items[best], scores[best])
+
     def find_debiased(
-        self, query: NDArray[np.float32], exclude: Items, k: int, popularity: NDArray[np.float32], debias: float
-    ) -> tuple[SearchResult, NDArray[np.float32]]:
+        self,
+        queries: NDArray[np.float32],
+        exclude: Excluded,
+        k: int,
+        popularity: NDArray[np.float32],
+        debias: Sequence[float],
+    ) -> list[tuple[SearchResult, NDArray[np.float32]]]:
         """The best items by `list_options.debiased`, with their scores, and the debiased ones, which descend.
 
         Args:
-            query: float32 [1, d].
-            exclude: items that are left out.
-            k: as for `find`.
+            queries: as for `find`, as are exclude and k.
+            exclude: see there.
+            k: see there.
             popularity: float32 [n].
-            debias: β.
+            debias: β of each query.
         """
-        scores = self._scores(1)
-        np.matmul(query, self._transposed, out=scores)
-        value = debiased(scores, popularity, debias)
-        [items] = self._best(value, [exclude], k)
-        return SearchResult(items, scores[0, items]), value[0, items]
+        scores, found = np.matmul(queries, self._transposed, out=self._scores(len(queries))), []
+        for row, (left_out, beta) in enumerate(zip(exclude, debias, strict=True)):
+            mine = scores[row : row + 1]
+            value = debiased(mine, popularity, beta)
+            [items] = self._best(value, [left_out], k)
+            found.append((SearchResult(items, mine[0, items]), value[0, items]))
+        return found
 
     def vectors(self, items: Ids) -> NDArray[np.float32]:
         """Embeddings of m items, [m, d]."""

@@ -20,10 +20,13 @@ from bakeoff.ops.reasons import reasons
 from bakeoff.ops.server import schemas
 from bakeoff.ops.server.query_encoder import EncodedQuery, QueryEncoder
 from bakeoff.ops.server.schemas import Answer, Item, Neighbour, Neighbours, Origin, not_known
-from bakeoff.ops.server.search import ExactSearch, SearchResult
+from bakeoff.ops.server.search import ExactSearch
 
 REMEMBERED_BYTES = 1 << 29
 """Embeddings beyond which none are remembered: those of 10⁶ users with 128 dimensions are just within."""
+
+ITEMS_PER_EVENT = 100
+"""Items that options of a request look at in about the time that an event of a history takes."""
 
 _BLOCK = 1024
 
@@ -137,15 +140,20 @@ class ServedModel:
         return self.embedder.num_items
 
     def num_events(self, queries: Sequence[EncodedQuery]) -> int:
-        """Events in the histories of these queries, and items that options look at: they say how long a block takes."""
-        items = len(self.item_ids)
-        return sum(len(each.query.histories.items) + (0 if each.options.is_plain else items) for each in queries)
+        """Events in the histories of these queries, by which one can say how long a block takes.
+
+        Options look at all items in turn, which costs as much as an event for one in ITEMS_PER_EVENT.
+        """
+        of_options = len(self.item_ids) // ITEMS_PER_EVENT
+        return sum(len(each.query.histories.items) + (0 if each.options.is_plain else of_options) for each in queries)
 
     def answer(self, queries: Sequence[EncodedQuery]) -> list[Answer]:
         """Lists for a block of at least one query, each of its own length."""
+        exclude, k, options = zip(*((each.exclude, each.k, each.options) for each in queries), strict=True)
+        embedded, of_items = self.embedder.embed(queries), (self.encoder.features, self.popularity)
         answers = []
-        for each, best in zip(queries, self._found(queries), strict=True):
-            pairs = zip(best.items[: each.k].tolist(), best.scores[: each.k].tolist(), strict=True)
+        for each, best in zip(queries, find(self.search, embedded, exclude, k, options, *of_items), strict=True):
+            pairs = zip(best.items.tolist(), best.scores.tolist(), strict=True)
             answer = Answer.model_construct(
                 items=[Item.model_construct(item_id=self.item_ids[item], score=score) for item, score in pairs],
                 model=self.origin.model,
@@ -155,21 +163,6 @@ class ServedModel:
             )
             answers.append(self._explained(answer, each.query) if each.why and answer.items else answer)
         return answers
-
-    def _found(self, queries: Sequence[EncodedQuery]) -> list[SearchResult]:
-        """At least the first k items of each query; those without options are searched for together."""
-        embedded = self.embedder.embed(queries)
-        plain = [row for row, each in enumerate(queries) if each.options.is_plain]
-        found: dict[int, SearchResult] = {}
-        if plain:
-            exclude, k = [queries[row].exclude for row in plain], max(queries[row].k for row in plain)
-            rows = embedded if len(plain) == len(queries) else embedded[plain]
-            found.update(zip(plain, self.search.find(rows, exclude, k), strict=True))
-        for row, each in enumerate(queries):
-            if not each.options.is_plain:
-                query, of_items = embedded[row : row + 1], (self.encoder.features, self.popularity)
-                found[row] = find(self.search, query, each.exclude, each.k, each.options, *of_items)
-        return [found[row] for row in range(len(queries))]
 
     def _explained(self, answer: Answer, query: Queries) -> schemas.ExplainedAnswer:
         """The same answer with the parts of each score."""
