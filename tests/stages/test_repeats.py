@@ -2,18 +2,26 @@
 
 import json
 import math
+import re
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import tensorflow as tf
 
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.prepared.tables import load_held_out, load_prepared
+from bakeoff.evaluation.ranking import rank
 from bakeoff.evaluation.ranking.lists import TopLists
 from bakeoff.evaluation.ranking.protocol import EvalSet, Evaluated
+from bakeoff.models.base.loading import load_serving
+from bakeoff.models.base.storage import load_trained
+from bakeoff.ops import recommend
+from bakeoff.ops.server.loading import load_served
+from bakeoff.ops.server.schemas import Origin, Query
 from bakeoff.params import Params
-from bakeoff.stages import evaluate, split, train
+from bakeoff.stages import evaluate, export, split, train
 
 USERS = [f"u{number:02}" for number in range(20)]
 ITEMS = [f"i{number:02}" for number in range(30)]
@@ -133,3 +141,48 @@ def test_shares_of_repeats_by_hand(workspace):
     assert shares["repeats_of_hits@1"][0] == 0
     assert shares["repeats_of_hits@3"][0] == 0.5
     assert math.isnan(shares["repeats_of_hits@3"][1])
+
+
+@pytest.fixture(scope="module", params=["popularity", "mf"])
+def served(workspace, request):
+    """A model of the split with repeats, and the lists of it that are evaluated, by user."""
+    model = request.param
+    train.run(params(), workspace, model)
+    export.run(workspace, model)
+    prepared = load_prepared(workspace)
+    queries = prepared.queries(prepared.known(), prepared.warm_users)
+    nothing = queries.histories.first(0)
+    lists = rank(load_trained(workspace.trained(model)), queries, nothing, nothing, 5, 1).items
+    ids = np.array(prepared.item_ids.to_pylist())
+    return model, dict(zip(prepared.user_ids(prepared.warm_users).to_pylist(), ids[lists].tolist(), strict=True))
+
+
+def test_the_exported_model_and_the_server_answer_as_the_model_was_evaluated(workspace, served):
+    model, expected = served
+    users = list(expected)
+    module = load_serving(workspace.saved_model(model))
+    found = module.recommend_for_users(tf.constant(users), tf.constant(5))
+    assert [[item.decode() for item in row] for row in found["item_ids"].numpy()] == list(expected.values())
+    of_server = load_served(workspace.saved_model(model), Origin(model=model, version="v1.0.0", commit=None), "off")
+
+    def answered(**query):
+        [answer] = of_server.answer([of_server.encoder.encode(Query(k=5, **query))])
+        return [item.item_id for item in answer.items]
+
+    assert [answered(user_id=user) for user in users] == list(expected.values())
+    known = load_prepared(workspace).known()
+    had = {ITEMS[item] for item in known.items[: known.offsets[1]].tolist()}
+    assert had & set(answered(user_id=users[0]))
+    assert not had & set(answered(user_id=users[0], exclude_seen=True))
+
+
+def test_recommend_does_too_unless_it_is_told_otherwise(workspace, served, capsys):
+    model, expected = served
+    user, first = next(iter(expected.items()))
+    asked = {"model": model, "user": user, "history": None, "features": (), "k": 5, "why": False}
+    recommend.run(workspace, **asked)
+    assert re.findall(r"│ +\d+ │ +(i\d+) │", capsys.readouterr().out) == first
+    recommend.run(workspace, **asked, include_seen=False)
+    without = re.findall(r"│ +\d+ │ +(i\d+) │", capsys.readouterr().out)
+    assert len(without) == 5
+    assert without != first

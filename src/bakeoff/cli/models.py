@@ -83,8 +83,12 @@ def recommend(
     ] = False,
     allow: Annotated[str | None, typer.Option(help='Item ids that alone may be recommended: "50,181".')] = None,
     include_seen: Annotated[
-        bool, typer.Option("--include-seen", help="Items of the history may be recommended, too.")
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--include-seen/--exclude-seen",
+            help="Whether items of the history may be recommended. Default: with split.keep_repeats alone.",
+        ),
+    ] = None,
     filter: Annotated[
         list[str] | None,
         typer.Option(

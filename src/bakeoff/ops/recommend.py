@@ -22,7 +22,14 @@ from bakeoff.evaluation.ranking import rank
 from bakeoff.models.base import specs
 from bakeoff.models.base.list_options import standard_log_popularity
 from bakeoff.models.base.retriever import Retriever
-from bakeoff.models.base.storage import load_trained, read_encoding, read_items, read_known_users, refuse_skipped
+from bakeoff.models.base.storage import (
+    KnownUsers,
+    load_trained,
+    read_encoding,
+    read_items,
+    read_known_users,
+    refuse_skipped,
+)
 from bakeoff.ops.additions import ExtendedRetriever, additions_to, embeddings_of
 from bakeoff.ops.list_options import PLAIN, ItemFeatures, ListOptions, find
 from bakeoff.ops.server.search import ExactSearch
@@ -47,7 +54,7 @@ def run(
     k: int,
     why: bool,
     allow: str | None = None,
-    include_seen: bool = False,
+    include_seen: bool | None = None,
     options: ListOptions = PLAIN,
 ) -> None:
     """Print what a model recommends to a known user, or to someone new, with the history.
@@ -61,7 +68,7 @@ def run(
         k: number of items.
         why: print what the items of the history contribute to each score, in place of the history.
         allow: ids of the items that may be recommended, separated by commas; None: any.
-        include_seen: whether items of the history may be recommended.
+        include_seen: whether items of the history may be recommended; None: if they may be in what was evaluated.
         options: filters, diversity and debias.
 
     Raises:
@@ -84,16 +91,19 @@ def run(
     items = pd.Series(catalogue["title"].to_numpy(), index=catalogue["item_id"].astype(str))
     if not 1 <= k <= len(items):
         raise BakeoffError(f"-k {k} is not possible: it must be between 1 and the {len(items)} items there are.")
+    users = read_known_users(folder)
     if user is not None:
-        query = _known_user(folder, user, model)
+        query = _known_user(users, user, model)
     else:
         query = _someone_new(folder, history or "", features, items)
     if allow is not None:
         options = replace(options, allow=_places(allow, "--allow", items))
     of_items = ItemFeatures(catalogue, read_encoding(folder).item, model)
     options.check(k, of_items)
-    seen = query.histories.first(0) if include_seen else query.histories
-    best, scores = _best(folder, retriever, query, seen, k, options, of_items)
+    seen = query.histories
+    if users.keeps_repeats if include_seen is None else include_seen:
+        seen = seen.first(0)
+    best, scores = _best(users, retriever, query, seen, k, options, of_items)
     parts: list[list[Part]] = []
     if why:
         from bakeoff.models.base.encoder import EncoderRetriever  # loads TensorFlow
@@ -106,9 +116,8 @@ def run(
     _print(title, items.iloc[query.histories.items], items.iloc[best], scores, parts, specs.spec(model).explanation)
 
 
-def _known_user(folder: Path, user: str, model: str) -> Queries:
+def _known_user(users: KnownUsers, user: str, model: str) -> Queries:
     """The query of a user that the model was trained on."""
-    users = read_known_users(folder)
     if user not in users.rows:
         raise BakeoffError(
             f"User {user!r} is not among those that {model} was trained on: check the id (data/users.csv), or, for "
@@ -139,7 +148,7 @@ def _places(ids: str, option: str, items: pd.Series) -> NDArray[np.int32]:
 
 
 def _best(
-    folder: Path,
+    users: KnownUsers,
     retriever: Retriever,
     query: Queries,
     seen: Histories,
@@ -153,7 +162,7 @@ def _best(
         found = lists.items[0] != PAD
         return lists.items[0, found], lists.scores[0, found]
     embeddings = retriever.item_embeddings
-    popularity = standard_log_popularity(read_known_users(folder).queries.histories.item_counts(len(embeddings)))
+    popularity = standard_log_popularity(users.queries.histories.item_counts(len(embeddings)))
     asked = retriever.embed_queries(query)
     [best] = find(ExactSearch(embeddings), asked, [seen.items], [k], [options], features, popularity)
     return best.items, best.scores

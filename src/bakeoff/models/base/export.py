@@ -63,9 +63,8 @@ def export_trained(trained: Path, into: Path) -> None:
     kinds = kinds_of_items(items, encoding.item)
     ids = items["item_id"].astype(str).tolist()
     encoder: Encoder = specs.resolve(specs.spec(name).graph)(retriever)
-    catalogue = Catalogue(
-        ids, list(users.rows), users.queries, encoding, None if kinds is None else kinds.toarray() > 0
-    )
+    compared = None if kinds is None else kinds.toarray() > 0
+    catalogue = Catalogue(ids, list(users.rows), users.queries, encoding, compared, users.keeps_repeats)
     export(ServingModule(encoder, catalogue), str(into))
     extras = into / EXTRAS
     extras.mkdir()

@@ -50,6 +50,7 @@ class Catalogue:
         queries: what each of these users has seen, and their features.
         encoding: how raw features of someone new are encoded.
         kinds: bool [n, F], from `kinds_of_items`; None: diverse lists compare items by their embeddings.
+        keeps_repeats: whether lists hold what a user has seen.
     """
 
     item_ids: Sequence[str]
@@ -57,10 +58,11 @@ class Catalogue:
     queries: Queries
     encoding: FeatureEncoding
     kinds: NDArray[np.bool_] | None = None
+    keeps_repeats: bool = False
 
 
 class ServingModule(tf.Module):
-    """Brute-force retrieval inside the graph: k is honoured at call time and seen items are left out.
+    """Brute-force retrieval inside the graph: k is honoured at call time, seen items are left out if they don't count.
 
     TFRS' BruteForce with exclusions would sort k + |seen| items per query and needs the number of exclusions
     when it is traced; scattering −∞ over the scores of seen items costs neither.
@@ -69,7 +71,7 @@ class ServingModule(tf.Module):
     def __init__(self, encoder: Encoder, catalogue: Catalogue) -> None:
         """Combine the encoder with lookups of ids and features."""
         super().__init__(name="serving")
-        self._encoder = encoder
+        self._encoder, self._keeps_repeats = encoder, catalogue.keeps_repeats
         self.item_embeddings = encoder.item_embeddings
         self._item_ids = tf.constant([*catalogue.item_ids, NO_ITEM])
         self._items = _lookup(catalogue.item_ids)
@@ -108,7 +110,7 @@ class ServingModule(tf.Module):
 
     @graph(input_signature=USER_SIGNATURE)
     def recommend_for_users(self, user_ids: Any, k: Any) -> dict[str, Any]:
-        """Lists for users by id, without what they have seen.
+        """Lists for users by id, without what they have seen unless the split keeps repeats.
 
         Returns:
             item_ids string [B, k] and scores float32 [B, k], best first, NO_ITEM and −∞ where nothing is left;
@@ -201,14 +203,14 @@ class ServingModule(tf.Module):
 
     def _recommend(self, query: Encoded, known: Any, k: Any) -> dict[str, Any]:
         scores, seen = self._scores(*query)
-        best, items = tf.math.top_k(options.without(scores, seen), k=tf.minimum(k, self._num_items))
+        best, items = tf.math.top_k(self._open(scores, seen), k=tf.minimum(k, self._num_items))
         items = tf.where(tf.math.is_inf(best), self._num_items, items)
         return {"item_ids": tf.gather(self._item_ids, items), "scores": best, "known": known}
 
     @graph(input_signature=(QUERY_SIGNATURE, K_SIGNATURE, *OPTIONS_SIGNATURE))
     def _choose(self, query: Encoded, k: Any, allow: Any, diversity: Any, debias: Any) -> dict[str, Any]:
         scores, seen = self._scores(*query)
-        value = options.without(options.debiased(scores, self._popularity, debias), seen)
+        value = self._open(options.debiased(scores, self._popularity, debias), seen)
         value = tf.where(self._allowed(allow), value, -np.inf)
         items, found = options.choose(value, self._compared, tf.minimum(k, self._num_items), diversity)
         chosen = tf.where(found, tf.gather(scores, items, batch_dims=1), -np.inf)
@@ -223,6 +225,10 @@ class ServingModule(tf.Module):
         scores = tf.matmul(queries, self.item_embeddings, transpose_b=True)  # (B, n)
         seen = tf.where(history != PAD)  # (number seen, 2)
         return scores, tf.stack([seen[:, 0], tf.cast(tf.gather_nd(history, seen), tf.int64)], axis=1)
+
+    def _open(self, scores: Any, seen: Any) -> Any:
+        """Scores [B, n], −∞ where an item is left out because it was seen."""
+        return scores if self._keeps_repeats else options.without(scores, seen)
 
     def _allowed(self, allow: Any) -> Any:
         """Bool [n], which items lists may contain."""

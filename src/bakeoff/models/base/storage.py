@@ -31,6 +31,9 @@ from bakeoff.models.base.retriever import Retriever, TrainedRetriever
 
 MODEL, ITEMS, FEATURES, USERS = "model.json", "items.parquet", "features.json", "users.parquet"
 
+_REPEATS = "keeps_repeats"
+"""Key of the metadata of users.parquet, there where it holds."""
+
 CATALOGUE = (ITEMS, FEATURES, USERS)
 """Files that an export keeps too."""
 
@@ -60,10 +63,12 @@ class KnownUsers:
     Attributes:
         rows: id → row of `queries`.
         queries: what each of them has seen, and their features as the model takes them.
+        keeps_repeats: `split.keep_repeats`: whether lists hold what they have seen, unless a request says otherwise.
     """
 
     rows: dict[str, int]
     queries: Queries
+    keeps_repeats: bool = False
 
 
 def write_model(
@@ -94,7 +99,8 @@ def write_model(
         pq.write_table(prepared.items.select([*columns]), folder / ITEMS)
         write_json(folder / FEATURES, prepared.encoding.model_dump())
         users = prepared.warm_users
-        write_known_users(folder / USERS, prepared.user_ids(users), prepared.queries(prepared.known(), users))
+        queries = prepared.queries(prepared.known(), users)
+        write_known_users(folder / USERS, prepared.user_ids(users), queries, prepared.keeps_repeats)
         write_json(folder / MODEL, {"model": name, "settings": dict(description["settings"])})
         write_json(workspace.training(name), description)  # here: a kill leaves both whole, or neither
 
@@ -248,15 +254,15 @@ def read_encoding(folder: Path) -> FeatureEncoding:
         return FeatureEncoding.model_validate_json((folder / FEATURES).read_bytes())
 
 
-def write_known_users(path: Path, ids: pa.StringArray, queries: Queries) -> None:
-    """Write users' ids, histories and encoded features, a row per user."""
+def write_known_users(path: Path, ids: pa.StringArray, queries: Queries, keeps_repeats: bool = False) -> None:
+    """Write users' ids, histories and encoded features, a row per user, and see KnownUsers for `keeps_repeats`."""
     histories = queries.histories
     columns = {"items": histories.items, "timestamps": histories.timestamps}
     lists = {name: pa.LargeListArray.from_arrays(histories.offsets, values) for name, values in columns.items()}
     for name, matrix in (("dense", queries.dense), ("categorical", queries.categorical)):
         offsets = np.arange(len(matrix) + 1) * matrix.shape[1]
         lists[name] = pa.LargeListArray.from_arrays(offsets, np.ascontiguousarray(matrix).ravel())
-    pq.write_table(pa.table({"user_id": ids, **lists}), path)
+    pq.write_table(pa.table({"user_id": ids, **lists}, metadata={_REPEATS: "true"} if keeps_repeats else None), path)
 
 
 def read_known_users(folder: Path) -> KnownUsers:
@@ -272,7 +278,8 @@ def read_known_users(folder: Path) -> KnownUsers:
         histories = Histories(offsets_of(lists[0].value_lengths().to_numpy()), items, times)
         matrices = (each.reshape(len(table), -1 if len(each) else 0) for each in (dense, categorical))
         rows = {user: row for row, user in enumerate(table["user_id"].to_pylist())}
-        return KnownUsers(rows, Queries(histories, *matrices))
+        keeps_repeats = _REPEATS.encode() in (table.schema.metadata or {})
+        return KnownUsers(rows, Queries(histories, *matrices), keeps_repeats)
 
 
 @contextmanager

@@ -48,8 +48,11 @@ class Query(Sent):
     """Length of the list, at most the size of the catalogue."""
     exclude: ItemIds = Field(default_factory=list)
     """Item ids that must not be in the list; unknown ones are passed over."""
-    exclude_seen: bool = True
-    """Leave out what is in the history, sent or known to the model."""
+    exclude_seen: bool | None = Field(
+        None,
+        description="Leave out what is in the history, sent or known to the model. Null: as the model was evaluated, "
+        "which leaves it out unless split.keep_repeats was set.",
+    )
     ignore_unknown: bool = False
     """Pass over items of the history that the catalogue does not have, instead of refusing."""
     allow: ItemIds | None = None
