@@ -145,44 +145,46 @@ def test_shares_of_repeats_by_hand(workspace):
 
 @pytest.fixture(scope="module", params=["popularity", "mf"])
 def served(workspace, request):
-    """A model of the split with repeats, and the lists of it that are evaluated, by user."""
+    """A model of the split with repeats, exported, and the scores of the lists that are evaluated, by user."""
     model = request.param
     train.run(params(), workspace, model)
     export.run(workspace, model)
     prepared = load_prepared(workspace)
     queries = prepared.queries(prepared.known(), prepared.warm_users)
     nothing = queries.histories.first(0)
-    lists = rank(load_trained(workspace.trained(model)), queries, nothing, nothing, 5, 1).items
-    ids = np.array(prepared.item_ids.to_pylist())
-    return model, dict(zip(prepared.user_ids(prepared.warm_users).to_pylist(), ids[lists].tolist(), strict=True))
+    lists = rank(load_trained(workspace.trained(model)), queries, nothing, nothing, 5, 1)
+    return model, dict(zip(prepared.user_ids(prepared.warm_users).to_pylist(), lists.scores.tolist(), strict=True))
 
 
 def test_the_exported_model_and_the_server_answer_as_the_model_was_evaluated(workspace, served):
+    """By scores: which of two items with nearly the same one comes first is a matter of rounding."""
     model, expected = served
-    users = list(expected)
+    users, scores = list(expected), np.array(list(expected.values()))
     module = load_serving(workspace.saved_model(model))
     found = module.recommend_for_users(tf.constant(users), tf.constant(5))
-    assert [[item.decode() for item in row] for row in found["item_ids"].numpy()] == list(expected.values())
+    assert found["scores"].numpy() == pytest.approx(scores, abs=1e-5)
     of_server = load_served(workspace.saved_model(model), Origin(model=model, version="v1.0.0", commit=None), "off")
 
     def answered(**query):
         [answer] = of_server.answer([of_server.encoder.encode(Query(k=5, **query))])
-        return [item.item_id for item in answer.items]
+        return answer.items
 
-    assert [answered(user_id=user) for user in users] == list(expected.values())
+    assert [[item.score for item in answered(user_id=user)] for user in users] == pytest.approx(scores, abs=1e-5)
     known = load_prepared(workspace).known()
     had = {ITEMS[item] for item in known.items[: known.offsets[1]].tolist()}
-    assert had & set(answered(user_id=users[0]))
-    assert not had & set(answered(user_id=users[0], exclude_seen=True))
+    assert had & {item.item_id for item in answered(user_id=users[0])}
+    assert not had & {item.item_id for item in answered(user_id=users[0], exclude_seen=True)}
 
 
 def test_recommend_does_too_unless_it_is_told_otherwise(workspace, served, capsys):
     model, expected = served
-    user, first = next(iter(expected.items()))
+    user, scores = next(iter(expected.items()))
     asked = {"model": model, "user": user, "history": None, "features": (), "k": 5, "why": False}
+    columns = r"│ +\d+ │ +(i\d+) │.*│ +([-\d.]+) │"
     recommend.run(workspace, **asked)
-    assert re.findall(r"│ +\d+ │ +(i\d+) │", capsys.readouterr().out) == first
+    listed = re.findall(columns, capsys.readouterr().out)
+    assert [float(score) for _, score in listed] == pytest.approx(scores, abs=1e-3)
     recommend.run(workspace, **asked, include_seen=False)
-    without = re.findall(r"│ +\d+ │ +(i\d+) │", capsys.readouterr().out)
+    without = re.findall(columns, capsys.readouterr().out)
     assert len(without) == 5
-    assert without != first
+    assert {item for item, _ in without} != {item for item, _ in listed}
