@@ -3,8 +3,8 @@
     python benchmarks/serving_load.py --data DIR --write benchmarks/results/serving_load.md
 
 Trains two models on a data set in a Git and DVC repository of its own, promotes the first and asks for lists of ten at
-1, 8 and 64 clients, each of which asks again as soon as it has its answer: by user id, and by history as someone new
-would. Then the second is promoted while 8 clients ask. Trained for few epochs: what a model has learned does not change
+1, 8 and 64 clients, each of which asks again as soon as it has its answer: by user id, by history as someone new
+would, and by user id with options (docs/query_time.md). Then the second is promoted while 8 clients ask. Trained for few epochs: what a model has learned does not change
 what it costs to ask it. Clients, load generator and server share the cores, as does whatever else the machine does.
 """
 
@@ -37,6 +37,9 @@ from bakeoff.stages import export, train
 
 ASKED = 20_000
 """Different queries of a kind, at most; they start over at the end."""
+
+ALLOWED = 100
+"""Items on the list that a query with such a list allows."""
 
 PATIENCE = 300
 """Seconds after which a server that does not come up counts as dead."""
@@ -198,13 +201,18 @@ def write_queries(workspace: Workspace, folder: Path) -> Mapping[str, Path]:
     items = prepared.items["item_id"].to_numpy()
     chosen = known.take(asked)
     lists = np.split(items[chosen.items], chosen.offsets[1:-1])
+    by_id = [{"user_id": user, "k": 10} for user in users[asked]]
+    few = np.random.default_rng(1).choice(items, ALLOWED, replace=False).tolist()
     kinds = {
-        "user id": [{"user_id": user, "k": 10} for user in users[asked]],
+        "user id": by_id,
         "history": [{"history": each.tolist(), "k": 10} for each in lists],
+        "user id, diversity and debias of 0.2": [query | {"diversity": 0.2, "debias": 0.2} for query in by_id],
+        f"user id, {ALLOWED} items allowed": [query | {"allow": few} for query in by_id],
+        "user id, and why": [query | {"why": True} for query in by_id],
     }
     files = {}
     for kind, queries in kinds.items():
-        files[kind] = folder / f"{kind.replace(' ', '_')}.jsonl"
+        files[kind] = folder / f"{len(files)}.jsonl"
         files[kind].write_text("".join(f"{json.dumps(query)}\n" for query in queries), encoding="utf-8")
     return files
 
