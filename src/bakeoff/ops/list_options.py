@@ -13,12 +13,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from scipy.sparse import csr_array
+from scipy.sparse import csc_array, csr_array
 
 from bakeoff.core.errors import BakeoffError, shortened
-from bakeoff.data.features.encoding import TAG_SEPARATOR, TableEncoding, category_code, codes_of, tags_of
-from bakeoff.data.features.value_sets import value_sets
-from bakeoff.models.base.list_options import CANDIDATES_PER_PLACE, LONGEST_DIVERSE, diverse, kinds_of_items
+from bakeoff.data.features.encoding import TAG_SEPARATOR, TableEncoding, category_code
+from bakeoff.models.base.list_options import CANDIDATES_PER_PLACE, LONGEST_DIVERSE, diverse, kinds_of_items, only
 from bakeoff.models.base.storage import filterable
 from bakeoff.ops.server.search import ExactSearch, Excluded, SearchResult
 
@@ -128,19 +127,11 @@ class ItemFeatures:
         return {name: pd.to_numeric(self._table[name], errors="coerce").to_numpy(np.float64) for name in names}
 
     @cached_property
-    def _items(self) -> dict[str, tuple[NDArray[np.integer], NDArray[np.integer]]]:
-        """Items by the value of each category or tag: items with code c are items[offsets[c − 1] : offsets[c]]."""
-        found = {}
-        for name in self._codes:
-            known = pd.Index(list(self._codes[name]), dtype=object)
-            if name in self._encoding.tags:
-                sets = tags_of(self._table[name], known)
-            else:
-                codes = codes_of(self._table[name], known) - 1
-                sets = value_sets(np.arange(len(codes)), codes, len(codes), len(known))
-            by_value = sets.tocsc()
-            found[name] = by_value.indices, by_value.indptr
-        return found
+    def _items(self) -> dict[str, csc_array]:
+        """Bool [n, values] of each category and tag, which items have which value: a column for each code."""
+        encoded = only(self._encoding, ("categorical", "tags"), self.names).encode(self._table)
+        sets = [*encoded.category_sets, *encoded.tag_sets]
+        return {name: each.tocsc() for name, each in zip(self._codes, sets, strict=True)}
 
     def check(self, filters: Sequence[Filter]) -> None:
         """Refuse filters that make no sense here.
@@ -181,10 +172,9 @@ class ItemFeatures:
 
     def _with(self, feature: str, values: Sequence[str]) -> NDArray[np.bool_]:
         """Bool [n], which items have one of the values."""
-        items, offsets = self._items[feature]
-        found = np.zeros(len(self._table), np.bool_)
+        items, found = self._items[feature], np.zeros(len(self._table), np.bool_)
         for code in self._codes_of(feature, values):
-            found[items[offsets[code - 1] : offsets[code]]] = True
+            found[items.indices[items.indptr[code - 1] : items.indptr[code]]] = True
         return found
 
     def _codes_of(self, feature: str, values: Sequence[str]) -> list[int]:

@@ -159,9 +159,9 @@ def drift_counts(engine: Engine, workspace: Workspace) -> list[list[object]]:
     ]
     features = [each for each in features if each[2] != "vector"]  # not compared
     counted = [snapshot.counts_per("user_id")]
-    counted += [snapshot.counts(table, column, numbers=kind == "dense") for table, column, kind in features]
+    counted += [snapshot.counts(table, column, kind) for table, column, kind in features]
     return [
-        *([each.values.tolist(), each.times.tolist(), each.missing] for each in counted),
+        *([each.index.fillna("missing").tolist(), each.tolist()] for each in counted),
         list(snapshot.days.items()),
         [snapshot.num_rows("interactions"), snapshot.has("items", "title"), snapshot.has("users", "title")],
     ]

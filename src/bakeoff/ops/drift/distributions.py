@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import pairwise
+from typing import TypeAlias
 
 import ibis
 import ibis.expr.types as ir
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.stats import entropy
 
 from bakeoff.data.engine.engine import num_rows
+from bakeoff.data.features.encoding import TAG_SEPARATOR
 from bakeoff.data.params import DataParams
 
 DAY = 86_400
@@ -27,19 +29,8 @@ ID = {"interactions": "item_id", "users": "user_id", "items": "item_id"}
 TABLES = tuple(ID)
 
 
-@dataclass(frozen=True)
-class Counts:
-    """How often each value occurs.
-
-    Attributes:
-        values: [v] distinct, ascending, none missing: float64, or texts as objects.
-        times: int64 [v], 1 or more.
-        missing: rows without a value.
-    """
-
-    values: NDArray[np.float64] | NDArray[np.object_]
-    times: NDArray[np.int64]
-    missing: int
+Counts: TypeAlias = "pd.Series[int]"
+"""How often each value occurs, 1 or more, by the value: numbers or texts, those that are known ascending."""
 
 
 @dataclass(frozen=True)
@@ -62,32 +53,33 @@ class Snapshot:
         """Whether a table has a column."""
         return column in self.read(table, [ID[table], column]).columns
 
-    def counts(self, table: str, column: str, *, numbers: bool = False) -> Counts:
-        """Of a column, as texts or as numbers."""
-        values = self.read(table, [column]).select(value=ibis._[column].cast("float64" if numbers else "string"))
-        return _counted(values.group_by("value").aggregate(times=ibis._.count()))
+    def counts(self, table: str, column: str, kind: str = "categorical") -> Counts:
+        """Of a column, as numbers where it is dense, else as texts; of tags, each as often as a list has it.
+
+        A list without a tag is missing.
+        """
+        values = self.read(table, [column])[column].cast("float64" if kind == "dense" else "string")
+        if kind == "tags":
+            return _counted(values.fill_null("").re_split(f"[{TAG_SEPARATOR}]").unnest()).rename({"": None})
+        return _counted(values)
 
     def counts_per(self, column: str) -> Counts:
         """Of the numbers of events of each user, or of each item: `column` is its id."""
         each = self.read("interactions", [column]).group_by(column).aggregate(events=ibis._.count())
-        return _counted(each.group_by(value=ibis._.events.cast("float64")).aggregate(times=ibis._.count()))
+        return _counted(each.events.cast("float64"))
 
     @cached_property
-    def days(self) -> "pd.Series[int]":
+    def days(self) -> Counts:
         """Events by day (whole days since 1970, UTC), days without one left out; empty where events have no time."""
         times = self.read("interactions", ["timestamp"])
         if not times.aggregate(timed=(ibis._.timestamp != 0).any()).to_pyarrow()["timed"][0].as_py():
             return pd.Series(dtype="int64")
-        by_day = times.group_by(value=(ibis._.timestamp // DAY).cast("float64")).aggregate(times=ibis._.count())
-        counts = _counted(by_day)
-        return pd.Series(counts.times, index=counts.values.astype(np.int64))
+        return _counted((times.timestamp // DAY).cast("int64"))
 
 
-def _counted(table: ir.Table) -> Counts:
-    frame = table.to_pyarrow().to_pandas()
-    missing = frame["value"].isna()
-    known = frame[~missing].sort_values("value")
-    return Counts(known["value"].to_numpy(), known["times"].to_numpy(np.int64), int(frame.loc[missing, "times"].sum()))
+def _counted(values: ir.Column) -> Counts:
+    rows = values.name("value").value_counts(name="times").to_pyarrow().to_pandas()
+    return rows.sort_values("value").set_index("value")["times"]
 
 
 MISSING, UNSEEN, OTHERS = "missing", "not seen before", "others"
@@ -97,9 +89,8 @@ PSEUDO_COUNT = 0.5
 """Values that an empty bin of the reference counts as, so that one value in it is no infinite divergence."""
 MAX_HELD_OUT = 0.01
 """Largest share of all empty bins together: the same data diverge from themselves by no more than about this."""
-Values = NDArray[np.float64] | NDArray[np.object_]
-Place = Callable[[Values], NDArray[np.int64]]
-"""The bin of each of some values."""
+Place = Callable[[pd.Index], NDArray[np.int64]]
+"""The bin of each of some values, none of them missing."""
 Binning = Callable[[Counts], tuple[list[str], Place]]
 """Labels of the bins of the reference, and the bin of each value; missing values fall into the last one."""
 _HEAD = {"the top 1 %": 0.01, "the next 9 %": 0.1, "the next 40 %": 0.5, "the other half": 1.0}
@@ -192,9 +183,7 @@ def features(before: Snapshot, now: Snapshot, data: DataParams, bins: int) -> tu
         if not all(present):
             notes.append(f"{table}.{column} is not compared: only one of the two versions has it.")
             continue
-        old, new = (side.counts(table, column, numbers=kind == "dense") for side in (before, now))
-        if kind == "tags":
-            old, new = _tags(old), _tags(new)
+        old, new = (side.counts(table, column, kind) for side in (before, now))
         found.append(_feature(table, column, label, old, new, quantiles if kind == "dense" else _by_value))
     for owner in ("user", "item"):
         old, new = (side.counts_per(f"{owner}_id") for side in (before, now))
@@ -205,47 +194,39 @@ def features(before: Snapshot, now: Snapshot, data: DataParams, bins: int) -> tu
 
 
 def _feature(table: str, column: str | None, label: str, before: Counts, now: Counts, binning: Binning) -> Feature:
-    labels, place = binning(before)
-    old, new = (np.bincount(place(side.values), side.times, len(labels)).astype(np.int64) for side in (before, now))
-    old[-1] += before.missing
-    new[-1] += now.missing
+    labels, place = binning(before[before.index.notna()])
+    old, new = (np.zeros(len(labels), np.int64) for _ in range(2))
+    for side, bins in ((before, old), (now, new)):
+        known = side.index.notna()
+        np.add.at(bins, place(side.index[known]), side[known])
+        bins[-1] += side[~known].sum()
     return Feature(table, column, label, labels, old / max(old.sum(), 1), new, int(old.sum()))
-
-
-def _tags(lists: Counts) -> Counts:
-    """Each tag as often as a list has it; a list without one is missing."""
-    tags = pd.DataFrame({"tag": lists.values, "times": lists.times}).assign(tag=lambda rows: rows.tag.str.split("|"))
-    counted = tags.explode("tag").groupby("tag")["times"].sum()
-    missing = lists.missing + int(counted.get("", 0))
-    counted = counted.drop("", errors="ignore")
-    return Counts(counted.index.to_numpy(object), counted.to_numpy(np.int64), missing)
 
 
 def _by_quantile(before: Counts, bins: int) -> tuple[list[str], Place]:
     """Below the first edge, between two of them, from the last one on; a bin per value where these are few."""
-    if len(before.values) <= bins:
+    if len(before) <= bins:
         return _by_value(before, by_number=True)
-    reached, total = np.cumsum(before.times), int(before.times.sum())
+    values, reached, total = before.index.to_numpy(np.float64), before.cumsum().to_numpy(), int(before.sum())
     # The smallest value that so many of the bins' shares reach, in whole numbers: a share of 1/10 has no exact float.
     places = np.searchsorted(reached * bins, total * np.arange(1, bins), side="left")
-    edges = np.unique(before.values[places]).astype(np.float64)
-    edges = edges[edges > before.values[0]]  # nothing would lie below
+    edges = np.unique(values[places])
+    edges = edges[edges > values[0]]  # nothing would lie below
     texts = [f"{edge:.6g}" for edge in edges]
     labels = [f"< {texts[0]}", *(f"{low} – {high}" for low, high in pairwise(texts)), f"≥ {texts[-1]}", MISSING]
-    return labels, lambda values: np.searchsorted(edges, values.astype(np.float64), side="right")
+    return labels, lambda values: np.searchsorted(edges, values.to_numpy(np.float64), side="right")
 
 
 def _by_value(before: Counts, by_number: bool = False) -> tuple[list[str], Place]:
     """A bin per value, most frequent first or in the order of numbers; then others, unseen ones, missing."""
-    frequent = np.argsort(-before.times, kind="stable")[:MAX_VALUES]
-    order = before.values[np.sort(frequent) if by_number else frequent]
+    frequent = np.argsort(-before.to_numpy(), kind="stable")[:MAX_VALUES]
+    order = before.index[np.sort(frequent) if by_number else frequent]
     labels = [f"{value:g}" if by_number else str(value) for value in order]
-    labels += [*([OTHERS] if len(before.values) > len(order) else []), UNSEEN, MISSING]
-    own, known = pd.Index(order), pd.Index(before.values)
+    labels += [*([OTHERS] if len(before) > len(order) else []), UNSEEN, MISSING]
 
-    def place(values: Values) -> NDArray[np.int64]:
-        places = own.get_indexer(pd.Index(values))
-        unseen = np.where(known.get_indexer(pd.Index(values)) < 0, len(labels) - 2, len(order))
+    def place(values: pd.Index) -> NDArray[np.int64]:
+        places = order.get_indexer(values)
+        unseen = np.where(values.isin(before.index), len(order), len(labels) - 2)
         return np.where(places < 0, unseen, places)
 
     return labels, place
@@ -253,11 +234,11 @@ def _by_value(before: Counts, by_number: bool = False) -> tuple[list[str], Place
 
 def _by_popularity(before: Counts) -> tuple[list[str], Place]:
     """Groups of items by how popular they were in the reference; then unseen ones."""
-    ranked = pd.Index(before.values[np.argsort(-before.times, kind="stable")])
+    ranked = before.index[np.argsort(-before.to_numpy(), kind="stable")]
     ends = np.ceil(np.array(list(_HEAD.values())) * len(ranked))
 
-    def place(values: Values) -> NDArray[np.int64]:
-        ranks = ranked.get_indexer(pd.Index(values))
+    def place(values: pd.Index) -> NDArray[np.int64]:
+        ranks = ranked.get_indexer(values)
         return np.where(ranks < 0, len(_HEAD), np.searchsorted(ends, ranks, side="right"))
 
     return [*_HEAD, UNSEEN], place
