@@ -1,13 +1,15 @@
 """From the log to figures: who wins interleaved lists, and what each model's own lists would have brought."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import duckdb
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from bakeoff.core.files import locked
 from bakeoff.ops.online.experiment import CHALLENGER, NO_TEAM, Value, effective_size, ips, snips, win_rate_interval
@@ -32,9 +34,9 @@ class Pair:
     """What the log has of one model, or of two whose lists were interleaved.
 
     Attributes:
-        lists: a row per impression: number of the `person`, whether it is `answered` by feedback on one of its items,
-            the `winner`, which is NO_TEAM where nobody won, and of lists that may have been drawn at random the
-            `length` and, for each side, `gain` and `weight`; NaN for others.
+        lists: a row per impression: number of the `person`, how many of its items are `answered` by feedback, the
+            `winner`, which is NO_TEAM where nobody won, the share `explore` of lists that are drawn at random, and of
+            those with an item the `length` and, for each side, `gain` and `weight`.
         sides: those of its models.
     """
 
@@ -43,7 +45,7 @@ class Pair:
 
     def figures(self, confidence: float) -> dict[str, Any]:
         """All of it, for JSON: `win_rate`, and `counterfactual`, which is empty where no list was drawn at random."""
-        counts = {"lists": len(self.lists), "with_feedback": int(self.lists["answered"].sum())}
+        counts = {"lists": len(self.lists), "with_feedback": int((self.lists["answered"] > 0).sum())}
         return counts | {"win_rate": self.win_rate(confidence), "counterfactual": self._counterfactual(confidence)}
 
     def win_rate(self, confidence: float) -> dict[str, Any]:
@@ -56,7 +58,7 @@ class Pair:
 
     def _counterfactual(self, confidence: float) -> dict[str, dict[str, Any]]:
         """Side, or their difference → events per list by each estimate."""
-        rows = self.lists.dropna(subset=["length"])
+        rows = self.lists[(self.lists["explore"] > 0) & (self.lists["length"] > 0)]
         found, values = dict[str, dict[str, Any]](), dict[str, dict[str, Value]]()
         for side in self.sides:
             gain, weight = (rows[f"{figure}_{side}"].to_numpy() for figure in ("gain", "weight"))
@@ -105,62 +107,49 @@ def evaluate(folder: Path, event: str, clip: float = 0.0) -> Evaluation:
     Raises:
         BakeoffError: a file is damaged.
     """
-    left_out = Counter[str]()
-    with locked(folder):
-        events = pd.concat(_tables(folder, "feedback"))
-        kinds = Counter(events["event"])
-        events = events[events["event"] == event].sort_values("time", kind="stable")
-        doubled = events.duplicated(["impression", "item_id"])
-        left_out["sent twice"] += int(doubled.sum())
-        given = dict[str, list[str]]()
-        for name, item in events.loc[~doubled, ["impression", "item_id"]].itertuples(index=False):
-            given.setdefault(name, []).append(item)
-        facts = [_facts(table, given, clip, left_out) for table in _tables(folder, "impressions")]
-    left_out["of lists that are not kept"] += sum(map(len, given.values()))
-    lists = pd.concat(facts, ignore_index=True)
+    with locked(folder), duckdb.connect(config={"threads": 1}) as connection:
+        events = pa.concat_tables(_tables(folder, "feedback")).to_pandas()
+        chosen = events[events["event"] == event].sort_values("time", kind="stable")
+        given = chosen.drop_duplicates(["impression", "item_id"])
+        connection.register("given", given[["impression", "item_id"]].assign(rank=range(len(given))))
+        lists = pd.concat([_of_lists(connection, each, clip) for each in _tables(folder, "impressions")])
+    num_kept = int(given["impression"].isin(lists["id"]).sum())
+    left_out = {
+        "sent twice": len(chosen) - len(given),
+        "on items that were not in the list": num_kept - int(lists["answered"].sum()),
+        "of lists that are not kept": len(given) - num_kept,
+    }
     lists["person"] = pd.factorize(lists["user"].fillna(lists["id"]))[0]
     pairs = {
         (champion, challenger or None): Pair(rows, SIDES if challenger else SIDES[:1])
         for (champion, challenger), rows in lists.groupby(["champion", lists["challenger"].fillna("")])
     }
-    return Evaluation(pairs, kinds, +left_out, lists["time"], lists["user"].nunique())
+    return Evaluation(pairs, Counter(events["event"]), +Counter(left_out), lists["time"], lists["user"].nunique())
 
 
-def _tables(folder: Path, table: str) -> Iterator[pd.DataFrame]:
+def _tables(folder: Path, table: str) -> Iterator[pa.Table]:
     """The files of a table, oldest first; at least one, without a row."""
-    yield from (read_part(path).to_pandas() for path in parts(folder, table))
+    yield from map(read_part, parts(folder, table))
     if not parts(folder, table):
-        yield SCHEMAS[table].empty_table().to_pandas()
+        yield SCHEMAS[table].empty_table()
 
 
-def _facts(lists: pd.DataFrame, given: dict[str, list[str]], clip: float, left_out: Counter[str]) -> pd.DataFrame:
-    """What `Pair.lists` has, of the lists of a file; feedback on them is taken out of `given`."""
-    answered, winner = dict[str, set[str]](), dict[str, int]()
-    for row in lists[lists["id"].isin([*given])].itertuples():
-        team_of, items = dict(zip(row.items, row.teams, strict=True)), given.pop(row.id)
-        valid = [item for item in items if item in team_of]
-        left_out["on items that were not in the list"] += len(items) - len(valid)
-        answered[row.id] = {*valid}
-        winner[row.id] = next((team_of[item] for item in valid if team_of[item] != NO_TEAM), NO_TEAM)
-    facts = lists[["champion", "challenger", "user", "id", "time"]].assign(
-        answered=[bool(answered.get(name)) for name in lists["id"]],
-        winner=[winner.get(name, NO_TEAM) for name in lists["id"]],
+_OF_LISTS = """
+    WITH places AS (
+        SELECT id, unnest(items) AS item, unnest(teams) AS team, 1 / greatest(unnest(propensities), $clip) AS inverse,
+            unnest(as_champion)::INT * inverse AS champion, unnest(as_challenger)::INT * inverse AS challenger
+        FROM impressions
     )
-    sampled = lists[(lists["explore"] > 0) & (lists["items"].str.len() > 0)]
-    return facts.join(_weighed(sampled, answered, clip))
+    SELECT id, count(*) AS length, count(rank) AS answered, arg_min(team, rank) FILTER (team <> $no_team) AS winner,
+        sum(champion) AS weight_champion, coalesce(sum(champion) FILTER (rank IS NOT NULL), 0) AS gain_champion,
+        sum(challenger) AS weight_challenger, coalesce(sum(challenger) FILTER (rank IS NOT NULL), 0) AS gain_challenger
+    FROM places LEFT JOIN given ON id = impression AND item = item_id GROUP BY id
+"""
+"""Figures of each list with an item, from its places and the rank by time of the feedback that is given on them."""
 
 
-def _weighed(rows: pd.DataFrame, answered: Mapping[str, set[str]], clip: float) -> pd.DataFrame:
-    """Length, and gain and weight of each side, of lists that may have been drawn at random."""
-    length = rows["items"].str.len().to_numpy(np.int64)
-    place = np.repeat(np.arange(len(rows)), length)
-    lists = zip(rows["id"], rows["items"], strict=True)
-    has = np.array([item in answered.get(name, ()) for name, items in lists for item in items])
-    nothing = np.zeros(0)
-    inverse = 1 / np.maximum(np.concatenate([nothing, *rows["propensities"]]), clip)
-    columns = {"length": length}
-    for side in SIDES:
-        weight = np.concatenate([nothing, *rows[f"as_{side}"]]) * inverse
-        columns[f"weight_{side}"] = np.bincount(place, weight, len(rows))
-        columns[f"gain_{side}"] = np.bincount(place, weight * has, len(rows))
-    return pd.DataFrame(columns, index=rows.index)
+def _of_lists(connection: duckdb.DuckDBPyConnection, impressions: pa.Table, clip: float) -> pd.DataFrame:
+    """What `Pair.lists` has, of the lists of a file."""
+    found = connection.register("impressions", impressions).execute(_OF_LISTS, {"clip": clip, "no_team": NO_TEAM}).df()
+    lists = impressions.select(["champion", "challenger", "user", "id", "time", "explore"]).to_pandas()
+    return lists.merge(found, "left", "id").fillna({"answered": 0, "winner": NO_TEAM})
