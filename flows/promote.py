@@ -26,7 +26,7 @@ from bakeoff.flows.nightly_clone import make_clone
 from bakeoff.flows.pipeline import failed, run_command
 from bakeoff.ops.git import check_identity
 from bakeoff.ops.promotion.promote import read_decision
-from bakeoff.ops.registry.history import assignments, production, read_events
+from bakeoff.ops.registry.history import Version, assignments, production, read_events
 
 STEP_SECONDS = 3600.0
 """After which a step that is not a stage is ended."""
@@ -68,7 +68,7 @@ def promote(
         with checked_out(workspace, commit) as clone:
             run_child(["bakeoff", "promote", "--push"], clone, log=log, timeout=STEP_SECONDS)
             now = production(read_events(clone))
-            if now is None or now.version.place != (model, git(clone, "rev-parse", "HEAD")):
+            if now is None or now.version != Version(model, "", git(clone, "rev-parse", "HEAD")):
                 return Completed(name="Not promoted", message="Production stays as it is; the log says why.")
     except BakeoffError as error:
         return failed(error)

@@ -124,7 +124,7 @@ def test_what_is_in_production_does_not_depend_on_a_clock_that_was_set_back(
     head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=project, capture_output=True, text=True).stdout.strip()
     for model, now in (("mf", 1_700_000_000), ("softmax", 1_600_000_000), ("ease", 1_600_000_000)):
         monkeypatch.setattr(time, "time", lambda now=now: now)
-        enter(project, (model, head), "Action: promote", push=False)
+        enter(project, model, head, "Action: promote", push=False)
         standing = production(read_events(project))
         assert standing is not None
         assert standing.version.model == model

@@ -16,7 +16,7 @@ PATIENCE = 60
 
 
 def promote(workspace, model, at):
-    enter(workspace.root, (model, at), "Action: promote", push=False)
+    enter(workspace.root, model, at, "Action: promote", push=False)
 
 
 @contextmanager

@@ -36,11 +36,11 @@ def tags(root: Path) -> set[str]:
 
 
 def promote(root: Path, model: str, at: str, *, push: bool = False):
-    return enter(root, (model, at), "Action: promote", push=push)
+    return enter(root, model, at, "Action: promote", push=push)
 
 
 def roll_back(root: Path, model: str, at: str):
-    return enter(root, (model, at), f"Action: {ROLLBACK}", push=False)
+    return enter(root, model, at, f"Action: {ROLLBACK}", push=False)
 
 
 def standing(root: Path) -> str | None:

@@ -31,7 +31,7 @@ def test_what_is_in_production_is_copied_and_named(workspace, capsys):
     assert json.loads(workspace.parents_record.read_text()) == {}
     assert "nothing in production: no model, all are fitted in full" in capsys.readouterr().out
     made = git(workspace.root, "rev-parse", "HEAD")
-    enter(workspace.root, ("softmax", made), "A promotion.", push=False)
+    enter(workspace.root, "softmax", made, "A promotion.", push=False)
     workspace.start("mf").write_bytes(b"newer weights, of a night that was not promoted")
     commit(workspace)
     copy_parents(workspace)
@@ -48,7 +48,7 @@ def test_what_is_in_production_is_copied_and_named(workspace, capsys):
 
 
 def test_files_that_are_nowhere_are_named_with_what_to_do(workspace):
-    enter(workspace.root, ("softmax", git(workspace.root, "rev-parse", "HEAD")), "A promotion.", push=False)
+    enter(workspace.root, "softmax", git(workspace.root, "rev-parse", "HEAD"), "A promotion.", push=False)
     for path in (workspace.root / ".dvc/cache/files/md5").rglob("*"):
         if path.is_file() and path.read_bytes() == b"weights":
             path.unlink()

@@ -103,7 +103,7 @@ def _decide(settings: DecisionSettings, workspace: Workspace, model: str | None)
     version = None if standing is None else standing.version
     champion = None
     if version is not None:
-        md5, (data, rows) = files.model_md5_at(root, version.place), files.data_at(root, version.commit)
+        md5, (data, rows) = files.model_md5_at(root, version), files.data_at(root, version.commit)
         champion = DecisionSide(version.model, md5, version.number, version.commit, data, rows)
     if champion is not None and (champion.model, champion.md5) == (challenger.model, challenger.md5):
         return unchanged(challenger, champion)

@@ -65,11 +65,11 @@ def promote(workspace: Workspace, model: str | None = None, *, despite: str | No
     if model is None and decision is None:
         raise BakeoffError(f"{workspace.decision} holds no decision: run `bakeoff decide` first.")
     name = model or str(decision and decision["challenger"]["model"])
-    md5 = files.model_md5_at(root, (name, commit))
+    _, md5 = files.recorded_model(root, commit, name)
     if md5 is None:
         raise BakeoffError(f"HEAD ({commit[:7]}) records no models/{name} in {files.LOCK}: run `dvc repro`, commit.")
     standing = history.production(events)
-    if standing and standing.version.model == name and files.model_md5_at(root, standing.version.place) == md5:
+    if standing and standing.version.model == name and files.model_md5_at(root, standing.version) == md5:
         # A call that was cut off is completed where it began.
         commit = standing.version.commit
     elif decision is not None:
@@ -80,7 +80,7 @@ def promote(workspace: Workspace, model: str | None = None, *, despite: str | No
     reasons = ["Named by hand, without a decision."] if decision is None else decision["reasons"]
     notes = "Action: promote" if despite is None else f"Action: promote\nDespite: {' '.join(despite.split())}"
     message = "\n".join(f"- {reason}" for reason in reasons) + f"\n\n{notes}"
-    version, tags = history.enter(root, (name, commit), message, push=push)
+    version, tags = history.enter(root, name, commit, message, push=push)
     if not tags:
         print(f"{version.name} is in production already ({commit[:7]}).")
         return
@@ -108,13 +108,13 @@ def rollback(workspace: Workspace, to: str | None = None, *, push: bool = False)
     events = history.read_events(root)
     standing = history.production(events)
     target = _version_before(events, standing) if to is None else history.find_version(events, to)
-    if standing is not None and standing.version.place == target.place:
+    if standing is not None and standing.version == target:
         print(f"{target.name} is in production already: nothing was changed.")
         return
     left = "nothing" if standing is None else standing.version.name
     message = f"Back from {left}.\n\nAction: {history.ROLLBACK}\nFrom: {left}"
     with files.fetched(root, target):  # refuses where the files can't be had
-        _, tags = history.enter(root, target.place, message, push=push)
+        _, tags = history.enter(root, target.model, target.commit, message, push=push)
     print(f"{target.name} is in production again ({target.commit[:7]}), {left} is not.")
     print(history.whereabouts(tags, pushed=push))
     if standing is not None:
@@ -190,7 +190,7 @@ def _decision(workspace: Workspace, standing: history.Event | None) -> dict[str,
         return None
     state = "open" if is_current(decision, standing) else "outdated"
     if standing is not None:
-        found = standing.version.model, files.model_md5_at(workspace.root, standing.version.place)
+        found = standing.version.model, files.model_md5_at(workspace.root, standing.version)
         if found == (decision["challenger"]["model"], decision["challenger"]["md5"]):
             state = "carried out"
     kept = ("outcome", "challenger", "champion", "primary", "reasons")
@@ -238,8 +238,8 @@ def read_decision(workspace: Workspace) -> Mapping[str, Any] | None:
 def is_current(decision: Mapping[str, Any], standing: history.Event | None) -> bool:
     """Whether the decision compared with what is in production."""
     champion = decision["champion"]
-    place = None if champion is None else (champion["model"], champion["commit"])
-    return place == (None if standing is None else standing.version.place)
+    before = champion and history.Version(champion["model"], "", champion["commit"])
+    return bool(before == (standing and standing.version))
 
 
 def _check_options(model: str | None, despite: str | None) -> None:

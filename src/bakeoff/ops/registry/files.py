@@ -18,7 +18,7 @@ from bakeoff.core.workspace import Workspace
 from bakeoff.data.fetch.versioning import read_data_hash
 from bakeoff.models.base import specs
 from bakeoff.ops.git import ask
-from bakeoff.ops.registry.history import Event, Place, Version, production, read_events, way_back
+from bakeoff.ops.registry.history import Event, Version, production, read_events, way_back
 
 LOCK = "dvc.lock"
 
@@ -58,10 +58,9 @@ def recorded_model(
     return next(((path, hashes[path]) for path in paths if path in hashes), (None, None))
 
 
-def model_md5_at(root: Path, place: Place) -> str | None:
-    """What the model of a commit hashes to."""
-    model, commit = place
-    return recorded_model(root, commit, model)[1]
+def model_md5_at(root: Path, version: Version) -> str | None:
+    """What the model of a version hashes to."""
+    return recorded_model(root, version.commit, version.model)[1]
 
 
 def data_at(root: Path, commit: str) -> tuple[str | None, int | None]:
@@ -84,7 +83,7 @@ def num_interactions(validation: Mapping[str, Any]) -> int | None:
 def taken_back(root: Path, events: Sequence[Event], model: str, md5: str | None) -> str | None:
     """The version with these bytes that a rollback took out of production, where nobody has put it back since."""
     left = [version for version in way_back(events)[1] if version.model == model]
-    return next((version.name for version in reversed(left) if model_md5_at(root, version.place) == md5), None)
+    return next((version.name for version in reversed(left) if model_md5_at(root, version) == md5), None)
 
 
 def directory_md5(folder: Path) -> str:

@@ -8,7 +8,7 @@ import shlex
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
@@ -32,13 +32,10 @@ REMOTE = "origin"
 ROLLBACK = "rollback"
 """The note `Action` of an assignment that went back to an earlier version."""
 
-Place = tuple[str, str]
-"""A model and the commit that holds it: what GTO calls a version, whether it has a number or not."""
-
 
 @dataclass(frozen=True)
 class Version:
-    """A model as one commit has it.
+    """A model as one commit has it; the same version is the same model of the same commit, whatever its number.
 
     Attributes:
         model: its name.
@@ -47,18 +44,13 @@ class Version:
     """
 
     model: str
-    number: str
+    number: str = field(compare=False)
     commit: str
 
     @property
     def name(self) -> str:
         """`softmax@v2.0.0`, a revision that Git, DVC and GTO understand."""
         return f"{self.model}@{self.number}"
-
-    @property
-    def place(self) -> Place:
-        """The model and the commit."""
-        return self.model, self.commit
 
 
 @dataclass(frozen=True)
@@ -141,14 +133,14 @@ def assignments(events: Sequence[Event]) -> list[Event]:
     return [event for event in events if event.kind == ASSIGNED]
 
 
-def active(events: Sequence[Event]) -> dict[Place, Event]:
+def active(events: Sequence[Event]) -> dict[Version, Event]:
     """What was assigned and not un-assigned since, as GTO sees it; the last assigned comes last."""
-    standing: dict[Place, Event] = {}
+    standing: dict[Version, Event] = {}
     for event in events:
         if event.kind != REGISTERED:
-            standing.pop(event.version.place, None)
+            standing.pop(event.version, None)
         if event.kind == ASSIGNED:
-            standing[event.version.place] = event
+            standing[event.version] = event
     return standing
 
 
@@ -165,27 +157,26 @@ def way_back(events: Sequence[Event]) -> tuple[list[Event], list[Version]]:
     somebody puts back into production is no longer left.
     """
     way: list[Event] = []
-    left: dict[Place, Version] = {}
+    left: dict[Version, None] = {}
     for event in assignments(events):
-        place, is_rollback = event.version.place, event.note("Action") == ROLLBACK
-        places = [earlier.version.place for earlier in way]
-        gone: list[Event] = []
-        if is_rollback and place in places:
+        is_rollback, passed = event.note("Action") == ROLLBACK, [earlier.version for earlier in way]
+        gone: list[Version] = []
+        if is_rollback and event.version in passed:
             # If it is on the way several times, the last one counts.
-            stop = len(places) - 1 - places[::-1].index(place)
-            way, gone = way[:stop], way[stop + 1 :]
+            stop = len(passed) - 1 - passed[::-1].index(event.version)
+            way, gone = way[:stop], passed[stop + 1 :]
         elif is_rollback:
             # A return to what a rollback left takes that rollback back: it says nothing against the version it leaves.
-            gone = [] if place in left else way[-1:]
-        elif places[-1:] == [place]:
+            gone = [] if event.version in left else passed[-1:]
+        elif passed[-1:] == [event.version]:
             way = way[:-1]
-        left |= {earlier.version.place: earlier.version for earlier in gone}
-        left.pop(place, None)
+        left |= dict.fromkeys(gone)
+        left.pop(event.version, None)
         way.append(event)
-    return way, list(left.values())
+    return way, list(left)
 
 
-def enter(root: Path, place: Place, message: str, *, push: bool) -> tuple[Version, Sequence[str]]:
+def enter(root: Path, model: str, commit: str, message: str, *, push: bool) -> tuple[Version, Sequence[str]]:
     """Put a model of a commit into production, here and, with `push`, at the remote: both or neither.
 
     A model that has no version at the commit gets its next one. Whatever else is in production leaves it, the former
@@ -197,7 +188,8 @@ def enter(root: Path, place: Place, message: str, *, push: bool) -> tuple[Versio
 
     Args:
         root: of the project.
-        place: model and commit.
+        model: its name.
+        commit: that has it, the whole hash.
         message: of the assignment, without its first line.
         push: push the tags of the registry; those that the remote has already are left alone.
 
@@ -207,13 +199,12 @@ def enter(root: Path, place: Place, message: str, *, push: bool) -> tuple[Versio
     Raises:
         BakeoffError: tags can't be made or pushed; everything is as it was.
     """
-    model, commit = place
-    events = read_events(root)
-    there = active(events)
-    leaving = [event.version for key, event in there.items() if key != place]
-    enters = [*there][-1:] != [place] or any(former.model == model for former in leaving)
+    events, wanted = read_events(root), Version(model, "", commit)
+    there = [*active(events)]
+    leaving = [former for former in there if former != wanted]
+    enters = there[-1:] != [wanted] or any(former.model == model for former in leaving)
     registered = [event.version for event in events if event.kind == REGISTERED and event.version.model == model]
-    version = next((version for version in reversed(registered) if version.commit == commit), None)
+    version = next((version for version in reversed(registered) if version == wanted), None)
     at = max([int(time.time()), *(event.at + 1 for event in events)])
     git = _DatedGit(root, at)
     try:

@@ -220,7 +220,7 @@ def load_version(root: Path, approximate: Approximate, found: Version, promoted:
     from bakeoff.ops.server.loading import load_served, with_added  # imports TensorFlow
     from bakeoff.ops.server.schemas import Origin
 
-    md5 = model_md5_at(root, found.place)
+    md5 = model_md5_at(root, found)
     origin = Origin(model=found.model, version=found.number, commit=found.commit, promoted=promoted, md5=md5)
     with fetched(root, found) as folder:
         return with_added(load_served(folder, origin, approximate), root)
