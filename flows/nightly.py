@@ -217,11 +217,10 @@ def run_stages(clone: Path, timeout: float) -> dict[str, State[float]]:
     """The pipeline, with a look at the data before anything is trained on them."""
     whole = read_dag(clone)
     dag, placement = needed_for(WANTED, whole), read_placement(clone, whole)
-    first = {CHECKED_FIRST: frozenset[str]()} if CHECKED_FIRST in dag else {}
-    states = dict(run_dag(first, clone, timeout, placement)) if first else {}
-    if all(state.is_completed() for state in states.values()):
-        if first:
-            drift(clone)
+    first = {CHECKED_FIRST: frozenset[str]()}
+    states = dict(run_dag(first, clone, timeout, placement))
+    if states[CHECKED_FIRST].is_completed():
+        drift(clone)
         rest: Dag = {stage: before - first.keys() for stage, before in dag.items() if stage not in first}
         states |= run_dag(rest, clone, timeout, placement)
     publish_run(clone, states, get_run_logger().info)

@@ -6,14 +6,12 @@ Which items there may be is asked by their ids, or by filters on their features.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Annotated, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from scipy.sparse import csc_array, csr_array
 
 from bakeoff.core.errors import BakeoffError, shortened
 from bakeoff.data.features.encoding import TAG_SEPARATOR, TableEncoding, category_code
@@ -100,38 +98,21 @@ class ItemFeatures:
         self.names = tuple(name for name in filterable(encoding) if name in table)
         self._table, self._encoding, self._model = table, encoding, model
         self._codes = {name: codes for name, codes in encoding.codes.items() if name in self.names}
+        numbers = [name for name in encoding.dense if name in self.names]
+        self._numbers = {name: pd.to_numeric(table[name], errors="coerce").to_numpy(np.float64) for name in numbers}
+        encoded = only(encoding, ("categorical", "tags"), self.names).encode(table)
+        sets = [each.tocsc() for each in (*encoded.category_sets, *encoded.tag_sets)]
+        self._items = dict(zip(self._codes, sets, strict=True))  # bool [n, values] each, which items have which value
+        self._kinds = kinds_of_items(table, encoding)
 
     def extended(self, table: pd.DataFrame) -> "ItemFeatures":
         """The same with further items behind the n, whose raw features the table has."""
         there = table.reindex(columns=self._table.columns)
         return ItemFeatures(pd.concat([self._table, there], ignore_index=True), self._encoding, self._model)
 
-    def warm(self) -> Self:
-        """The same, with all that is computed once computed."""
-        for each in ("_numbers", "_items", "_kinds"):
-            getattr(self, each)
-        return self
-
-    @cached_property
-    def _kinds(self) -> csr_array | None:
-        return kinds_of_items(self._table, self._encoding)
-
     def vectors(self, items: NDArray[np.integer]) -> NDArray[np.float32] | None:
         """Kinds of m items, by which diverse lists compare them, [m, F]; None: their embeddings do better."""
         return None if self._kinds is None else self._kinds[items].toarray().astype(np.float32)
-
-    @cached_property
-    def _numbers(self) -> dict[str, NDArray[np.float64]]:
-        """Values of each number, [n]; NaN where unknown."""
-        names = [name for name in self._encoding.dense if name in self.names]
-        return {name: pd.to_numeric(self._table[name], errors="coerce").to_numpy(np.float64) for name in names}
-
-    @cached_property
-    def _items(self) -> dict[str, csc_array]:
-        """Bool [n, values] of each category and tag, which items have which value: a column for each code."""
-        encoded = only(self._encoding, ("categorical", "tags"), self.names).encode(self._table)
-        sets = [*encoded.category_sets, *encoded.tag_sets]
-        return {name: each.tocsc() for name, each in zip(self._codes, sets, strict=True)}
 
     def check(self, filters: Sequence[Filter]) -> None:
         """Refuse filters that make no sense here.

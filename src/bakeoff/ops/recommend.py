@@ -98,12 +98,18 @@ def run(
         query = _someone_new(folder, history or "", features, items)
     if allow is not None:
         options = replace(options, allow=_places(allow, "--allow", items))
-    of_items = ItemFeatures(catalogue, read_encoding(folder).item, model)
-    options.check(k, of_items)
     seen = query.histories
     if users.keeps_repeats if include_seen is None else include_seen:
         seen = seen.first(0)
-    best, scores = _best(users, retriever, query, seen, k, options, of_items)
+    if options.is_plain:
+        best, scores = _best(retriever, query, seen, k)
+    else:
+        of_items = ItemFeatures(catalogue, read_encoding(folder).item, model)
+        options.check(k, of_items)
+        popularity = standard_log_popularity(users.queries.histories.item_counts(len(items)))
+        search, asked = ExactSearch(retriever.item_embeddings), retriever.embed_queries(query)
+        [chosen] = find(search, asked, [seen.items], [k], [options], of_items, popularity)
+        best, scores = chosen.items, chosen.scores
     parts: list[list[Part]] = []
     if why:
         from bakeoff.models.base.encoder import EncoderRetriever  # loads TensorFlow
@@ -148,24 +154,12 @@ def _places(ids: str, option: str, items: pd.Series) -> NDArray[np.int32]:
 
 
 def _best(
-    users: KnownUsers,
-    retriever: Retriever,
-    query: Queries,
-    seen: Histories,
-    k: int,
-    options: ListOptions,
-    features: ItemFeatures,
+    retriever: Retriever, query: Queries, seen: Histories, k: int
 ) -> tuple[NDArray[np.integer], NDArray[np.float32]]:
-    """Items of the list, without those of `seen`, and their scores."""
-    if options.is_plain:
-        lists = rank(retriever, query, seen, seen.first(0), k, 1)
-        found = lists.items[0] != PAD
-        return lists.items[0, found], lists.scores[0, found]
-    embeddings = retriever.item_embeddings
-    popularity = standard_log_popularity(users.queries.histories.item_counts(len(embeddings)))
-    asked = retriever.embed_queries(query)
-    [best] = find(ExactSearch(embeddings), asked, [seen.items], [k], [options], features, popularity)
-    return best.items, best.scores
+    """The best items by score, without those of `seen`, and their scores."""
+    lists = rank(retriever, query, seen, seen.first(0), k, 1)
+    found = lists.items[0] != PAD
+    return lists.items[0, found], lists.scores[0, found]
 
 
 def _check_question(user: str | None, history: str | None, features: Sequence[str]) -> None:

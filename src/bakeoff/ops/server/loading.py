@@ -76,7 +76,7 @@ def load_served(folder: Path, origin: Origin, approximate: Literal["auto", "on",
     ids = items["item_id"].astype(str).tolist()
     index = {item: place for place, item in enumerate(ids)}
     explains = retriever.explains and origin.model in specs.specs()  # which say what the parts of a score are
-    features = ItemFeatures(items, encoding.item, origin.model).warm()
+    features = ItemFeatures(items, encoding.item, origin.model)
     encoder = QueryEncoder(origin.model, index, users, encoding.user, features, explains)
     model = ServedModel(
         origin=origin,

@@ -121,7 +121,7 @@ class ServedModel:
         embeddings, new = self.search.vectors(np.arange(len(self.item_ids))), embeddings_of(added)
         retriever = ExtendedRetriever(self.retriever, embeddings, new)
         index = {item: place for place, item in enumerate(ids, len(self.item_ids))}
-        features = self.encoder.features.extended(added).warm()
+        features = self.encoder.features.extended(added)
         encoder = replace(self.encoder, items={**self.encoder.items, **index}, features=features)
         counts = self.encoder.users.queries.histories.item_counts(len(self.item_ids) + len(ids))
         return replace(
