@@ -15,8 +15,6 @@ from bakeoff.core.files import locked
 from bakeoff.core.subprocesses import Log, read_output, succeeds
 from bakeoff.core.workspace import Workspace
 
-DVC = ("dvc",)
-
 
 def git(directory: Path, *arguments: str) -> str:
     """Output of a Git command.
@@ -95,11 +93,11 @@ def copy_settings(home: Path, clone: Path, *, share_cache: bool) -> None:
         urls = {name: str(remote["url"]) for name, remote in repo.config["remote"].items()}
     for name, url in urls.items():
         if "://" not in url:  # DVC reads a relative path as one from its configuration's directory
-            read_output([*DVC, "remote", "add", "--force", "--local", name, str(Path(url).resolve())], clone)
+            read_output(["dvc", "remote", "add", "--force", "--local", name, str(Path(url).resolve())], clone)
     cache = cache_of(home) if share_cache else clone.resolve() / ".dvc/cache"
-    read_output([*DVC, "cache", "dir", "--local", str(cache)], clone)
+    read_output(["dvc", "cache", "dir", "--local", str(cache)], clone)
 
 
 def cache_of(workspace: Path) -> Path:
     """Directory of DVC's cache."""
-    return (workspace / read_output([*DVC, "cache", "dir"], workspace)).resolve()
+    return (workspace / read_output(["dvc", "cache", "dir"], workspace)).resolve()

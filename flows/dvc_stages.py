@@ -12,7 +12,6 @@ from threading import Event
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.subprocesses import NEVER, ChildError, Env, Log, read_output, run_child
 from bakeoff.core.workspace import Workspace
-from bakeoff.flows.checkout import DVC
 from bakeoff.ops.new_workspace import refresh_version
 
 RUNNING = "Running stage '{}':"
@@ -66,7 +65,7 @@ def read_dag(workspace: Path, file: str = "dvc.yaml") -> Dag:
         BakeoffError: there is no stage in the file, or no such file.
     """
     target = [file] if (workspace / file).exists() else []
-    dag = parse_dag(read_output([*DVC, "dag", "--dot", *target], workspace)) if target or file == "dvc.yaml" else {}
+    dag = parse_dag(read_output(["dvc", "dag", "--dot", *target], workspace)) if target or file == "dvc.yaml" else {}
     if not dag:
         raise BakeoffError(f"{workspace.resolve()} has no stages: its {file} is missing or empty.")
     return dag
@@ -101,7 +100,7 @@ def unchanged_stages(dag: Dag, workspace: Path) -> frozenset[str]:
         ChildError: DVC cannot read the workspace.
     """
     refresh_version(Workspace(workspace))
-    status = json.loads(read_output([*DVC, "status", "--json", *dag], workspace) or "{}")
+    status = json.loads(read_output(["dvc", "status", "--json", *dag], workspace) or "{}")
     stale = {stage for stage, changes in status.items() if changes != ["always changed"]}
     for stage in TopologicalSorter(dag).static_order():
         if stale & dag[stage]:
@@ -116,7 +115,7 @@ def outdated_stages(targets: Sequence[str], workspace: Path) -> list[str]:
         ChildError: DVC can't read the workspace.
     """
     refresh_version(Workspace(workspace))
-    lines = read_output([*DVC, "repro", "--dry", "--allow-missing", *targets], workspace).splitlines()
+    lines = read_output(["dvc", "repro", "--dry", "--allow-missing", *targets], workspace).splitlines()
     begin, end = RUNNING.split("{}")
     stages = [line[len(begin) : -len(end)] for line in lines if line.startswith(begin) and line.endswith(end)]
     return [stage for stage in stages if stage != "version"]
@@ -162,7 +161,7 @@ def run_stage(
         if not _ADVICE.fullmatch(line):
             log(line)
 
-    command = [*DVC, "--wait-for-lock", "repro", "--single-item", *options, stage]
+    command = ["dvc", "--wait-for-lock", "repro", "--single-item", *options, stage]
     try:
         run_child(command, workspace, log=watch, timeout=timeout, stop=stop, variables=variables)
     except ChildError as error:

@@ -27,7 +27,7 @@ from pydantic import DirectoryPath, Field
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.parameters import read_yaml
 from bakeoff.core.subprocesses import Log, read_output, run_child
-from bakeoff.flows.checkout import DVC, copy_settings, git
+from bakeoff.flows.checkout import copy_settings, git
 from bakeoff.flows.pipeline import Seconds, failed, run_command
 from bakeoff.flows.publish import Row
 from bakeoff.params import load_params, parse_params
@@ -133,10 +133,10 @@ def run_experiment(overrides: Sequence[str], name: str, workspace: Path, *, log:
         raise BakeoffError(f"An experiment {name} exists: choose another name or `dvc exp remove {name}`.")
     sets = [argument for override in overrides for argument in ("--set-param", override)]
     with _clone(workspace) as clone:
-        command = [*DVC, "exp", "run", *sets, f"--name={name}"]
+        command = ["dvc", "exp", "run", *sets, f"--name={name}"]
         run_child(command, clone, log=lambda line: None if line == _APPLIED else log(line), timeout=timeout)
-        read_output([*DVC, "--wait-for-lock", "exp", "pull", "--no-cache", str(clone), name], workspace)
-    found = read_output([*DVC, "metrics", "diff", "--all", "--json", "workspace", name], workspace)
+        read_output(["dvc", "--wait-for-lock", "exp", "pull", "--no-cache", str(clone), name], workspace)
+    found = read_output(["dvc", "metrics", "diff", "--all", "--json", "workspace", name], workspace)
     return [
         {"metric": metric, "workspace": each.get("old"), "experiment": each.get("new"), "difference": each.get("diff")}
         for metrics in json.loads(found).values()
@@ -159,7 +159,7 @@ def _clone(workspace: Path) -> Iterator[Path]:
         for key, fallback in (("user.name", "Bakeoff"), ("user.email", "bakeoff@localhost")):
             git(clone, "config", key, git(workspace, "config", "--default", fallback, key))
         copy_settings(workspace, clone, share_cache=True)
-        read_output([*DVC, "checkout", "--quiet", "--allow-missing"], clone)
+        read_output(["dvc", "checkout", "--quiet", "--allow-missing"], clone)
         yield clone
 
 

@@ -13,7 +13,7 @@ from dvc.repo import Repo
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.files import file_hash
 from bakeoff.core.subprocesses import ChildError, Log, read_output, run_child, succeeds
-from bakeoff.flows.checkout import DVC, cache_of, copy_settings, git
+from bakeoff.flows.checkout import cache_of, copy_settings, git
 
 REMOTE = "origin"
 MADE = ("data.dvc", "dvc.lock", "parents.dvc", "parents.json", "reports/drift", "reports/decision")
@@ -63,9 +63,9 @@ def open_nightly(project: Path, directory: Path) -> None:
         with TemporaryDirectory(dir=directory.parent, prefix=".clone-") as folder:
             clone = Path(folder, "clone")
             make_clone(project, clone)
-            read_output([*DVC, "remote", "add", "--local", "project", str(cache_of(project))], clone)
+            read_output(["dvc", "remote", "add", "--local", "project", str(cache_of(project))], clone)
             # What is not there comes from DVC's remote, or is made.
-            succeeds(clone, *DVC, "fetch", "--remote", "project", "--run-cache")
+            succeeds(clone, "dvc", "fetch", "--remote", "project", "--run-cache")
             git(clone, "config", _MARK, "true")
             clone.rename(directory)
     if not succeeds(directory, "git", "config", "--local", _MARK):
@@ -157,11 +157,11 @@ def restore(clone: Path, log: Log, timeout: float) -> None:
         git(clone, "clean", "--quiet", "-d", "-X", "--force", "--", ".", ":!.dvc", ":!.bakeoff")
     try:
         command = "pull" if has_data_remote(clone) else "checkout"
-        run_child([*DVC, command, "--force", "--allow-missing"], clone, log=log, timeout=timeout)
+        run_child(["dvc", command, "--force", "--allow-missing"], clone, log=log, timeout=timeout)
     except ChildError as error:
         # A remote that is away for an hour must not cost the night: it is needed when the results are pushed.
         log(f"DVC's remote can't be read now, so the night goes on with what its cache holds: {error.summary}")
-        run_child([*DVC, "checkout", "--force", "--allow-missing"], clone, log=log, timeout=timeout)
+        run_child(["dvc", "checkout", "--force", "--allow-missing"], clone, log=log, timeout=timeout)
 
 
 def commit(clone: Path, message: str, run: str) -> str | None:
@@ -191,7 +191,7 @@ def push_data(clone: Path, log: Log, timeout: float) -> None:
         ChildError: the remote can't be reached, or something is missing in the cache.
     """
     if has_data_remote(clone):
-        run_child([*DVC, "--wait-for-lock", "push"], clone, log=log, timeout=timeout)
+        run_child(["dvc", "--wait-for-lock", "push"], clone, log=log, timeout=timeout)
     else:
         log("No DVC remote: data and models stay in the cache of this clone.")
 
@@ -233,7 +233,7 @@ def remove_old_versions(clone: Path, keep: int, log: Log, timeout: float) -> str
     versions = git(clone, "log", "--first-parent", f"-{keep}", "--format=%H", "--", "dvc.lock", "data.dvc").split()
     depth = 1 + int(git(clone, "rev-list", "--first-parent", "--count", f"{versions[-1]}..HEAD")) if versions else 1
     before = {path: path.stat().st_size for path in cache.rglob("*") if path.is_file()}
-    command = [*DVC, "gc", "--force", "--all-tags", "--rev", "HEAD", "--num", str(depth)]
+    command = ["dvc", "gc", "--force", "--all-tags", "--rev", "HEAD", "--num", str(depth)]
     run_child(command, clone, log=log, timeout=timeout)
     gone = [size for path, size in before.items() if not path.exists()]
     if not gone:
@@ -263,7 +263,7 @@ def num_unsent(clone: Path) -> int:
 
 def has_data_remote(clone: Path) -> bool:
     """Whether DVC has a default remote."""
-    return bool(read_output([*DVC, "config", "core.remote"], clone))
+    return bool(read_output(["dvc", "config", "core.remote"], clone))
 
 
 def _is_made(path: str, places: tuple[str, ...]) -> bool:

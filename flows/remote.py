@@ -31,7 +31,7 @@ from prefect.variables import Variable
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.subprocesses import ChildError, Log, read_output, run_child, succeeds
 from bakeoff.core.workspace import check_packages
-from bakeoff.flows.checkout import DVC, copy_settings, git
+from bakeoff.flows.checkout import copy_settings, git
 from bakeoff.flows.dvc_stages import Dag, Outcome, run_stage, take_from_cache
 from bakeoff.flows.publish import publish_validation
 
@@ -69,12 +69,12 @@ def run_remote_stage(stage: str, revision: str, timeout_seconds: float) -> State
         check_packages(root)
         copy_settings(home, root, share_cache=True)
         if (root / PARENTS).exists():  # DVC knows parents.json as what training depends on, not the files it names
-            run_child([*DVC, "pull", PARENTS], root, log=log, timeout=timeout_seconds)
+            run_child(["dvc", "pull", PARENTS], root, log=log, timeout=timeout_seconds)
         try:
             run_stage(stage, root, log=log, timeout=timeout_seconds, options=["--pull"])
         finally:
             publish_validation(root)
-        run_child([*DVC, "push", "--run-cache", stage], root, log=log, timeout=timeout_seconds)
+        run_child(["dvc", "push", "--run-cache", stage], root, log=log, timeout=timeout_seconds)
     except (BakeoffError, RuntimeError, CalledProcessError) as error:
         return Failed(message=str(error))
     finally:
@@ -183,7 +183,7 @@ def run_remotely(stage: str, workspace: Path, pool: str, *, log: Log, timeout: f
     inputs, kept = read_inputs(workspace, stage)
     kept += [PARENTS] if (workspace / PARENTS).exists() else []
     if kept:
-        run_child([*DVC, "--wait-for-lock", "push", *kept], workspace, log=log, timeout=timeout, stop=stop)
+        run_child(["dvc", "--wait-for-lock", "push", *kept], workspace, log=log, timeout=timeout, stop=stop)
     revision, ref = snapshot(workspace, inputs), f"refs/bakeoff/stages/{uuid4()}"
     git(workspace, "push", "--quiet", "--no-verify", "origin", f"{revision}:{ref}")
     try:

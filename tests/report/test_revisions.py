@@ -6,7 +6,7 @@ from results import CLEAR
 from versions import compared, version
 
 from bakeoff.ops.revisions import revision_page as revision_sheet
-from bakeoff.ops.revisions.revisions import Pair, Revisions, differing_settings
+from bakeoff.ops.revisions.revisions import Revisions, differing_settings
 
 FLAT = {"mf": [0.1] * 40, "softmax": [0.2] * 40}
 RAISED = FLAT | {"mf": [0.3] * 40}
@@ -128,9 +128,9 @@ def test_parameters_that_changed_came_or_went_are_listed_in_the_order_of_the_sec
     before = {"seed": 1, "mf": {"dim": 32, "gone": True, "kept": [1, 2]}}
     after = {"mf": {"dim": 64, "kept": [1, 2], "new": None}, "seed": 1}
     assert differing_settings(before, after) == [
-        Pair("mf.dim", "32", "64"),
-        Pair("mf.new", None, "null"),
-        Pair("mf.gone", "true", None),
+        ("mf.dim", "32", "64"),
+        ("mf.new", None, "null"),
+        ("mf.gone", "true", None),
     ]
 
 

@@ -52,9 +52,9 @@ def list_table(revisions: Revisions) -> Table:
 def parameter_table(revisions: Revisions, *, in_both: bool) -> Table:
     """Parameters that differ: those that both versions have, or those that only one has."""
     rows = [
-        [setting.name, *(formats.NO_VALUE if value is None else value for value in (setting.before, setting.after))]
-        for setting in revisions.settings
-        if (None not in (setting.before, setting.after)) == in_both
+        [name, *(formats.NO_VALUE if value is None else value for value in values)]
+        for name, *values in revisions.settings
+        if (None not in values) == in_both
     ]
     columns = [Column(version.label, prose=True) for version in revisions.versions]
     caption = "Parameters with another value" if in_both else "Parameters of one version only"
@@ -64,9 +64,9 @@ def parameter_table(revisions: Revisions, *, in_both: bool) -> Table:
 def size_table(revisions: Revisions) -> Table:
     """Rows, events and users in both versions, and their drift."""
     rows: list[Row] = []
-    for size in revisions.sizes:
-        before, after = (math.nan if number is None else number for number in (size.before, size.after))
-        rows.append([formats.sentence(size.name), formats.count(before), formats.count(after), _drift(before, after)])
+    for name, *numbers in revisions.sizes:
+        before, after = (math.nan if number is None else number for number in numbers)
+        rows.append([formats.sentence(name), formats.count(before), formats.count(after), _drift(before, after)])
     columns = [*_columns(revisions, "Number of"), "Drift"]
     return table_of("Sizes of the data and of the split in both versions", columns, rows)
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,8 @@ from bakeoff.report.accuracy import Difference, Statistics
 from bakeoff.report.params import flat
 
 T = TypeVar("T")
+Pair = tuple[str, T | None, T | None]
+"""Name of a parameter or a size, and its value in both versions; None where a version does not have it."""
 
 SIZE_LABELS = {
     "train": "events to train on",
@@ -102,15 +104,6 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Pair(Generic[T]):
-    """A parameter or a size in both versions; None where a version does not have it."""
-
-    name: str
-    before: T | None
-    after: T | None
-
-
-@dataclass(frozen=True)
 class Revisions:
     """Everything that differs between two versions.
 
@@ -184,12 +177,12 @@ def compare(before: ProjectVersion, after: ProjectVersion, metric: str, statisti
 
 def differing_settings(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Pair[str]]:
     """Parameters whose value differs, by dotted name: those of `after` in its order, then those that are gone."""
-    return [pair for pair in _pairs(flat(before), flat(after)) if pair.before != pair.after]
+    return [(name, old, new) for name, old, new in _pairs(flat(before), flat(after)) if old != new]
 
 
 def _pairs(before: Mapping[str, T], after: Mapping[str, T]) -> list[Pair[T]]:
     """Both values of every name."""
-    return [Pair(name, before.get(name), after.get(name)) for name in dict.fromkeys([*after, *before])]
+    return [(name, before.get(name), after.get(name)) for name in dict.fromkeys([*after, *before])]
 
 
 def _differences(before: ProjectVersion, after: ProjectVersion, names: Sequence[str]) -> pd.DataFrame:
