@@ -107,8 +107,8 @@ def run(
         of_items = ItemFeatures(catalogue, read_encoding(folder).item, model)
         options.check(k, of_items)
         popularity = standard_log_popularity(users.queries.histories.item_counts(len(items)))
-        search, asked = ExactSearch(retriever.item_embeddings), retriever.embed_queries(query)
-        [chosen] = find(search, asked, [seen.items], [k], [options], of_items, popularity)
+        search, embedded = ExactSearch(retriever.item_embeddings), retriever.embed_queries(query)
+        [chosen] = find(search, embedded, [seen.items], [k], [options], of_items, popularity)
         best, scores = chosen.items, chosen.scores
     parts: list[list[Part]] = []
     if why:
