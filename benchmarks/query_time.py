@@ -93,8 +93,9 @@ def listed(
     search, popularity = ExactSearch(retriever.item_embeddings), standard_log_popularity(prepared.train_counts)
     embedded, size = retriever.embed_queries(eval_set.queries), (len(eval_set), K)
     items, scores = np.full(size, PAD, np.int32), np.full(size, -np.inf, np.float32)
-    for row, exclude in enumerate(np.split(eval_set.exclude.items, eval_set.exclude.offsets[1:-1])):
-        found = find(search, embedded[row : row + 1], exclude, K, options, features, popularity)
+    exclude = np.split(eval_set.exclude.items, eval_set.exclude.offsets[1:-1])
+    asked = [K] * len(eval_set), [options] * len(eval_set)
+    for row, found in enumerate(find(search, embedded, exclude, *asked, features, popularity)):
         items[row, : len(found.items)], scores[row, : len(found.items)] = found.items, found.scores
     return TopLists(items, scores)
 
