@@ -4,8 +4,9 @@
 
 Trains two models on a data set in a Git and DVC repository of its own, promotes the first and asks for lists of ten at
 1, 8 and 64 clients, each of which asks again as soon as it has its answer: by user id, by history as someone new
-would, and by user id with options (docs/query_time.md). Then the second is promoted while 8 clients ask. Trained for few epochs: what a model has learned does not change
-what it costs to ask it. Clients, load generator and server share the cores, as does whatever else the machine does.
+would, and by user id with options (docs/query_time.md) or with reasons (docs/why.md). Then the second is promoted while
+8 clients ask. Trained for few epochs: what a model has learned does not change what it costs to ask it. Clients, load
+generator and server share the cores, as does whatever else the machine does.
 """
 
 import argparse
