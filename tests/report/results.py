@@ -1,8 +1,22 @@
-"""Results that are clear, the other way round, and undecided."""
+"""Results that are clear, the other way round, and undecided; differences and standings with given intervals."""
 
 from dataclasses import replace
 
+from bakeoff.evaluation.stats.significance import verdict
+from bakeoff.report.accuracy import BaselineComparison, Difference
 from bakeoff.report.verdict import Result
+
+
+def difference(mean: float, low: float, high: float, p: float, num_users: int = 90) -> Difference:
+    """A difference with this interval and adjusted p, and the verdict that follows from them."""
+    says = verdict(low, high, p, 0.95)
+    return Difference("ndcg@10", num_users, mean, low, high, p, p, 0.1, 50, 0, 40, 0.01, says)
+
+
+def standing(model: str, found: Difference, baseline: str = "ease", baseline_mean: float = 0.15) -> BaselineComparison:
+    """A model that has this difference to the best baseline."""
+    return BaselineComparison(model, baseline, baseline_mean + found.mean, baseline_mean, found)
+
 
 CLEAR = Result(
     metric="ndcg@10",

@@ -6,13 +6,12 @@ from math import nan
 from typing import Any
 
 import pytest
-from results import CLEAR, MIRRORED, UNDECIDED
+from results import CLEAR, MIRRORED, UNDECIDED, difference, standing
 from synthetic_reports import DATA_HASH, search_record
 
 from bakeoff.core.workspace import Workspace
-from bakeoff.evaluation.stats.significance import verdict
 from bakeoff.params import Params
-from bakeoff.report.accuracy import BaselineComparison, Difference, Estimate
+from bakeoff.report.accuracy import BaselineComparison, Estimate
 from bakeoff.report.checks import SCORES, WORDS, Check, State, judge_checks
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.render.page import comparison_markdown, report_html
@@ -22,9 +21,7 @@ from bakeoff.report.training import searches
 from bakeoff.report.verdict import Result
 
 DECISIVE = {"BK001", "BK002", "BK004"}
-AHEAD = [
-    BaselineComparison(model, "ease", 0.25, 0.15, 0.1, low=0.08, high=0.12, p=0.001) for model in ("mf", "softmax")
-]
+AHEAD = [standing(model, difference(0.1, 0.08, 0.12, 0.001)) for model in ("mf", "softmax")]
 
 
 @dataclass(frozen=True)
@@ -47,14 +44,11 @@ RECORDS = {name: search_record(name) for name in ("mf", "softmax")}
 
 def slice_of(span: Span, standing: BaselineComparison = AHEAD[1]) -> Slice:
     """A slice with the figures of a span."""
-    mean, says = span.softmax - span.mf, verdict(span.low, span.high, span.p, 0.95)
-    difference = Difference(
-        "ndcg@10", span.num_users, mean, span.low, span.high, span.p, span.p, 0.1, 1, 0, 0, 0.01, says
-    )
+    found = difference(span.softmax - span.mf, span.low, span.high, span.p, span.num_users)
     means = tuple(
         Estimate(name, "ndcg@10", mean, mean, mean) for name, mean in (("softmax", span.softmax), ("mf", span.mf))
     )
-    return Slice(span.name, span.num_users, span.num_users, means, difference, standing)
+    return Slice(span.name, span.num_users, span.num_users, means, found, standing)
 
 
 @pytest.fixture
@@ -222,14 +216,15 @@ def test_what_matters_is_a_parameter(judged, params: Params):
     assert judged(UNDECIDED, params=coarser)["BK004"].state is State.PASSED
 
 
-BEATEN = BaselineComparison("softmax", "ease", 0.25, 0.26, -0.01, low=-0.02, high=-0.005, p=0.01)
+BEATEN = standing("softmax", difference(-0.01, -0.02, -0.005, 0.01), baseline_mean=0.26)
+UNSURE = standing("softmax", difference(-0.01, -0.02, -0.005, 0.3), baseline_mean=0.26)
 
 
 @pytest.mark.parametrize(
     ("standing", "words"),
     [
         (BEATEN, "The softmax DNN is worse than EASE (0.2500 against 0.2600)."),
-        (replace(BEATEN, p=0.3), "The softmax DNN is not shown to be better than EASE"),
+        (UNSURE, "The softmax DNN is not shown to be better than EASE"),
         (replace(BEATEN, model="mf"), "MF is worse than EASE"),
         (replace(BEATEN, baseline="popularity"), "The softmax DNN is worse than popularity"),
     ],
@@ -241,7 +236,7 @@ def test_a_contender_that_does_not_beat_the_best_baseline_is_named(judged, stand
 
 
 def test_both_contenders_are_named_where_both_are_weak(judged):
-    check = judged(standings=[BEATEN, replace(BEATEN, model="mf", p=0.3)])["BK005"]
+    check = judged(standings=[BEATEN, replace(UNSURE, model="mf")])["BK005"]
     assert "is worse than EASE" in check.figure
     assert "; MF is not shown to be better than EASE" in check.figure
 

@@ -5,7 +5,6 @@ import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import pytest
 from synthetic import HOSTILE_TITLE, NOISE
@@ -16,8 +15,7 @@ from bakeoff.report.render import gallery, page
 from bakeoff.report.render.figure import Figure
 from bakeoff.report.render.pages import glossary, keep_units
 from bakeoff.report.summary import JudgedClaims, Summary
-from bakeoff.report.topics import explore, growth
-from bakeoff.report.topics.base.topic import Findings, Page, Topic, topic_figures
+from bakeoff.report.topics.base.topic import Page
 
 
 class Ids(HTMLParser):
@@ -65,11 +63,6 @@ def ids_of(text: str) -> Ids:
 @pytest.fixture(scope="module")
 def ids(text: str) -> Ids:
     return ids_of(text)
-
-
-def without(findings: Findings, topic: Topic[Any]) -> Findings:
-    """These findings without the figures of one topic."""
-    return replace(findings, by_topic={name: each for name, each in findings.by_topic.items() if name != topic.id})
 
 
 def sections(page_of: Page) -> list[str]:
@@ -159,7 +152,7 @@ def test_the_fallback_and_the_weakness_of_the_split_are_said(html: str, evidence
 @pytest.fixture(scope="module")
 def figures(summary: Summary, judged: JudgedClaims) -> dict[str, Figure]:
     """Of both pages."""
-    return gallery.all_figures(summary) | {figure.key: figure for figure in topic_figures(judged.findings)}
+    return gallery.all_figures(summary) | dict(judged.figures)
 
 
 def test_every_model_is_in_every_chart_that_compares_all(figures: dict[str, Figure]):
@@ -216,7 +209,7 @@ def test_every_claim_and_every_part_has_a_row_with_its_outcome(claims_html: str,
 
 
 def test_the_map_has_its_items_its_models_and_the_nearest_items_without_script(claims_html: str, judged: JudgedClaims):
-    assert judged.findings.of(explore.TOPIC) is not None
+    assert judged.explorer is not None
     section = claims_html[claims_html.index('<section id="map"') :].partition("</section>")[0]
     assert section.count('name="explore-model"') == 4
     lists = section[section.index('id="explore-lists"') :]
@@ -235,7 +228,7 @@ def test_data_of_the_map_can_not_end_its_element(claims_html: str):
 
 
 def test_without_embeddings_the_map_says_so(judged: JudgedClaims, evidence: Evidence):
-    html = page.evidence_html(replace(judged, findings=without(judged.findings, explore.TOPIC)), evidence)
+    html = page.evidence_html(replace(judged, explorer=None), evidence)
     assert "No model has item embeddings to show." in html
     assert 'id="explore-data"' not in html
 
@@ -254,7 +247,7 @@ def test_lists_that_may_hold_what_the_user_had_are_not_said_to_leave_it_out(
 
 
 def test_without_new_users_and_time_the_page_says_so(summary: Summary, evidence: Evidence):
-    html = page.report_html(replace(summary, slices=[], new_users=[], new_differences={}, situations=[]), evidence)
+    html = page.report_html(replace(summary, slices=[], new_users=[], situations=[]), evidence)
     assert "No users were held out of training." in html
     assert "there are no situations to tell apart" in html
     assert ids_of(html).targets <= set(ids_of(html).ids)
@@ -282,7 +275,7 @@ def test_the_same_evidence_gives_the_same_bytes(
 def test_the_time_of_one_fit_is_told_from_that_of_a_stage(judged: JudgedClaims, evidence: Evidence, claims_html: str):
     said = "CPU time by size of the data is that of one fit alone"
     assert claims_html.count(said) == 1
-    ungrown = replace(judged, findings=without(judged.findings, growth.TOPIC))
+    ungrown = replace(judged, figures={key: each for key, each in judged.figures.items() if key != "growth"})
     assert said not in page.evidence_html(ungrown, evidence)
 
 

@@ -1,10 +1,11 @@
 """What is recommended follows from the figures by rules."""
 
 import pytest
+import results
 from results import CLEAR, MIRRORED, UNDECIDED
 
-from bakeoff.evaluation.stats.significance import verdict
 from bakeoff.report.accuracy import BaselineComparison, Difference
+from bakeoff.report.slices import Slice
 from bakeoff.report.verdict import (
     EITHER,
     OPEN,
@@ -17,19 +18,20 @@ from bakeoff.report.verdict import (
 
 
 def standing(model: str, low: float, high: float, baseline: str = "ease") -> BaselineComparison:
-    return BaselineComparison(
-        model, baseline, 0.25, 0.24, (low + high) / 2, low, high, 0.001 if low > 0 or high < 0 else 0.5
-    )
+    return results.standing(model, difference(low, high), baseline)
 
 
 def difference(low: float, high: float) -> Difference:
-    p = 0.001 if low > 0 or high < 0 else 0.6
-    says = verdict(low, high, p, 0.95)
-    return Difference("ndcg@10", 90, (low + high) / 2, low, high, p, p, 0.1, 50, 0, 40, 0.01, says)
+    return results.difference((low + high) / 2, low, high, 0.001 if low > 0 or high < 0 else 0.6)
 
 
 UP, DOWN, LEVEL = difference(0.01, 0.03), difference(-0.03, -0.01), difference(-0.01, 0.01)
 AHEAD = [standing("softmax", 0.01, 0.03), standing("mf", 0.01, 0.03)]
+
+
+def new_users(differences: dict[str, Difference]) -> list[Slice]:
+    """Slices of new users by the number of interactions that are known of them."""
+    return [Slice(first, 90, 400, (), found, AHEAD[0]) for first, found in differences.items()]
 
 
 @pytest.mark.parametrize(
@@ -76,12 +78,12 @@ def test_known_users_get_the_better_one_if_no_baseline_is_as_good(result: Result
     ],
 )
 def test_new_users_get_the_better_one_by_what_is_told_of_them(differences: dict, sentence: str) -> None:
-    assert recommend_for_new_users(differences) == sentence
+    assert recommend_for_new_users(new_users(differences)) == sentence
 
 
 def test_without_new_users_nothing_is_said_of_them() -> None:
-    assert len(recommendation(CLEAR, AHEAD, {}, {})) == 1
-    assert recommendation(CLEAR, AHEAD, {}, {"0": UP})[1].startswith("For new users, ship")
+    assert len(recommendation(CLEAR, AHEAD, {}, [])) == 1
+    assert recommendation(CLEAR, AHEAD, {}, new_users({"0": UP}))[1].startswith("For new users, ship")
 
 
 HOUR, LATER = "within an hour", "later"
@@ -137,7 +139,7 @@ HOUR, LATER = "within an hour", "later"
     ],
 )
 def test_the_recommendation_depends_on_who_comes_back(choices: dict, sentences: list[str]) -> None:
-    assert recommendation(CLEAR, AHEAD, choices, {}) == sentences
+    assert recommendation(CLEAR, AHEAD, choices, []) == sentences
 
 
 @pytest.mark.parametrize(
@@ -155,4 +157,4 @@ def test_the_recommendation_depends_on_who_comes_back(choices: dict, sentences: 
 def test_a_situation_gets_what_is_shown_to_be_better_there(
     found: Difference, lead: BaselineComparison, choice: str, reason: str
 ) -> None:
-    assert choose(found, lead, 0.95) == (choice, reason)
+    assert choose(found, lead) == (choice, reason)

@@ -1,5 +1,7 @@
 from dataclasses import replace
 
+import results
+
 from bakeoff.report.accuracy import BaselineComparison, Estimate
 from bakeoff.report.render import gallery
 from bakeoff.report.summary import Summary
@@ -34,24 +36,24 @@ def test_a_curve_that_ends_at_its_limit_is_warned_of(summary: Summary):
 
 def test_the_leader_on_new_users_is_named_by_what_is_known(summary: Summary):
     raised = ("mf", "all")
-    figures = [
-        replace(f, estimates=tuple(replace(e, mean=1.0 if raised == (f.model, f.first) else 0.5) for e in f.estimates))
-        for f in summary.new_users
+    parts = [
+        replace(s, estimates=tuple(replace(e, mean=1.0 if raised == (e.model, s.name) else 0.5) for e in s.estimates))
+        for s in summary.new_users
     ]
-    assert gallery.all_figures(replace(summary, new_users=figures))["new-users"].sentence.startswith(
+    assert gallery.all_figures(replace(summary, new_users=parts))["new-users"].sentence.startswith(
         "The highest mean is that of popularity with nothing but features, one interaction and 5 interactions; "
         "MF with all interactions known."
     )
 
 
 def standing(model: str, difference: float, p: float) -> BaselineComparison:
-    low, high = difference - 0.01, difference + 0.01
-    return BaselineComparison(model, "ease", 0.1 + difference, 0.1, difference, low, high, p)
+    found = results.difference(difference, difference - 0.01, difference + 0.01, p)
+    return results.standing(model, found, baseline_mean=0.1)
 
 
 def test_models_are_sorted_by_how_they_stand_beside_the_best_baseline():
     rows = [standing("popularity", -0.05, 0.01), standing("mf", 0.0, 0.8), standing("softmax", 0.05, 0.01)]
-    assert gallery.standings_caption(rows, 0.95) == (
+    assert gallery.standings_caption(rows) == (
         "EASE is the best of the baselines (0.100). Compared with it, the softmax DNN is better; popularity is worse; "
         "no evidence of a difference for MF."
     )

@@ -24,7 +24,7 @@ def test_every_other_model_stands_beside_the_best_baseline():
 
 
 def test_better_worse_and_no_evidence_are_told_apart():
-    verdicts = {row.model: row.verdict(0.95) for row in baseline_standings(USERS, "ndcg@10", STATISTICS)}
+    verdicts = {row.model: row.difference.verdict for row in baseline_standings(USERS, "ndcg@10", STATISTICS)}
     assert verdicts == {
         "popularity": Verdict.WORSE,
         "mf": Verdict.WORSE,
@@ -35,13 +35,13 @@ def test_better_worse_and_no_evidence_are_told_apart():
 
 def test_p_is_adjusted_for_all_rows():
     # p of each clear row is 1/501, the least that 500 patterns allow; Holm multiplies the smallest by four rows
-    found = {row.model: row.p for row in baseline_standings(USERS, "ndcg@10", STATISTICS)}
+    found = {row.model: row.difference.p_holm for row in baseline_standings(USERS, "ndcg@10", STATISTICS)}
     assert found["softmax"] == pytest.approx(4 / 501)
 
 
 def test_the_difference_is_that_of_the_means():
     for row in baseline_standings(USERS, "ndcg@10", STATISTICS):
-        assert row.difference == pytest.approx(row.mean - row.baseline_mean)
+        assert row.difference.mean == pytest.approx(row.mean - row.baseline_mean)
 
 
 def test_in_each_part_the_better_contender_meets_the_best_baseline_there():
@@ -54,4 +54,4 @@ def test_in_each_part_the_better_contender_meets_the_best_baseline_there():
 def test_a_part_in_which_nobody_has_a_value_is_no_evidence():
     empty = {name: np.full(5, np.nan) for name in VALUES}
     _, [row] = compare_contenders([empty], "ndcg@10", STATISTICS)
-    assert row.verdict(0.95) is Verdict.NO_EVIDENCE
+    assert row.difference.verdict is Verdict.NO_EVIDENCE

@@ -37,19 +37,18 @@ def test_without_new_users_there_is_nothing_said_of_them(evidence: Evidence, par
     }
     summary = summarize(replace(evidence, models=models), params)
     assert not summary.new_users
-    assert summary.new_differences == {}
     assert len(summary.situations) == len(summary.sessions)
 
 
 def test_a_fallback_is_counted_where_the_model_had_no_answer_of_its_own(summary: Summary):
-    shares = {(f.model, f.first): f.fallback_share for f in summary.new_users}
+    shares = {(model, part.name): share for part in summary.new_users for model, share in part.fallbacks.items()}
     assert shares["mf", "0"] == 1
     assert shares["mf", "1"] == 0
     assert shares["softmax", "0"] == 0
 
 
 def test_steps_come_in_the_order_of_what_is_told(summary: Summary):
-    assert list(summary.new_differences) == ["0", "1", "5", "all"]
+    assert [part.name for part in summary.new_users] == ["0", "1", "5", "all"]
 
 
 def test_there_are_situations_within_the_session_later_and_by_what_is_known_of_new_users(summary: Summary):

@@ -30,7 +30,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Difference:
-    """Softmax − MF on one metric over the same users.
+    """First − second, such as softmax − MF, on one metric over the same users.
 
     Attributes:
         metric: its name.
@@ -41,11 +41,11 @@ class Difference:
         p: of the sign-flip test.
         p_holm: the same, adjusted for all differences that were judged together.
         effect: Cohen's d_z; NaN where it is not defined.
-        wins: users for whom softmax is larger.
+        wins: users for whom the first is larger.
         ties: users for whom both are equal.
-        losses: users for whom softmax is smaller.
+        losses: users for whom the first is smaller.
         detectable: smallest difference that this many users would have shown.
-        verdict: of softmax compared with MF, by the interval and the adjusted p.
+        verdict: of the first compared with the second, by the interval and the adjusted p.
     """
 
     metric: str
@@ -169,24 +169,14 @@ class BaselineComparison:
         baseline: name of the best baseline.
         mean: mean of the model.
         baseline_mean: the same for the baseline.
-        difference: mean of model − baseline.
-        low: lower end of its interval.
-        high: upper end.
-        p: adjusted for all that were judged together.
+        difference: model − baseline.
     """
 
     model: str
     baseline: str
     mean: float
     baseline_mean: float
-    difference: float
-    low: float
-    high: float
-    p: float
-
-    def verdict(self, confidence: float) -> Verdict:
-        """Whether the model is better or worse than the baseline."""
-        return verdict(self.low, self.high, self.p, confidence)
+    difference: Difference
 
 
 OfModels = Mapping[str, FloatArray]
@@ -212,7 +202,7 @@ def baseline_standings(users: PerUser, metric: str, statistics: Statistics) -> l
     others = [name for name in means if name != baseline]
     found = users.differences([((name, metric), (baseline, metric)) for name in others], statistics)
     return [
-        BaselineComparison(name, baseline, means[name], means[baseline], d.mean, d.low, d.high, d.p_holm)
+        BaselineComparison(name, baseline, means[name], means[baseline], d)
         for name, d in zip(others, found, strict=True)
     ]
 
@@ -226,7 +216,7 @@ def compare_contenders(
     first, second = [part[contender] for contender, _, part in pairs], [part[baseline] for _, baseline, part in pairs]
     metrics = [metric] * len(parts)
     leads = [
-        BaselineComparison(one, other, _mean(part[one]), _mean(part[other]), d.mean, d.low, d.high, d.p_holm)
+        BaselineComparison(one, other, _mean(part[one]), _mean(part[other]), d)
         for (one, other, part), d in zip(pairs, statistics.differences(first, second, metrics), strict=True)
     ]
     return statistics.differences(softmax, mf, metrics), leads

@@ -95,13 +95,16 @@ def _quality(model: str, summary: Summary) -> dict[str, Table]:
             ("Users", lambda part: formats.count(part.num_users)),
             (name, lambda part: estimate_cell(next(e for e in part.estimates if e.model == model))),
         )
-    if new_users := [figure for figure in summary.new_users if figure.model == model]:
+    if summary.new_users:
         tables["new-users"] = record_table(
-            f"{label}: {name} on {formats.count(new_users[0].num_users)} users held out whole",
-            new_users,
-            ("Known interactions", lambda figure: step_label(figure.first)),
-            (name, lambda figure: estimate_cell(figure.estimate(metric))),
-            ("By a fallback", lambda f: formats.percent(f.fallback_share, 0) if f.fallback_share else "no"),
+            f"{label}: {name} on {formats.count(summary.new_users[0].num_users)} users held out whole",
+            summary.new_users,
+            ("Known interactions", lambda part: step_label(part.name)),
+            (name, lambda part: estimate_cell(next(e for e in part.estimates if e.model == model))),
+            (
+                "By a fallback",
+                lambda part: formats.percent(part.fallbacks[model], 0) if part.fallbacks[model] else "no",
+            ),
         )
     exposures = summary.exposures[summary.exposures.model == model].itertuples()
     caption = f"{label}: popularity and coverage of the lists"

@@ -99,7 +99,7 @@ def judge_checks(
         "BK002": _equal_seconds(seconds),
         "BK003": (State.QUALIFIES, {"seed": params.seed}),
         "BK004": _enough_users(result, params.compare.relevant_difference),
-        "BK005": _above_baselines(result, standings),
+        "BK005": _above_baselines(standings),
         "BK006": _session(result, slices),
         "BK007": (State.PASSED if split.get("one_cut") else State.QUALIFIES, {"method": split["method"]}),
         "BK008": _features(evidence, params),
@@ -169,9 +169,9 @@ def _enough_users(result: Result, relevant: float) -> Found:
     return State.PASSED if is_seen or is_beyond else State.FAILED, values
 
 
-def _above_baselines(result: Result, standings: Sequence[BaselineComparison]) -> Found:
-    found = [(each, each.verdict(result.confidence)) for each in standings if each.model in CONTENDERS]
-    weak = [(standing, verdict) for standing, verdict in found if verdict is not Verdict.BETTER]
+def _above_baselines(standings: Sequence[BaselineComparison]) -> Found:
+    contenders = (standing for standing in standings if standing.model in CONTENDERS)
+    weak = [standing for standing in contenders if standing.difference.verdict is not Verdict.BETTER]
     return State.QUALIFIES if weak else State.PASSED, {"weak": weak, "best": standings[0]}
 
 
@@ -179,7 +179,7 @@ def _session(result: Result, slices: Sequence[Slice]) -> Found:
     """Passes if no span contradicts the verdict, and no baseline wins a day later, where a lead must be shown too."""
     opposite = [part for part in slices if part.difference.verdict not in {Verdict.NO_EVIDENCE, result.verdict}]
     later = next((part for part in slices if part.name == LATER), None)
-    is_behind = later is not None and later.standing.verdict(result.confidence) is Verdict.WORSE
+    is_behind = later is not None and later.standing.difference.verdict is Verdict.WORSE
     holds = later is not None and result.verdict in {Verdict.NO_EVIDENCE, later.difference.verdict}
     values = {"result": result, "slices": slices, "opposite": opposite, "later": later, "is_behind": is_behind}
     return State.PASSED if holds and not opposite and not is_behind else State.QUALIFIES, values

@@ -5,7 +5,7 @@ users were held out of training whole.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from bakeoff.core.histories import PAD, Histories
 from bakeoff.evaluation.metrics.table import accuracy_per_user
 from bakeoff.evaluation.ranking import TopLists
-from bakeoff.report.accuracy import BaselineComparison, Difference, Estimate, Statistics, compare_contenders
+from bakeoff.report.accuracy import BaselineComparison, Difference, Estimate, OfModels, Statistics, compare_contenders
 from bakeoff.report.evidence import Evidence, asked
 from bakeoff.report.models import MF
 
@@ -33,15 +33,16 @@ Ends = Mapping[str, int | None]
 
 @dataclass(frozen=True)
 class Slice:
-    """A part of the test events, such as those whose gap to the user's last known event lies in one range.
+    """A part of the test: events whose gap to the user's last known event lies in one range, or new users by step.
 
     Attributes:
-        name: of the part: the range.
+        name: of the part: the range, or of the number of first interactions that models know ("0", "1", … or "all").
         num_users: users with such an event.
         num_events: such events.
         estimates: one per model.
         difference: softmax − MF; p adjusted over all slices.
         standing: the better contender compared with the best baseline; p adjusted likewise.
+        fallbacks: of new users: model → share of them for whom its fallback answered, in [0, 1].
     """
 
     name: str
@@ -50,6 +51,7 @@ class Slice:
     estimates: tuple[Estimate, ...]
     difference: Difference
     standing: BaselineComparison
+    fallbacks: Mapping[str, float] = field(default_factory=dict)
 
 
 def all_slices(evidence: Evidence, metric: str, statistics: Statistics) -> tuple[list[Slice], ...]:
@@ -71,16 +73,23 @@ def slices_of(
     The lists, those of `top_lists`, stay whole; the truth is cut to the events of the slice. Users without one count
     nowhere.
     """
-    if not found:
-        return []
     values = [values_on(evidence, lists, events, metric) for events in found.values()]
-    estimates = statistics.estimates([(model, metric, column) for part in values for model, column in part.items()])
-    differences, leads = compare_contenders(values, metric, statistics)
-    parts = [tuple(estimates[start : start + len(lists)]) for start in range(0, len(estimates), len(lists))]
     return [
-        Slice(name, int(events.user_id.nunique()), len(events), part, difference, lead)
-        for (name, events), part, difference, lead in zip(found.items(), parts, differences, leads, strict=True)
+        Slice(name, int(events.user_id.nunique()), len(events), *judged)
+        for (name, events), judged in zip(found.items(), _judged(values, metric, statistics), strict=True)
     ]
+
+
+def _judged(
+    parts: Sequence[OfModels], metric: str, statistics: Statistics
+) -> list[tuple[tuple[Estimate, ...], Difference, BaselineComparison]]:
+    """Estimates, difference and standing of each part, from the values of its users; p adjusted over all parts."""
+    if not parts:
+        return []
+    columns = [(model, metric, column) for part in parts for model, column in part.items()]
+    estimates = iter(statistics.estimates(columns))
+    of_parts = [tuple(islice(estimates, len(part))) for part in parts]
+    return list(zip(of_parts, *compare_contenders(parts, metric, statistics), strict=True))
 
 
 def share_within_an_hour(slices: Sequence[Slice]) -> float:
@@ -150,29 +159,6 @@ def codes(frame: pd.DataFrame, evidence: Evidence) -> tuple[NDArray[np.int64], N
     return row.astype(np.int64), item.astype(np.int64)
 
 
-@dataclass(frozen=True)
-class NewUserFigure:
-    """One model, given a number of first interactions.
-
-    Attributes:
-        model: its name.
-        first: "0", "1", … or "all".
-        fallback_share: share of users for whom the model's fallback answered, in [0, 1].
-        num_users: new users with at least one test item.
-        estimates: one per metric.
-    """
-
-    model: str
-    first: str
-    fallback_share: float
-    num_users: int
-    estimates: tuple[Estimate, ...]
-
-    def estimate(self, metric: str) -> Estimate:
-        """The estimate of one metric."""
-        return next(estimate for estimate in self.estimates if estimate.metric == metric)
-
-
 def steps(new_users: pd.DataFrame) -> list[str]:
     """Numbers of first interactions in ascending order, "all" last."""
     return sorted(new_users.first_interactions.unique(), key=lambda first: np.inf if first == ALL else int(first))
@@ -190,30 +176,18 @@ def known_interactions(first: str) -> str:
     return {"1": "one interaction", ALL: "all interactions"}.get(first, f"{first} interactions")
 
 
-def new_user_figures(evidence: Evidence, metrics: Sequence[str], statistics: Statistics) -> list[NewUserFigure]:
-    """One figure per step and model; none without new users."""
-    known, models = steps(evidence.models[MF].new_users), evidence.models.items()
-    tables = {(first, name): asked(each.new_users, first) for first in known for name, each in models}
-    columns = [(name, metric, of[metric].to_numpy(float)) for (_, name), of in tables.items() for metric in metrics]
-    estimates = iter(statistics.estimates(columns))
-    shares = {key: float(table.fallback.mean()) if len(table) else 0.0 for key, table in tables.items()}
-    return [
-        NewUserFigure(name, first, shares[first, name], len(table), tuple(islice(estimates, len(metrics))))
-        for (first, name), table in tables.items()
-    ]
-
-
-def new_user_comparisons(
-    evidence: Evidence, metric: str, statistics: Statistics
-) -> tuple[dict[str, Difference], dict[str, BaselineComparison]]:
-    """Step → paired difference softmax − MF on one metric, and the better contender compared with the best baseline.
-
-    p is adjusted for the number of steps; both are empty without new users.
-    """
+def new_user_slices(evidence: Evidence, metric: str, statistics: Statistics) -> list[Slice]:
+    """New users with a test item, a slice per number of their first interactions; none without new users."""
     users = {name: model.new_users for name, model in evidence.models.items()}
-    known = steps(users[MF])
-    if not known:
-        return {}, {}
-    parts = [{name: asked(of, first)[metric].to_numpy(np.float64) for name, of in users.items()} for first in known]
-    differences, leads = compare_contenders(parts, metric, statistics)
-    return dict(zip(known, differences, strict=True)), dict(zip(known, leads, strict=True))
+    found = {first: {name: asked(of, first) for name, of in users.items()} for first in steps(users[MF])}
+    values = [{name: of[metric].to_numpy(np.float64) for name, of in tables.items()} for tables in found.values()]
+    return [
+        Slice(
+            first,
+            len(tables[MF]),
+            int(tables[MF].num_test.sum()),
+            *judged,
+            fallbacks={name: float(of.fallback.mean()) if len(of) else 0.0 for name, of in tables.items()},
+        )
+        for (first, tables), judged in zip(found.items(), _judged(values, metric, statistics), strict=True)
+    ]

@@ -1,8 +1,8 @@
 """All figures of both pages of the report, computed from the evidence; as numbers in nested dicts for `dvc metrics`."""
 
 import math
-from collections.abc import Sequence, Set
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -11,13 +11,15 @@ from bakeoff.evaluation.metrics.table import ACCURACY_LABELS
 from bakeoff.report import training
 from bakeoff.report.accuracy import BaselineComparison, Difference, Estimate, Statistics, baseline_standings
 from bakeoff.report.checks import SCORES, Check, State, failed_reasons, judge_checks
-from bakeoff.report.evidence import Evidence
+from bakeoff.report.evidence import Evidence, asked
 from bakeoff.report.examples import Example, choose_examples
 from bakeoff.report.models import MF, SOFTMAX, look
 from bakeoff.report.params import Provenance, ReportParams, provenance
-from bakeoff.report.slices import LATER, NewUserFigure, Slice, all_slices, new_user_comparisons, new_user_figures
+from bakeoff.report.render.figure import Figure
+from bakeoff.report.slices import LATER, Slice, all_slices, new_user_slices
 from bakeoff.report.topics.base.claims import Claim, ClaimOutcome
-from bakeoff.report.topics.base.topic import Findings, Page, find, judge_claims
+from bakeoff.report.topics.base.topic import Page, judge_claims, section_notes, topic_figures
+from bakeoff.report.topics.explore import Explorer, explorer
 from bakeoff.report.topics.popularity import exposure_profile, exposures
 from bakeoff.report.training import SettingSearch, TrainingFigure
 from bakeoff.report.verdict import Result, Segment, Situation, recommendation, segments, situations, verdict_headline
@@ -40,8 +42,7 @@ class Summary:
         cutoff: k of the primary metric: the length of the lists that popularity figures are shown for.
         exposures: popularity and coverage per cutoff and model.
         profile: share of list places by tenth of the catalogue.
-        new_users: figures per step and model, empty without new users.
-        new_differences: step → softmax − MF on the primary metric.
+        new_users: the primary metric on users held out whole, by the number of their interactions that models know.
         situations: who should get what.
         segments: known users by feature and activity, as the better contender serves them; the lowest mean first.
         training: per model.
@@ -49,7 +50,8 @@ class Summary:
         checks: how far the verdict can be trusted.
         examples: a few users.
         show_ids: whether users are shown by their ids.
-        findings: figures of the topics of the page.
+        figures: charts of the topics of the page, by their keys.
+        notes: anchor of a section → sentences above its charts.
         provenance: what the report was made from.
     """
 
@@ -65,8 +67,7 @@ class Summary:
     cutoff: int
     exposures: pd.DataFrame
     profile: pd.DataFrame
-    new_users: Sequence[NewUserFigure]
-    new_differences: dict[str, Difference]
+    new_users: Sequence[Slice]
     situations: Sequence[Situation]
     segments: Sequence[Segment]
     training: Sequence[TrainingFigure]
@@ -74,7 +75,8 @@ class Summary:
     checks: Sequence[Check]
     examples: Sequence[Example]
     show_ids: bool
-    findings: Findings
+    figures: Mapping[str, Figure]
+    notes: Mapping[str, Sequence[str]]
     provenance: Provenance
 
     @property
@@ -99,7 +101,7 @@ class Summary:
         if self.reasons:
             return ["Clear the failed checks before you ship either contender."]
         choices = {each.span: (each.choice, each.reason) for each in self.situations if each.span is not None}
-        return recommendation(self.result, self.standings, choices, self.new_differences)
+        return recommendation(self.result, self.standings, choices, self.new_users)
 
 
 @dataclass(frozen=True)
@@ -108,14 +110,18 @@ class JudgedClaims:
 
     Attributes:
         claims: the textbook's claims, judged.
-        findings: figures of the topics of the page.
+        figures: charts of the topics of the page, by their keys.
+        notes: anchor of a section → sentences above its charts.
+        explorer: the map of items; None where no model has item embeddings.
         models: names of all that were compared, in order.
         confidence: of the intervals.
         provenance: what the page was made from.
     """
 
     claims: Sequence[Claim]
-    findings: Findings
+    figures: Mapping[str, Figure]
+    notes: Mapping[str, Sequence[str]]
+    explorer: Explorer | None
     models: Sequence[str]
     confidence: float
     provenance: Provenance
@@ -124,10 +130,15 @@ class JudgedClaims:
 def judge_evidence(evidence: Evidence, params: ReportParams) -> JudgedClaims:
     """Judge the textbook's claims, and compute the figures behind them."""
     statistics = Statistics(params.compare.confidence, params.compare.resamples, params.seed)
-    claims = judge_claims(evidence, params, statistics)
-    findings = find(evidence, params, statistics, Page.EVIDENCE)
-    origin = provenance(params, evidence.data_hash)
-    return JudgedClaims(claims, findings, list(evidence.models), params.compare.confidence, origin)
+    return JudgedClaims(
+        claims=judge_claims(evidence, params, statistics),
+        figures=topic_figures(evidence, params, statistics, Page.EVIDENCE),
+        notes=section_notes(evidence, Page.EVIDENCE),
+        explorer=explorer(evidence, params),
+        models=list(evidence.models),
+        confidence=params.compare.confidence,
+        provenance=provenance(params, evidence.data_hash),
+    )
 
 
 def summarize(evidence: Evidence, params: ReportParams) -> Summary:
@@ -149,7 +160,7 @@ def summarize(evidence: Evidence, params: ReportParams) -> Summary:
     result = Result(primary, means[SOFTMAX], means[MF], *ends, d.num_users, d.detectable)
     standings = baseline_standings(users, primary, statistics)
     slices, sessions, repeats = all_slices(evidence, primary, statistics)
-    new_differences, new_leads = new_user_comparisons(evidence, primary, statistics)
+    new_users = new_user_slices(evidence, primary, statistics)
     searches = training.searches(evidence)
     settings = {name: model.training.get("settings", {}) for name, model in evidence.models.items()}
     ahead = evidence.models[result.ahead].users
@@ -166,16 +177,16 @@ def summarize(evidence: Evidence, params: ReportParams) -> Summary:
         cutoff=cutoff,
         exposures=exposures(evidence, params.evaluate.cutoffs),
         profile=exposure_profile(evidence, cutoff),
-        new_users=new_user_figures(evidence, accuracy, statistics),
-        new_differences=new_differences,
-        situations=situations(sessions, new_differences, new_leads, params.compare.confidence),
+        new_users=new_users,
+        situations=situations(sessions, new_users),
         segments=segments(ahead, evidence.users, params.data.user_features, primary, params.compare.confidence),
         training=training.training_figures(evidence),
         searches=searches,
         checks=judge_checks(evidence, params, result, standings, slices, searches),
         examples=choose_examples(evidence, primary, params.compare.example_users, params.report.show_ids),
         show_ids=params.report.show_ids,
-        findings=find(evidence, params, statistics, Page.REPORT),
+        figures=topic_figures(evidence, params, statistics, Page.REPORT),
+        notes=section_notes(evidence, Page.REPORT),
         provenance=provenance(params, evidence.data_hash),
     )
 
@@ -195,12 +206,13 @@ def metrics(summary: Summary, evidence: Evidence) -> dict[str, Any]:
     names = ("mean", "low", "high", "p", "p_holm")
     differences = {d.metric: {name: getattr(d, name) for name in names} for d in summary.differences}
     tree["difference"] = {"softmax_vs_mf": differences}
-    compared = {standing.model: asdict(standing) for standing in summary.standings}
+    compared = {each.model: _standing_metrics(each) for each in summary.standings}
     tree["best_baseline"] = {summary.standings[0].baseline: compared}
-    tree["new_users"] = {}
-    for figure in summary.new_users:
-        means = {estimate.metric: estimate.mean for estimate in figure.estimates}
-        tree["new_users"].setdefault(figure.model, {})[figure.first] = means
+    known = [part.name for part in summary.new_users]
+    tree["new_users"] = {
+        name: {first: asked(model.new_users, first)[list(differences)].mean().to_dict() for first in known}
+        for name, model in evidence.models.items()
+    }
     for subject, parts in (("time_since_last_event", summary.slices), ("repeats", summary.repeats)):
         if parts:
             tree[subject] = {part.name: _slice_metrics(part) for part in parts}
@@ -209,6 +221,13 @@ def metrics(summary: Summary, evidence: Evidence) -> dict[str, Any]:
     tree["verdict"] = summary.result.to_metrics()
     tree["checks"] = {check.number: SCORES[check.state] for check in summary.checks}
     return _numbers(tree)
+
+
+def _standing_metrics(standing: BaselineComparison) -> dict[str, float]:
+    """Both means and the interval of their difference."""
+    d = standing.difference
+    ends = {"difference": d.mean, "low": d.low, "high": d.high, "p": d.p_holm}
+    return {"mean": standing.mean, "baseline_mean": standing.baseline_mean, **ends}
 
 
 def _slice_metrics(part: Slice) -> dict[str, float]:

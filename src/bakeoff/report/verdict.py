@@ -112,37 +112,34 @@ class Situation:
 
     Attributes:
         name: the situation, for people.
-        difference: softmax − MF, p adjusted over the situations of its kind.
-        lead: the better contender compared with the best baseline; p adjusted likewise.
+        part: these users; p adjusted over the situations of its kind.
         choice: name of the model to ship, EITHER or OPEN.
         reason: how far the choice can be trusted.
         span: of `slices.SESSIONS`; None for new users.
     """
 
     name: str
-    difference: Difference
-    lead: BaselineComparison
+    part: Slice
     choice: str
     reason: str
     span: str | None = None
 
 
-def situations(
-    sessions: Sequence[Slice],
-    new_differences: Mapping[str, Difference],
-    new_leads: Mapping[str, BaselineComparison],
-    confidence: float,
-) -> list[Situation]:
+def situations(sessions: Sequence[Slice], new_users: Sequence[Slice]) -> list[Situation]:
     """Known users by the time since their last event, then one per number of interactions known of a new user."""
-    found: list[tuple[str, Difference, BaselineComparison, str | None]]
-    found = [(f"Known user, {part.name}", part.difference, part.standing, part.name) for part in sessions]
-    found += [(f"New user, {step_label(k)} known", d, new_leads[k], None) for k, d in new_differences.items()]
-    return [Situation(name, d, lead, *choose(d, lead, confidence), span) for name, d, lead, span in found]
+    found = [(f"Known user, {part.name}", part, part.name) for part in sessions]
+    new = [(f"New user, {step_label(part.name)} known", part, None) for part in new_users]
+    return [Situation(name, part, *choose(part.difference, part.standing), span) for name, part, span in (*found, *new)]
 
 
-def choose(difference: Difference, lead: BaselineComparison, confidence: float) -> tuple[str, str]:
-    """What to ship, and why: a baseline that beats both contenders, else the better contender, else nothing."""
-    against_baseline, rival = lead.verdict(confidence), model_noun(lead.baseline)
+def choose(difference: Difference, lead: BaselineComparison) -> tuple[str, str]:
+    """What to ship, and why: a baseline that beats both contenders, else the better contender, else nothing.
+
+    Args:
+        difference: softmax − MF.
+        lead: the better contender compared with the best baseline.
+    """
+    against_baseline, rival = lead.difference.verdict, model_noun(lead.baseline)
     if against_baseline is Verdict.WORSE:
         return lead.baseline, "better than both"
     if winner := AHEAD.get(difference.verdict):
@@ -157,7 +154,7 @@ def recommendation(
     result: Result,
     standings: Sequence[BaselineComparison],
     choices: Mapping[str, tuple[str, str]],
-    new_differences: Mapping[str, Difference],
+    new_users: Sequence[Slice],
 ) -> list[str]:
     """A sentence for known users, or two where those who come back a day later need another model; one for new users.
 
@@ -165,9 +162,9 @@ def recommendation(
         result: softmax against MF over all test events.
         standings: every model compared with the best baseline, likewise.
         choices: range of `slices.SESSIONS` → what to ship, and why (`choose`), the soonest first; empty without times.
-        new_differences: see `recommend_for_new_users`.
+        new_users: see `recommend_for_new_users`.
     """
-    new = [recommend_for_new_users(new_differences)] if new_differences else []
+    new = [recommend_for_new_users(new_users)] if new_users else []
     ends = [span for span in choices if span in (next(iter(choices)), LATER)]
     if len({choices[span][0] for span in ends}) > 1:
         return [*(_recommend_for_span(span, *choices[span]) for span in ends), *new]
@@ -187,19 +184,15 @@ def recommend_for_known_users(result: Result, standings: Sequence[BaselineCompar
     """
     winner = AHEAD.get(result.verdict)
     own = [each for each in standings if each.model == winner]
-    rivals = [each.baseline for each in own if each.verdict(result.confidence) is not Verdict.BETTER]
+    rivals = [each.baseline for each in own if each.difference.verdict is not Verdict.BETTER]
     return formats.phrase(SENTENCES, "for_known_users", winner=winner, rivals=rivals)
 
 
-def recommend_for_new_users(differences: Mapping[str, Difference]) -> str:
-    """Which contender serves new users better, by what is known about them.
-
-    Args:
-        differences: number of first interactions → softmax − MF on users held out whole, p adjusted for their number.
-    """
+def recommend_for_new_users(new_users: Sequence[Slice]) -> str:
+    """Which contender serves new users better, by the number of first interactions that are known of them."""
     steps: dict[Verdict, list[str]] = {}
-    for first, difference in differences.items():
-        steps.setdefault(difference.verdict, []).append(known_interactions(first))
+    for part in new_users:
+        steps.setdefault(part.difference.verdict, []).append(known_interactions(part.name))
     shown = {name: steps[found] for found, name in AHEAD.items() if found in steps}
     return formats.phrase(SENTENCES, "for_new_users", shown=shown, unclear=steps.get(Verdict.NO_EVIDENCE))
 

@@ -1,8 +1,8 @@
 import pytest
 
+from bakeoff.report.render.figure import Figure
 from bakeoff.report.summary import JudgedClaims, Summary
 from bakeoff.report.topics.base.claims import Claim
-from bakeoff.report.topics.base.topic import Findings
 
 
 @pytest.fixture(scope="module")
@@ -12,6 +12,6 @@ def claims(judged: JudgedClaims) -> dict[str, Claim]:
 
 
 @pytest.fixture(scope="module")
-def findings(summary: Summary, judged: JudgedClaims) -> Findings:
-    """Figures of the topics of both pages."""
-    return Findings({**summary.findings.by_topic, **judged.findings.by_topic})
+def figures(summary: Summary, judged: JudgedClaims) -> dict[str, Figure]:
+    """Charts of the topics of both pages, by their keys."""
+    return {**summary.figures, **judged.figures}

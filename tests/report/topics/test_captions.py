@@ -3,16 +3,16 @@
 from dataclasses import replace
 
 import pandas as pd
-from topic_parts import figures_of, found_in, group_of, with_group, with_measured
+from topic_parts import figures_of, group_of, rows_of, with_group, with_measured
 
 from bakeoff.params import Params
 from bakeoff.report.evidence import Evidence, NotMeasured
-from bakeoff.report.topics import depth, folding, growth, new_items, quality
-from bakeoff.report.topics.base.topic import Findings
+from bakeoff.report.render.figure import Figure
+from bakeoff.report.topics import depth, folding, growth, quality
 
 
-def test_captions_of_planted_groups_hold_with_noise_and_with_embeddings_of_any_length(findings: Findings):
-    _, blocks, places, _ = folding.TOPIC.draw(found_in(findings, folding.TOPIC))
+def test_captions_of_planted_groups_hold_with_noise_and_with_embeddings_of_any_length(figures: dict[str, Figure]):
+    blocks, places = figures["planted-blocks"], figures["planted-map"]
     for figure in (blocks, places):
         assert not any(words in figure.sentence for words in ("have met", "never meet", "one length"))
     assert "a map of items alone can't show the folding of MF" in places.sentence
@@ -22,8 +22,8 @@ def test_captions_of_planted_groups_hold_with_noise_and_with_embeddings_of_any_l
 def test_on_this_data_foreign_items_are_drawn_and_named_and_the_sentence_names_folding_too(
     evidence: Evidence, params: Params
 ):
-    found = figures_of(folding.TOPIC, with_measured(evidence, planted=NotMeasured("Not here.")), params)
-    [figure] = folding.TOPIC.draw(found)
+    alone = with_measured(evidence, planted=NotMeasured("Not here."))
+    [figure] = figures_of(folding.TOPIC, alone, params)
     assert figure.title == "Foreign items and recall on this data"
     assert figure.sentence.startswith("Share of foreign items among the first 10: MF goes from ")
     assert "; the softmax DNN goes from " in figure.sentence
@@ -32,8 +32,10 @@ def test_on_this_data_foreign_items_are_drawn_and_named_and_the_sentence_names_f
         "From “α₀ = 0” to “α₀ = 10” foreign items in MF's lists go from 40.0 % to 3.6 %; its folding, which the table "
         "has, goes the same way, from 0.200 to 0.002."
     )
-    other = replace(found, own=found.own.assign(folding=1 - found.own.folding))
-    assert "goes the other way, from 0.800 to 0.998." in next(folding.TOPIC.draw(other)).sentence
+    group = group_of(alone, "folding")
+    turned = [{**v, "folding": {**v["folding"], "folding": 1 - v["folding"]["folding"]}} for v in group.variants]
+    [other] = figures_of(folding.TOPIC, with_group(alone, "folding", replace(group, variants=turned)), params)
+    assert "goes the other way, from 0.800 to 0.998." in other.sentence
 
 
 def test_baselines_are_compared_with_the_towers_in_chart_and_table(evidence: Evidence, params: Params):
@@ -42,40 +44,41 @@ def test_baselines_are_compared_with_the_towers_in_chart_and_table(evidence: Evi
     users = group.users[group.users.variant == group.variants[0]["name"]].assign(variant="ease-shipped")
     users["ndcg@10"] = 0.25
     changed = replace(group, variants=[*group.variants, ease], users=pd.concat([group.users, users]))
-    found = figures_of(depth.TOPIC, with_group(evidence, "depth", changed), params)
-    figure = next(depth.TOPIC.draw(found))
-    [rows] = figure.spec["datasets"].values()
-    assert [(row["x"], row["y"]) for row in rows if row["series"] == "EASE"] == [(x, 0.25) for x in range(4)]
+    figure, *_ = figures_of(depth.TOPIC, with_group(evidence, "depth", changed), params)
+    assert [(row["x"], row["y"]) for row in rows_of(figure) if row["series"] == "EASE"] == [(x, 0.25) for x in range(4)]
     assert "var(--ease)" in str(figure.spec)
     assert [cell.text for cell in figure.table.rows[-1]] == ["EASE", "0.2500 (0.2500 to 0.2500)", "77"]
     assert figure.alt.endswith("a line per width, a level line per baseline.")
     assert figure.sentence.endswith("For comparison, learned from the same events: 0.250 for EASE.")
 
 
-def test_towers_alone_have_no_baselines_in_their_words(findings: Findings):
-    found = found_in(findings, depth.TOPIC)
-    figure = next(depth.TOPIC.draw(replace(found, others=found.others.head(0))))
+def test_towers_alone_have_no_baselines_in_their_words(evidence: Evidence, params: Params):
+    group = group_of(evidence, "depth")
+    towers = replace(group, variants=group.of("softmax"))
+    figure, *_ = figures_of(depth.TOPIC, with_group(evidence, "depth", towers), params)
     assert "baseline" not in figure.alt
     assert "For comparison" not in figure.sentence
 
 
-def test_growth_names_every_model_that_is_drawn(findings: Findings):
-    found = found_in(findings, growth.TOPIC)
-    ease = found.sizes[found.sizes.model == "mf"].assign(model="ease", cpu=[1.0, 2.0, 3.0, 4.0])
-    figure = next(growth.TOPIC.draw(replace(found, sizes=pd.concat([ease, found.sizes]))))
+def test_growth_names_every_model_that_is_drawn(evidence: Evidence, params: Params, figures: dict[str, Figure]):
+    measured = evidence.measured.growth
+    assert not isinstance(measured, NotMeasured)
+    mf = [row for row in measured["sizes"] if row["model"] == "mf"]
+    ease = [{**row, "model": "ease", "cpu_seconds": float(place)} for place, row in enumerate(mf, start=1)]
+    changed = with_measured(evidence, growth={**measured, "sizes": [*ease, *measured["sizes"]]})
+    figure, *_ = figures_of(growth.TOPIC, changed, params)
     assert figure.alt.endswith("a line per model.")
     assert "For comparison, EASE takes 4.00 s." in figure.sentence
-    assert "For comparison" not in next(growth.TOPIC.draw(found)).sentence
+    assert "For comparison" not in figures["growth"].sentence
 
 
-def test_new_items_are_found_by_the_two_tower_model_and_not_by_a_table(findings: Findings):
-    found = found_in(findings, new_items.TOPIC)
-    [figure] = new_items.TOPIC.draw(found)
+def test_new_items_are_found_by_the_two_tower_model_and_not_by_a_table(figures: dict[str, Figure]):
+    figure = figures["new-items"]
     assert "The two-tower model has the highest capped recall@100" in figure.sentence
     assert figure.sentence.endswith("The softmax DNN with a table of items alone has 0.000.")
 
 
-def test_a_leader_by_activity_is_clear_where_its_interval_lies_above_all_others(findings: Findings):
+def test_a_leader_by_activity_is_clear_where_its_interval_lies_above_all_others():
     rows = [
         ("1–5\n10 users", "MF", 0.3, 0.25, 0.35),
         ("1–5\n10 users", "Softmax DNN", 0.2, 0.15, 0.24),
@@ -83,6 +86,6 @@ def test_a_leader_by_activity_is_clear_where_its_interval_lies_above_all_others(
         ("6–20\n10 users", "Softmax DNN", 0.3, 0.25, 0.35),
     ]
     by_user = pd.DataFrame(rows, columns=["group", "series", "mean", "low", "high"])
-    [shown] = quality.TOPIC.draw(replace(found_in(findings, quality.TOPIC), frame=by_user))
+    shown = quality.activity_chart(by_user, "ndcg@10", ["mf", "softmax"])
     assert "that of MF with 1–5 and the softmax DNN with 6–20; its interval lies above" in shown.sentence
     assert shown.sentence.endswith("in 1 of 2 groups.")

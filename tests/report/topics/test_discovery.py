@@ -10,7 +10,7 @@ from bakeoff.report import topics as package
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.render import page
-from bakeoff.report.topics.base.topic import Page, find, judge_claims, topic_figures, topics
+from bakeoff.report.topics.base.topic import Page, judge_claims, section_notes, topic_figures, topics
 
 STATISTICS = Statistics(confidence=0.95, resamples=100, seed=1)
 MODULE = """
@@ -24,8 +24,9 @@ TOPIC = Topic(
     order=135,
     page=Page.REPORT,
     section="seasons",
-    measure=lambda evidence, params, statistics: len(evidence.models),
-    draw=lambda found: [Figure("seasons", f"{found} models", "Chart.", "A sentence.", {}, Table("Seasons", [], []))],
+    charts=lambda evidence, params, statistics: [
+        Figure("seasons", f"{len(evidence.models)} models", "Chart.", "A sentence.", {}, Table("Seasons", [], []))
+    ],
     group="Quality",
     title="Seasons",
     claim=Claim(11, "seasons", "Seasons", "words"),
@@ -48,10 +49,10 @@ def made_topic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
 
 @pytest.mark.usefixtures("made_topic")
 def test_a_module_with_a_topic_is_taken_up_everywhere(evidence: Evidence, params: Params):
-    findings = find(evidence, params, STATISTICS, Page.REPORT)
-    [figure] = [figure for figure in topic_figures(findings) if figure.section == "seasons"]
+    figures = topic_figures(evidence, params, STATISTICS, Page.REPORT)
+    [figure] = [figure for figure in figures.values() if figure.section == "seasons"]
     assert figure.title == f"{len(evidence.models)} models"
-    assert findings.notes["seasons"] == ["A note."]
+    assert section_notes(evidence, Page.REPORT)["seasons"] == ["A note."]
     assert list(page.contents(Page.REPORT)["Quality"]) == [
         "accuracy",
         "when",

@@ -8,17 +8,14 @@ import pytest
 from synthetic import GENRES, HOSTILE_TITLE
 
 from bakeoff.params import Params
-from bakeoff.report.accuracy import Statistics
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.topics import explore
 from bakeoff.report.topics.explore import Explorer
 
-STATISTICS = Statistics(confidence=0.95, resamples=100, seed=1)
-
 
 @pytest.fixture(scope="module")
 def found(evidence: Evidence, params: Params) -> Explorer:
-    explorer = explore.TOPIC.measure(evidence, params, STATISTICS)
+    explorer = explore.explorer(evidence, params)
     assert explorer is not None
     return explorer
 
@@ -62,14 +59,14 @@ def test_colours_are_the_most_frequent_first_tags(found: Explorer):
 
 def test_without_tags_everything_has_one_colour(evidence: Evidence, params: Params):
     plain = params.model_copy(update={"data": params.data.model_copy(update={"item_features": {}})})
-    explorer = explore.TOPIC.measure(evidence, plain, STATISTICS)
+    explorer = explore.explorer(evidence, plain)
     assert explorer is not None
     assert (list(explorer.tags), set(explorer.tag)) == ([explore.OTHER], {0})
 
 
 def test_an_item_without_title_is_named_by_its_id(evidence: Evidence, params: Params):
     items = evidence.items.assign(title=evidence.items.title.mask(evidence.items.item_id == "2"))
-    explorer = explore.TOPIC.measure(replace(evidence, items=items), params, STATISTICS)
+    explorer = explore.explorer(replace(evidence, items=items), params)
     assert explorer is not None
     assert "item 2" in explorer.titles
 
@@ -79,7 +76,7 @@ def test_without_embeddings_there_is_nothing_to_explore(evidence: Evidence, para
         name: replace(model, neighbours=model.neighbours.head(0), positions=model.positions.head(0))
         for name, model in evidence.models.items()
     }
-    assert explore.TOPIC.measure(replace(evidence, models=models), params, STATISTICS) is None
+    assert explore.explorer(replace(evidence, models=models), params) is None
 
 
 def test_what_the_script_reads_is_plain_json(found: Explorer):

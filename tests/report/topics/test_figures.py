@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from synthetic import NOISE
-from topic_parts import figures_of, found_in, group_of, with_group, with_measured
+from topic_parts import STATISTICS, figures_of, group_of, rows_of, with_group, with_measured
 
 from bakeoff.params import Params
 from bakeoff.report.evidence import Evidence, NotMeasured, PlantedGroups
+from bakeoff.report.render.figure import Figure
 from bakeoff.report.series_charts import label_sides
 from bakeoff.report.summary import Summary
 from bakeoff.report.topics import (
@@ -17,30 +18,27 @@ from bakeoff.report.topics import (
     features,
     folding,
     growth,
-    popularity,
     quality,
     sampled,
-    scorer,
-    serving,
     when,
 )
-from bakeoff.report.topics.base.topic import Findings, Page, section_notes
+from bakeoff.report.topics.base.topic import Page, section_notes
 
 
-def test_the_whole_test_with_order_is_what_the_evaluation_says(findings: Findings, evidence: Evidence):
-    frame = found_in(findings, when.TOPIC).frame
+def test_the_whole_test_with_order_is_what_the_evaluation_says(evidence: Evidence):
+    frame = when.by_order(evidence, "ndcg@10", STATISTICS)
     means = frame[frame.group == when.ALL].set_index("model")
     for name in NOISE:
         assert means["first"][name] == pytest.approx(evidence.models[name].users["ndcg@10"].mean())
         assert means["second"][name] == pytest.approx(evidence.models[name].shuffled_users["ndcg@10"].mean())
 
 
-def test_lists_give_the_same_figures_as_the_tables_per_user(evidence: Evidence, params: Params):
+def test_lists_give_the_same_figures_as_the_tables_per_user(evidence: Evidence):
     """Shuffled lists on all test events are the shuffled table: what is cut by time is cut from the right lists."""
     one_second = replace(
         evidence, events=evidence.events.assign(timestamp=np.where(evidence.events.part == "test", 9, 8))
     )
-    frame = figures_of(when.TOPIC, one_second, params).frame
+    frame = when.by_order(one_second, "ndcg@10", STATISTICS)
     soon = frame[frame.group == "< 1 min"].set_index("model")
     for name in NOISE:
         assert soon["second"][name] == pytest.approx(evidence.models[name].shuffled_users["ndcg@10"].mean())
@@ -51,72 +49,76 @@ def test_order_is_shown_in_every_span_that_holds_test_events(evidence: Evidence,
     is_test = (evidence.events.part == "test").to_numpy()
     times = np.full(len(evidence.events), 10)
     times[is_test] += np.resize(gaps, is_test.sum())
-    found = figures_of(when.TOPIC, replace(evidence, events=evidence.events.assign(timestamp=times)), params)
-    assert list(dict.fromkeys(found.frame.group)) == [when.ALL, "same second", "< 1 min", "< 1 h", "< 1 day", "later"]
-    assert set(found.frame.model[found.frame.group == "later"]) == set(evidence.models)
-    assert "the highest mean is that of" in next(when.TOPIC.draw(found)).sentence
+    [figure] = figures_of(when.TOPIC, replace(evidence, events=evidence.events.assign(timestamp=times)), params)
+    frame = pd.DataFrame(rows_of(figure))
+    assert list(dict.fromkeys(frame.group)) == [when.ALL, "same second", "< 1 min", "< 1 h", "< 1 day", "later"]
+    assert set(frame.model[frame.group == "later"]) == set(evidence.models)
+    assert "the highest mean is that of" in figure.sentence
 
 
-def test_what_does_not_read_order_loses_nothing_without_it(findings: Findings):
-    difference = found_in(findings, when.TOPIC).differences[when.ALL, "popularity"]
+def test_what_does_not_read_order_loses_nothing_without_it(evidence: Evidence):
+    difference = (
+        when.by_order(evidence, "ndcg@10", STATISTICS).set_index(["group", "model"]).loc[when.ALL, "popularity"]
+    )
     assert (difference.low, difference.high) == (0, 0)
 
 
 def test_without_time_order_is_shown_for_the_whole_test_alone(evidence: Evidence, params: Params):
     timeless = replace(evidence, events=evidence.events.assign(timestamp=0))
-    found = figures_of(when.TOPIC, timeless, params)
-    assert set(found.frame.group) == {when.ALL}
-    assert "the highest mean" not in next(when.TOPIC.draw(found)).sentence
+    [figure] = figures_of(when.TOPIC, timeless, params)
+    assert {row["group"] for row in rows_of(figure)} == {when.ALL}
+    assert "the highest mean" not in figure.sentence
 
 
-def test_recall_by_tenth_of_the_catalogue_counts_the_hits_there(findings: Findings, evidence: Evidence):
+def test_recall_by_tenth_of_the_catalogue_counts_the_hits_there(figures: dict[str, Figure]):
     """Popularity recommends the most popular items alone: it finds nothing of the least popular tenth."""
-    by_item = found_in(findings, popularity.TOPIC).frame
-    last = by_item[(by_item.series == "Popularity") & (by_item.group == "10")]
-    first = by_item[(by_item.series == "Popularity") & (by_item.group == "1")]
-    assert last["mean"].item() == 0
-    assert first["mean"].item() > 0.5
+    recalls = {row["x"]: row["y"] for row in rows_of(figures["by-item"]) if row["series"] == "Popularity"}
+    assert recalls["10"] == 0
+    assert recalls["1"] > 0.5
 
 
-def test_every_user_is_in_one_bucket_of_activity(findings: Findings, summary: Summary):
-    labels = set(found_in(findings, quality.TOPIC).frame.group)
+def test_every_user_is_in_one_bucket_of_activity(figures: dict[str, Figure], summary: Summary):
+    labels = {row["group"] for row in rows_of(figures["by-user"])}
     assert sum(int(label.split("\n")[1].split()[0]) for label in labels) == summary.result.num_users
 
 
 @pytest.mark.parametrize(("known", "bucket"), [(1, "1–5"), (5, "1–5"), (6, "6–20"), (20, "6–20"), (101, "> 100")])
-def test_a_user_falls_into_the_bucket_of_what_is_known(evidence: Evidence, params: Params, known: int, bucket: str):
+def test_a_user_falls_into_the_bucket_of_what_is_known(evidence: Evidence, known: int, bucket: str):
     models = {
         name: replace(model, users=model.users.assign(num_history=known)) for name, model in evidence.models.items()
     }
-    found = figures_of(quality.TOPIC, replace(evidence, models=models), params)
-    assert {label.split("\n")[0] for label in found.frame.group} == {bucket}
+    frame = quality.by_activity(replace(evidence, models=models), "ndcg@10", STATISTICS)
+    assert {label.split("\n")[0] for label in frame.group} == {bucket}
 
 
-def test_features_are_shown_per_step_and_for_warm_users(findings: Findings):
-    found = found_in(findings, features.TOPIC)
-    assert list(dict.fromkeys(found.frame.group)) == ["none known", "1 known", "5 known", "all known", features.WARM]
-    assert found.labels[0] == "as shipped"
+def test_features_are_shown_per_step_and_for_warm_users(figures: dict[str, Figure]):
+    rows = rows_of(figures["features"])
+    groups = list(dict.fromkeys(row["group"] for row in rows))
+    assert groups == ["none known", "1 known", "5 known", "all known", features.WARM]
+    assert rows[0]["series"] == "as shipped"
 
 
-def test_planted_variants_keep_groups_and_order_mf_by_weight(findings: Findings, evidence: Evidence):
+def test_planted_variants_keep_groups_and_order_mf_by_weight(figures: dict[str, Figure], evidence: Evidence):
     planted = evidence.measured.planted
     assert isinstance(planted, PlantedGroups)
-    found = found_in(findings, folding.TOPIC)
-    assert found.planted.label.tolist()[:2] == ["α₀ = 0", "α₀ = 1.03"]
-    assert set(found.items.group) == {"group 1", "group 2", "group 3", "group 4"}
-    assert len(list(folding.TOPIC.draw(found))[2].panels) == len(planted.variants)
+    variants = [row[1].text for row in figures["folding-planted"].table.rows]
+    assert variants[:2] == ["α₀ = 0", "α₀ = 1.03 (shipped)"]
+    assert len(figures["planted-map"].panels) == len(planted.variants)
+    for panel in figures["planted-map"].panels.values():
+        [rows] = panel["datasets"].values()
+        assert {row["group"] for row in rows} == {"group 1", "group 2", "group 3", "group 4"}
 
 
-def test_groups_that_are_apart_have_a_ratio_above_one(findings: Findings):
-    table = list(folding.TOPIC.draw(found_in(findings, folding.TOPIC)))[2].table
+def test_groups_that_are_apart_have_a_ratio_above_one(figures: dict[str, Figure]):
+    table = figures["planted-map"].table
     ratios = {row[0].text: float(row[3].text) for row in table.rows}
     assert ratios["MF, α₀ = 0"] < 1 < ratios["MF, α₀ = 1.03"]
 
 
-def test_scores_of_users_of_a_planted_group_are_shown_by_group_of_items(findings: Findings, evidence: Evidence):
+def test_scores_of_users_of_a_planted_group_are_shown_by_group_of_items(figures: dict[str, Figure], evidence: Evidence):
     planted = evidence.measured.planted
     assert isinstance(planted, PlantedGroups)
-    figure = list(folding.TOPIC.draw(found_in(findings, folding.TOPIC)))[1]
+    figure = figures["planted-blocks"]
     assert len(figure.panels) == len(planted.variants)
     rows = {row[0].text: (row[1].text, row[2].text) for row in figure.table.rows}
     assert rows["MF, α₀ = 0"] == ("0.900", "0.300")
@@ -126,26 +128,28 @@ def test_scores_of_users_of_a_planted_group_are_shown_by_group_of_items(findings
 def test_own_folding_leaves_out_what_was_not_measured(evidence: Evidence, params: Params):
     group = group_of(evidence, "folding")
     without = replace(group, variants=[{**group.variants[0], "folding": None}, *group.variants[1:]])
-    found = figures_of(folding.TOPIC, with_group(evidence, "folding", without), params)
-    assert len(found.own) == len(group.variants) - 1
+    *_, own = figures_of(folding.TOPIC, with_group(evidence, "folding", without), params)
+    assert own.key == "folding-own"
+    assert len(own.table.rows) == len(group.variants) - 1
 
 
-def test_a_tower_without_hidden_layers_starts_the_line_of_every_width(findings: Findings):
-    found = found_in(findings, depth.TOPIC)
-    start = found.frame[found.frame.x == 0]
-    assert start.series.tolist() == list(found.widths)
-    assert len(next(depth.TOPIC.draw(found)).table.rows) == 7
+def test_a_tower_without_hidden_layers_starts_the_line_of_every_width(figures: dict[str, Figure]):
+    rows = rows_of(figures["depth"])
+    towers = [row for row in rows if "units" in row["series"]]
+    starts = [row["series"] for row in towers if row["x"] == 0]
+    assert starts == list(dict.fromkeys(starts))
+    assert set(starts) == {row["series"] for row in towers}
+    assert len(figures["depth"].table.rows) == 7
 
 
-def test_unmeasured_costs_of_towers_leave_no_chart_of_them(findings: Findings):
-    found = found_in(findings, depth.TOPIC)
-    unmeasured = replace(found, frame=found.frame.assign(epoch=np.nan))
-    assert [figure.key for figure in depth.TOPIC.draw(unmeasured)] == ["depth"]
+def test_unmeasured_costs_of_towers_leave_no_chart_of_them(evidence: Evidence, params: Params):
+    unmeasured = replace(group_of(evidence, "depth"), cost={})
+    found = figures_of(depth.TOPIC, with_group(evidence, "depth", unmeasured), params)
+    assert [figure.key for figure in found] == ["depth"]
 
 
-def test_systems_are_named_by_what_they_do(findings: Findings):
-    found = found_in(findings, scorer.TOPIC)
-    assert list(found.systems) == [
+def test_systems_are_named_by_what_they_do(figures: dict[str, Figure]):
+    assert [row[0].text for row in figures["scorer"].table.rows] == [
         "MF alone",
         "Softmax DNN alone",
         "Popularity alone",
@@ -153,34 +157,34 @@ def test_systems_are_named_by_what_they_do(findings: Findings):
         "MF's first 100, re-ranked",
         "MF's first 500, re-ranked",
     ]
-    assert len(next(scorer.TOPIC.draw(found)).table.rows) == 6
 
 
-def test_growth_names_the_exponent_and_the_factor(findings: Findings):
-    found = found_in(findings, growth.TOPIC)
-    by_size, by_catalogue = growth.TOPIC.draw(found)
+def test_growth_names_the_exponent_and_the_factor(figures: dict[str, Figure]):
+    by_size, by_catalogue = figures["growth"], figures["catalogues"]
     assert "to the power of 0.70 (0.60 to 0.78)" in by_size.sentence
     assert "of CPU time, growing as" in by_size.sentence
     assert "333 times as long" in by_catalogue.sentence
 
 
-def test_growth_without_exponents_or_catalogues_still_says_what_was_measured(findings: Findings):
-    found = found_in(findings, growth.TOPIC)
-    [figure] = growth.TOPIC.draw(replace(found, exponents={}, catalogues=found.catalogues.head(0)))
+def test_growth_without_exponents_or_catalogues_still_says_what_was_measured(evidence: Evidence, params: Params):
+    measured = evidence.measured.growth
+    assert not isinstance(measured, NotMeasured)
+    alone = with_measured(evidence, growth={**measured, "exponents": {}, "catalogues": []})
+    [figure] = figures_of(growth.TOPIC, alone, params)
     assert "xponent" not in figure.sentence.replace("An exponent of 1 is growth in step", "")
 
 
-def test_serving_shows_users_batches_and_histories(findings: Findings):
-    found = found_in(findings, serving.TOPIC)
-    assert list(dict.fromkeys(found.frame.group)) == [
+def test_serving_shows_users_batches_and_histories(figures: dict[str, Figure]):
+    figure = figures["serving"]
+    rows = rows_of(figure)
+    assert list(dict.fromkeys(row["group"] for row in rows)) == [
         "1 known user",
         "256 known users",
         "1 stored user",
         "256 stored users",
         "1 history",
     ]
-    assert set(found.frame[found.frame.group == "1 stored user"].model) == {"mf"}
-    [figure] = serving.TOPIC.draw(found)
+    assert {row["model"] for row in rows if row["group"] == "1 stored user"} == {"mf"}
     assert "1.1 ms against 2.8 ms for 1 known user" in figure.sentence
     assert "computed beforehand MF takes 800 µs for 1 stored user and 7.0 ms for 256 stored users." in figure.sentence
 
@@ -209,40 +213,45 @@ def test_a_flip_is_told_with_both_differences_and_whether_they_are_beyond_chance
 ):
     changed = with_values(with_values(evidence, "mf", 0.9, 0.7, spread), "softmax", 0.8, 0.8, 0.0)
     only = replace(changed, models={name: changed.models[name] for name in ("mf", "softmax")})
-    found = figures_of(sampled.TOPIC, only, params)
-    [flip] = found.flips
-    assert (flip.first, flip.second, flip.is_sure) == ("mf", "softmax", is_sure)
+    found = sampled.sampled_ranking(only, "ndcg@10", STATISTICS)
+    assert found is not None
+    [flip] = found[1]
+    assert (flip.first, flip.second) == ("mf", "softmax")
     assert flip.full.mean == pytest.approx(0.1)
     assert flip.sampled.mean == pytest.approx(-0.1)
-    told = next(sampled.TOPIC.draw(found)).sentence
+    [figure] = figures_of(sampled.TOPIC, only, params)
+    told = figure.sentence
     assert "puts MF before the softmax DNN (+0.1000, " in told
     assert ("not beyond chance" in told) != is_sure
 
 
-def test_users_without_a_figure_of_one_ranking_are_left_out_of_both(evidence: Evidence, params: Params):
+def test_users_without_a_figure_of_one_ranking_are_left_out_of_both(evidence: Evidence):
     model = evidence.models["mf"]
     full = np.where(np.arange(len(model.sampled)) == 0, np.nan, 0.25)
     changed = replace(model, sampled=model.sampled.assign(**{"full_ndcg@10": full}))
-    found = figures_of(sampled.TOPIC, replace(evidence, models={**evidence.models, "mf": changed}), params)
-    rows = found.frame.set_index("model")
+    found = sampled.sampled_ranking(replace(evidence, models={**evidence.models, "mf": changed}), "ndcg@10", STATISTICS)
+    assert found is not None
+    rows = found[0].set_index("model")
     assert rows.full["mf"] == 0.25
     other = evidence.models["softmax"].sampled.iloc[1:]
     assert rows.sampled["softmax"] == pytest.approx(other["ndcg@10"].mean())
 
 
-def test_no_flip_is_said_so(findings: Findings):
-    found = found_in(findings, sampled.TOPIC)
-    assert next(sampled.TOPIC.draw(replace(found, flips=[]))).sentence.startswith("Both ways give the same order")
+def test_no_flip_is_said_so(evidence: Evidence, params: Params):
+    level = with_values(with_values(evidence, "mf", 0.9, 0.9, 0.0), "softmax", 0.8, 0.8, 0.0)
+    only = replace(level, models={name: level.models[name] for name in ("mf", "softmax")})
+    [figure] = figures_of(sampled.TOPIC, only, params)
+    assert figure.sentence.startswith("Both ways give the same order")
 
 
-def test_overlap_is_the_share_of_a_list_that_another_holds(findings: Findings, evidence: Evidence):
-    found = found_in(findings, quality.OVERLAP)
-    assert np.diag(found.shares) == pytest.approx(np.ones(len(NOISE)))
+def test_overlap_is_the_share_of_a_list_that_another_holds(evidence: Evidence):
+    shares = quality.overlap(evidence, 10)
+    assert np.diag(shares) == pytest.approx(np.ones(len(NOISE)))
     first = evidence.models["mf"].lists.query("rank <= 10").groupby("user_id").item_id.agg(set)
     second = evidence.models["softmax"].lists.query("rank <= 10").groupby("user_id").item_id.agg(set)
     expected = np.mean([len(first[user] & second[user]) / 10 for user in first.index])
-    names = list(found.models)
-    assert found.shares[names.index("mf"), names.index("softmax")] == pytest.approx(expected)
+    names = list(evidence.models)
+    assert shares[names.index("mf"), names.index("softmax")] == pytest.approx(expected)
 
 
 def test_sections_say_why_they_have_nothing(evidence: Evidence):

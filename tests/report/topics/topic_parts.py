@@ -1,30 +1,27 @@
 """Parts of claims, and figures of one topic, of evidence that a test has changed."""
 
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
 from bakeoff.params import Params
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.evidence import Evidence, VariantGroup
+from bakeoff.report.render.figure import Figure
 from bakeoff.report.topics.base.claims import Claim, ClaimPart
-from bakeoff.report.topics.base.topic import Findings, Topic
+from bakeoff.report.topics.base.topic import Topic
 
 STATISTICS = Statistics(confidence=0.95, resamples=100, seed=1)
-F = TypeVar("F")
 
 
-def figures_of(topic: Topic[F], evidence: Evidence, params: Params) -> F:
-    """What the topic measures, which must be something."""
-    found = topic.find(evidence, params, STATISTICS)
-    assert found is not None
-    return found
+def figures_of(topic: Topic, evidence: Evidence, params: Params) -> list[Figure]:
+    """Charts of the topic."""
+    return topic.figures(evidence, params, STATISTICS)
 
 
-def found_in(findings: Findings, topic: Topic[F]) -> F:
-    """The topic's figures, which must be there."""
-    found = findings.of(topic)
-    assert found is not None
-    return found
+def rows_of(figure: Figure) -> list[dict[str, Any]]:
+    """The data that the chart draws."""
+    [rows] = figure.spec["datasets"].values()
+    return list(rows)
 
 
 def group_of(evidence: Evidence, name: str) -> VariantGroup:

@@ -16,7 +16,7 @@ from bakeoff.report import formats
 from bakeoff.report.checks import failed_reasons
 from bakeoff.report.models import model_label, model_noun
 from bakeoff.report.render import figure as charts
-from bakeoff.report.render.figure import Cell, Column, Figure, Heading, Row, Table, change_cell, table_of
+from bakeoff.report.render.figure import Cell, Column, Figure, Heading, Row, Table, difference_cell, table_of
 from bakeoff.report.render.pages import render_page, render_text
 from bakeoff.report.render.tables import P_HOLM, outcome_cell, win_tie_loss
 from bakeoff.report.verdict import Result, verdict_headline
@@ -93,8 +93,7 @@ def _change_table(revisions: Revisions, caption: str, changes: Mapping[str, Chan
         row: Row = [name, formats.decimal(change.before), formats.decimal(change.after)]
         if found := change.difference:
             says = Cell("the same") if change.is_same else outcome_cell(found.verdict)
-            interval = change_cell(found.mean, found.low, found.high)
-            rows.append([*row, interval, formats.p_figure(found.p_holm), win_tie_loss(found), says])
+            rows.append([*row, difference_cell(found), formats.p_figure(found.p_holm), win_tie_loss(found), says])
         else:
             gap = change.after - change.before
             difference = formats.NO_VALUE if math.isnan(gap) else Cell(formats.signed(gap), "of the means")

@@ -228,3 +228,8 @@ def estimate_cell(estimate: Any, is_best: bool = False) -> Cell:
 def change_cell(mean: float, low: float, high: float, *, strong: bool = False) -> Cell:
     """A difference with its interval."""
     return Cell(formats.signed(mean), f"{formats.signed(low)} to {formats.signed(high)}", strong)
+
+
+def difference_cell(found: Any) -> Cell:
+    """The same of anything that has mean, low and high."""
+    return change_cell(found.mean, found.low, found.high)

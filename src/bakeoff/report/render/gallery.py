@@ -31,7 +31,6 @@ from bakeoff.report.render.figure import (
 )
 from bakeoff.report.slices import known_interactions, share_within_an_hour, step_label
 from bakeoff.report.summary import Summary
-from bakeoff.report.topics.base.topic import topic_figures
 from bakeoff.report.topics.popularity import WATCHED
 from bakeoff.report.training import TrainingFigure, progress
 from bakeoff.report.verdict import Result, Segment, weakest
@@ -51,7 +50,7 @@ def all_figures(summary: Summary) -> dict[str, Figure]:
     drawn += [_slices(summary)] if summary.slices else []
     drawn += [_new_users(summary)] if summary.new_users else []
     drawn += [_searches(summary)] if summary.searches else []
-    return {figure.key: figure for figure in [*drawn, *topic_figures(summary.findings)]}
+    return {figure.key: figure for figure in drawn} | dict(summary.figures)
 
 
 def accuracy_figure(summary: Summary) -> Figure:
@@ -113,16 +112,18 @@ def _profile(summary: Summary) -> Figure:
 def _new_users(summary: Summary) -> Figure:
     metric = summary.result.metric
     label = formats.metric_label(metric)
-    rows = [(step_label(f.first), f.estimate(metric), f.fallback_share > 0) for f in summary.new_users]
+    rows = [
+        (step_label(part.name), e, part.fallbacks[e.model] > 0) for part in summary.new_users for e in part.estimates
+    ]
     leaders: dict[str, list[str]] = {}
-    for first, step in groupby(summary.new_users, key=lambda f: f.first):
-        best = max(step, key=lambda f: f.estimate(metric).mean).model
-        leaders.setdefault(best, []).append(known_interactions(first))
+    for part in summary.new_users:
+        best = max(part.estimates, key=lambda e: e.mean).model
+        leaders.setdefault(best, []).append(known_interactions(part.name))
     return Figure(
         "new-users",
         *caption("new-users", label=label, leaders=leaders),
         spec=_dots(rows, f"{label}, mean over new users", "first interactions that the model knows"),
-        table=tables.new_user_table(summary.new_users, summary.new_differences, metric),
+        table=tables.new_user_table(summary.new_users, metric),
     )
 
 
@@ -233,9 +234,9 @@ def _pareto_chart(found: Sequence[Measure], names: Sequence[str], across: str, u
     return {"params": params} | series_charts.front(pd.concat(pairs), styles, "chosen_across", "chosen_up")
 
 
-def standings_caption(rows: Sequence[BaselineComparison], confidence: float) -> str:
+def standings_caption(rows: Sequence[BaselineComparison]) -> str:
     """Which models are better or worse than the best baseline, and which are not shown to be either."""
-    models = {v.name.lower(): [row.model for row in rows if row.verdict(confidence) is v] for v in Verdict}
+    models = {v.name.lower(): [row.model for row in rows if row.difference.verdict is v] for v in Verdict}
     return formats.phrase(CAPTIONS, "standings", best=rows[0], **models)
 
 

@@ -17,7 +17,7 @@ from bakeoff.report.render.pages import glossary, render_text, scripts, style, s
 from bakeoff.report.summary import JudgedClaims, Summary
 from bakeoff.report.topics import explore
 from bakeoff.report.topics.base import claims as words
-from bakeoff.report.topics.base.topic import Page, topic_figures, topics_of
+from bakeoff.report.topics.base.topic import Page, topics_of
 from bakeoff.report.training import SELECTION_METRIC
 from bakeoff.report.verdict import Result, cost_sentence, verdict_statement
 
@@ -56,7 +56,7 @@ def report_html(summary: Summary, evidence: Evidence) -> str:
         outcome=leader(summary),
         weakest=gallery.weakest_segment(summary.segments, result),
         band=interval_band(result),
-        standing=gallery.standings_caption(summary.standings, result.confidence),
+        standing=gallery.standings_caption(summary.standings),
         level=formats.level(result.confidence),
         tables=tables,
         summary=summary,
@@ -69,9 +69,9 @@ def evidence_html(judged: JudgedClaims, evidence: Evidence) -> str:
     return _render(
         Page.EVIDENCE,
         evidence,
-        {figure.key: figure for figure in topic_figures(judged.findings)},
+        judged.figures,
         scripts("charts.js", "terms.js", "contents.js", "explore.js"),
-        explorer=judged.findings.of(explore.TOPIC),
+        explorer=judged.explorer,
         summary=judged,
         level=formats.level(judged.confidence),
     )

@@ -12,8 +12,18 @@ from bakeoff.evaluation.stats.significance import Verdict
 from bakeoff.report import formats
 from bakeoff.report.accuracy import BaselineComparison, Difference, Estimate
 from bakeoff.report.models import look, model_label
-from bakeoff.report.render.figure import Cell, Column, Row, Table, change_cell, estimate_cell, record_table, table_of
-from bakeoff.report.slices import NewUserFigure, Slice, step_label
+from bakeoff.report.render.figure import (
+    Cell,
+    Column,
+    Row,
+    Table,
+    change_cell,
+    difference_cell,
+    estimate_cell,
+    record_table,
+    table_of,
+)
+from bakeoff.report.slices import Slice, step_label
 from bakeoff.report.topics.popularity import PER_LIST
 from bakeoff.report.training import SettingSearch, TrainingFigure
 from bakeoff.report.verdict import Segment, Situation
@@ -65,15 +75,15 @@ def cutoff_table(estimates: Sequence[Estimate], cutoff: int) -> Table:
     return table_of("Mean over warm test users, with its interval", headings, _by_model(metrics.values()))
 
 
-def standing_table(standings: Sequence[BaselineComparison], metric: str, confidence: float) -> Table:
+def standing_table(standings: Sequence[BaselineComparison], metric: str) -> Table:
     """Every model compared with the best baseline, which is in the first row."""
     label, name = model_label(standings[0].baseline), formats.metric_label(metric)
     rows: list[Row] = [
         [Cell(label, "the best baseline"), formats.decimal(standings[0].baseline_mean), *[formats.NO_VALUE] * 3]
     ]
     for s in standings:
-        change, says = change_cell(s.difference, s.low, s.high), outcome_cell(s.verdict(confidence))
-        rows.append([model_label(s.model), formats.decimal(s.mean), change, formats.p_figure(s.p), says])
+        change, p, says = difference_cell(s.difference), s.difference.p_holm, outcome_cell(s.difference.verdict)
+        rows.append([model_label(s.model), formats.decimal(s.mean), change, formats.p_figure(p), says])
     caption = f"{name} of each model compared with {label}, the best baseline"
     return table_of(caption, ["Model", name, f"− {label}", P_HOLM, "Says"], rows)
 
@@ -85,7 +95,7 @@ def difference_table(differences: Sequence[Difference], *, brief: bool = False) 
         "Softmax DNN − MF on the same users",
         differences,
         ("Metric", lambda d: formats.metric_label(d.metric)),
-        ("Difference", lambda d: change_cell(d.mean, d.low, d.high)),
+        ("Difference", difference_cell),
         *([] if brief else [(Column("p", "p-value"), lambda d: formats.p_figure(d.p))]),
         (P_HOLM, lambda d: formats.p_figure(d.p_holm)),
         *([] if brief else TEST_FIGURES),
@@ -119,10 +129,15 @@ def situation_table(situations: Sequence[Situation], metric: str) -> Table:
         situations,
         (Column("Situation", prose=True), lambda s: s.name),
         (Column("Choose", prose=True), lambda s: Cell(model_label(s.choice), s.reason, strong=True)),
-        ("Users", lambda s: formats.count(s.difference.num_users)),
-        ("Softmax DNN − MF", lambda s: change_cell(s.difference.mean, s.difference.low, s.difference.high)),
-        ("The better − best baseline", lambda s: Cell(formats.signed(s.lead.difference), model_label(s.lead.baseline))),
+        ("Users", lambda s: formats.count(s.part.difference.num_users)),
+        ("Softmax DNN − MF", lambda s: difference_cell(s.part.difference)),
+        ("The better − best baseline", _lead),
     )
+
+
+def _lead(situation: Situation) -> Cell:
+    standing = situation.part.standing
+    return Cell(formats.signed(standing.difference.mean), model_label(standing.baseline))
 
 
 def segment_table(segments: Sequence[Segment], metric: str) -> Table:
@@ -138,18 +153,15 @@ def segment_table(segments: Sequence[Segment], metric: str) -> Table:
     )
 
 
-def new_user_table(figures: Sequence[NewUserFigure], differences: Mapping[str, Difference], metric: str) -> Table:
+def new_user_table(new_users: Sequence[Slice], metric: str) -> Table:
     """Models × numbers of known interactions on one metric, and the paired difference softmax − MF."""
-    steps = _by(figures, "first")
+    notes = [[_fallback(part.fallbacks[estimate.model]) for estimate in part.estimates] for part in new_users]
     rows: list[Row] = [
-        *_by_model(
-            [[figure.estimate(metric) for figure in step] for step in steps.values()],
-            [[_fallback(figure) for figure in step] for step in steps.values()],
-        ),
-        *_paired_rows([differences[first] for first in steps]),
+        *_by_model([part.estimates for part in new_users], notes),
+        *_paired_rows([part.difference for part in new_users]),
     ]
     caption = f"{formats.metric_label(metric)} on new users, by the number of first interactions that the model knows"
-    return table_of(caption, ["Known interactions", *map(step_label, steps)], rows)
+    return table_of(caption, ["Known interactions", *(step_label(part.name) for part in new_users)], rows)
 
 
 def profile_table(profile: pd.DataFrame) -> Table:
@@ -285,12 +297,12 @@ def _by_model(columns: Iterable[Sequence[Estimate]], notes: Sequence[Sequence[st
 
 def _paired_rows(differences: Sequence[Difference]) -> list[Row]:
     return [
-        ["Softmax DNN − MF", *(change_cell(d.mean, d.low, d.high) for d in differences)],
+        ["Softmax DNN − MF", *map(difference_cell, differences)],
         ["p, Holm", *(formats.p_figure(d.p_holm) for d in differences)],
     ]
 
 
-def _fallback(figure: NewUserFigure) -> str:
-    if (share := figure.fallback_share) == 0:
+def _fallback(share: float) -> str:
+    if share == 0:
         return ""
     return ", its fallback" if share == 1 else f", fallback for {formats.percent(share, 0)}"

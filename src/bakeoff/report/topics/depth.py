@@ -1,7 +1,7 @@
 """Depth and width of the tower: the claim about them, their quality and their cost."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from itertools import cycle
 from typing import Any, NamedTuple
 
 import altair as alt
@@ -32,24 +32,6 @@ class Tower(NamedTuple):
     depth: int
     width: int
     variant: Variant
-
-
-@dataclass(frozen=True)
-class TowerFigures:
-    """Towers by depth and width.
-
-    Attributes:
-        metric: that measures quality.
-        frame: label, name, series (the width), x (hidden layers), y (mean), low, high, parameters, epoch (CPU seconds),
-            training (seconds), rate (queries per CPU second).
-        widths: labels of the widths.
-        others: models without a tower on the same users: model, y (mean), low, high, parameters.
-    """
-
-    metric: str
-    frame: pd.DataFrame
-    widths: Sequence[str]
-    others: pd.DataFrame
 
 
 def _towers(group: VariantGroup, params: ReportParams) -> list[Tower]:
@@ -113,12 +95,21 @@ def _widest_and_narrowest(found: list[Tower]) -> tuple[Tower, Tower] | None:
     return None
 
 
-def _measure(group: VariantGroup, params: ReportParams, statistics: Statistics) -> TowerFigures | None:
-    """None without towers. A tower without hidden layers has no width: the line of every width starts with it."""
-    found = _towers(group, params)
+def by_depth(
+    group: VariantGroup, params: ReportParams, statistics: Statistics
+) -> tuple[pd.DataFrame, pd.DataFrame] | None:
+    """Towers, and models without a tower on the same users; None without towers.
+
+    A tower without hidden layers has no width: the line of every width starts with it.
+
+    Returns:
+        label, name, width (units), series (the same in words), x (hidden layers), y (mean), low, high, parameters,
+        epoch (CPU seconds), training (seconds), rate (queries per CPU second); and model, y (mean), low, high,
+        parameters.
+    """
+    found, metric = _towers(group, params), params.compare.primary_metric
     if not found:
         return None
-    metric = params.compare.primary_metric
     others = [variant for variant in group.variants if variant["model"] != SOFTMAX]
     names = [str(variant["name"]) for variant in (*group.of(SOFTMAX), *others)]
     columns = [(name, "", group.values(name, metric).to_numpy(np.float64)) for name in names]
@@ -126,17 +117,18 @@ def _measure(group: VariantGroup, params: ReportParams, statistics: Statistics) 
     means = frame.set_index("group")[ENDS].to_dict("index")
     widths = sorted({tower.width for tower in found if tower.depth}) or [0]
     rows = [
-        {"series": _width(width), "x": tower.depth, **means[tower.variant["name"]], **_figures(tower.variant, group)}
+        {"width": width, "x": tower.depth, **means[tower.variant["name"]], **_figures(tower.variant, group)}
         for tower in found
         for width in ([tower.width] if tower.depth else widths)
     ]
+    towers = pd.DataFrame(rows)
+    towers["series"] = [f"{formats.count(width)} units" if width else "no hidden layer" for width in towers.width]
     levels = [
         {"model": str(each["model"]), **means[each["name"]], "parameters": figure(each, "num_parameters")}
         for each in others
         if each["name"] in means
     ]
-    baselines = pd.DataFrame(levels, columns=["model", *ENDS, "parameters"])
-    return TowerFigures(metric, pd.DataFrame(rows), [_width(width) for width in widths], baselines)
+    return towers, pd.DataFrame(levels, columns=["model", *ENDS, "parameters"])
 
 
 def _figures(variant: Variant, group: VariantGroup) -> dict[str, Any]:
@@ -152,23 +144,22 @@ def _figures(variant: Variant, group: VariantGroup) -> dict[str, Any]:
     }
 
 
-def _width(width: int) -> str:
-    return f"{formats.count(width)} units" if width else "no hidden layer"
-
-
-def _draw(found: TowerFigures) -> Iterator[Figure]:
+def _charts(group: VariantGroup, params: ReportParams, statistics: Statistics) -> Iterator[Figure]:
     """Quality by depth, and the time of an epoch by depth where it was measured."""
-    label = formats.metric_label(found.metric)
-    best, others = found.frame.loc[found.frame.y.idxmax()], [*found.others.itertuples()]
-    looks = {**model_styles(found.others.model), **_styles(found)}
-    named = found.others.assign(name=found.others.model.map(model_label))
-    rows = pd.concat([found.frame.drop_duplicates("label"), named])
+    found = by_depth(group, params, statistics)
+    if found is None:
+        return
+    towers, baselines = found
+    label, styles = formats.metric_label(params.compare.primary_metric), _styles(towers, baselines)
+    best, others = towers.loc[towers.y.idxmax()], [*baselines.itertuples()]
+    named = baselines.assign(name=baselines.model.map(model_label))
+    rows = pd.concat([towers.drop_duplicates("label"), named])
     yield Figure(
         "depth",
-        *caption("depth", label=label, best=best, simplest=found.frame.iloc[0], others=others),
+        *caption("depth", label=label, best=best, simplest=towers.iloc[0], others=others),
         spec=series_charts.series_lines(
-            _drawn(found),
-            looks,
+            _drawn(towers, baselines),
+            {**model_styles(baselines.model), **styles},
             alt.X("x:O", title="hidden layers", axis=alt.Axis(labelAngle=0)),
             alt.Y("y:Q", title=f"{label}, mean over users", scale=alt.Scale(zero=False, padding=20)),
         ),
@@ -180,43 +171,40 @@ def _draw(found: TowerFigures) -> Iterator[Figure]:
             ("Parameters", lambda row: formats.count(row.parameters)),
         ),
     )
-    timed = found.frame[found.frame.epoch.notna()]
-    if len(timed):
-        yield _cost(found, timed)
+    if towers.epoch.notna().any():
+        yield _cost(towers, styles)
 
 
-def _styles(found: TowerFigures) -> Styles:
+def _styles(towers: pd.DataFrame, baselines: pd.DataFrame) -> Styles:
     """Styles of the widths: first those unlike any model that is drawn, MF's style last."""
-    taken = {look(name).shape for name in found.others.model}
+    taken = {look(name).shape for name in baselines.model}
     order = sorted(PALETTE, key=lambda style: (style.shape in taken, style.shape == look(MF).shape))
-    return {label: order[place % len(order)] for place, label in enumerate(found.widths)}
+    return dict(zip(dict.fromkeys(towers.sort_values("width").series), cycle(order), strict=False))
 
 
-def _drawn(found: TowerFigures) -> pd.DataFrame:
+def _drawn(towers: pd.DataFrame, baselines: pd.DataFrame) -> pd.DataFrame:
     """Towers, and below them baselines, which have no layers and are the same at every depth."""
-    columns = ["series", "x", "y", "low", "high"]
-    if found.others.empty:
-        return found.frame[columns]
-    depths = pd.DataFrame({"x": sorted(found.frame.x.unique())})
-    level = found.others.assign(series=found.others.model.map(model_label)).merge(depths, how="cross")
-    return pd.concat([level[columns], found.frame[columns]])
+    depths = pd.DataFrame({"x": sorted(towers.x.unique())})
+    level = baselines.assign(series=baselines.model.map(model_label)).merge(depths, how="cross")
+    return pd.concat([level, towers])[["series", "x", *ENDS]]
 
 
-def _cost(found: TowerFigures, timed: pd.DataFrame) -> Figure:
+def _cost(towers: pd.DataFrame, styles: Styles) -> Figure:
+    timed = towers[towers.epoch.notna()]
     dearest, cheapest = timed.loc[timed.epoch.idxmax()], timed.loc[timed.epoch.idxmin()]
     return Figure(
         "depth-cost",
         *caption("depth-cost", cheapest=cheapest, dearest=dearest),
         spec=series_charts.series_lines(
             timed.assign(y=timed.epoch)[["series", "x", "y"]],
-            _styles(found),
+            styles,
             alt.X("x:O", title="hidden layers", axis=alt.Axis(labelAngle=0)),
             alt.Y("y:Q", title="CPU seconds of an epoch", scale=alt.Scale(zero=True)),
             ".3s",
         ),
         table=record_table(
             "Cost of each tower",
-            found.frame.drop_duplicates("label").itertuples(),
+            towers.drop_duplicates("label").itertuples(),
             ("Tower", lambda row: row.name),
             ("Training, wall time", lambda row: formats.duration(row.training)),
             ("Epoch, CPU time", lambda row: formats.duration(row.epoch)),
@@ -225,4 +213,4 @@ def _cost(found: TowerFigures, timed: pd.DataFrame) -> Figure:
     )
 
 
-TOPIC = Topic("depth", 430, Page.EVIDENCE, "depth", _measure, _draw, "Cost", "Depth and width", CLAIM, _ask, "depth")
+TOPIC = Topic("depth", 430, Page.EVIDENCE, "depth", _charts, "Cost", "Depth and width", CLAIM, _ask, "depth")

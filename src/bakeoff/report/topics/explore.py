@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bakeoff.report.accuracy import Statistics
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.examples import item_title
 from bakeoff.report.models import model_label
@@ -83,7 +82,7 @@ class Explorer:
         }
 
 
-def _measure(evidence: Evidence, params: ReportParams, _: Statistics) -> Explorer | None:
+def explorer(evidence: Evidence, params: ReportParams) -> Explorer | None:
     """None where no model has item embeddings to show."""
     models = {name: m for name, m in evidence.models.items() if len(m.positions) or len(m.neighbours)}
     if not models:
@@ -185,4 +184,4 @@ def _tooltip_name(feature: str) -> str:
     return f"column {feature}" if feature in ("title", "image") else feature.replace("\\", "\\\\")
 
 
-TOPIC = Topic("explore", 320, Page.EVIDENCE, "map", _measure, lambda _: (), LEARN, "Embedding map")
+TOPIC = Topic("explore", 320, Page.EVIDENCE, "map", lambda *_: (), LEARN, "Embedding map")

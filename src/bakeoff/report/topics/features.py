@@ -1,7 +1,6 @@
 """New users: the claim that the DNN serves them better, and how much features add to it."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from itertools import cycle
 
 import numpy as np
@@ -21,23 +20,6 @@ from bakeoff.report.topics.base.topic import NEW, Named, Page, Topic, estimate_t
 CLAIM = CLAIMS["new_users"]
 
 WARM = "warm users"
-
-
-@dataclass(frozen=True)
-class FeatureFigures:
-    """The DNN with and without features.
-
-    Attributes:
-        metric: its name.
-        frame: group (number of known interactions, or warm users), series (the variant's label), mean, low, high.
-        labels: of the variants, the shipped one first, then of baselines.
-        num_variants: number of variants among the labels.
-    """
-
-    metric: str
-    frame: pd.DataFrame
-    labels: Sequence[str]
-    num_variants: int
 
 
 def _ask(evidence: Evidence, params: ReportParams) -> list[Question]:
@@ -94,45 +76,41 @@ def _with_and_without(group: VariantGroup, kind: str, params: ReportParams) -> t
     return (shipped, other) if resolved(shipped, name, params) else (other, shipped)
 
 
-def _measure(group: VariantGroup, params: ReportParams, statistics: Statistics) -> FeatureFigures | None:
-    """None without variants of the softmax DNN."""
-    metric = params.compare.primary_metric
-    variants = sorted(group.of(SOFTMAX), key=lambda variant: not variant["base"])
-    if not variants:
-        return None
-    others = [variant for variant in group.variants if variant["model"] != SOFTMAX]
-    named = {str(v["name"]): str(v["label"]) for v in variants}
-    named |= {str(v["name"]): model_label(str(v["model"])) for v in others}
+def by_known(group: VariantGroup, named: Mapping[str, str], metric: str, statistics: Statistics) -> pd.DataFrame:
+    """`estimates` of the named variants by the number of known interactions of new users, and over warm users."""
     columns: list[Named] = [
         (f"{step_label(first)} known", label, group.new_values(name, first, metric).to_numpy(np.float64))
         for first in steps(group.new_users)
         for name, label in named.items()
     ]
     columns += [(WARM, label, group.values(name, metric).to_numpy(np.float64)) for name, label in named.items()]
-    return FeatureFigures(metric, estimates(columns, statistics), list(named.values()), len(variants))
+    return estimates(columns, statistics)
 
 
-def _draw(found: FeatureFigures) -> Iterator[Figure]:
-    """The shipped variant compared with the others: by what is known of new users, and over warm users."""
-    label = formats.metric_label(found.metric)
-    styles = dict(zip(dict.fromkeys(found.labels), cycle(PALETTE), strict=False))
-    means = {(row.group, row.series): formats.decimal(row.mean, 3) for row in found.frame.itertuples()}
-    shipped, *others = found.labels[: found.num_variants]
+def _charts(group: VariantGroup, params: ReportParams, statistics: Statistics) -> Iterator[Figure]:
+    """The shipped DNN compared with its variants by what is known of new users and over warm users; with baselines."""
+    metric = params.compare.primary_metric
+    label = formats.metric_label(metric)
+    variants = {v["name"]: str(v["label"]) for v in sorted(group.of(SOFTMAX), key=lambda variant: not variant["base"])}
+    if not variants:
+        return
+    compared = {v["name"]: model_label(v["model"]) for v in group.variants if v["model"] != SOFTMAX}
+    frame = by_known(group, variants | compared, metric, statistics)
+    styles = dict(zip(dict.fromkeys([*variants.values(), *compared.values()]), cycle(PALETTE), strict=False))
+    means = {(row.group, row.series): formats.decimal(row.mean, 3) for row in frame.itertuples()}
+    shipped, *others = variants.values()
     parts = []
-    for group in (next(iter(found.frame.group)), WARM):
-        rivals = [f"{means[group, each]} ({each})" for each in others if (group, each) in means]
-        if rivals and (group, shipped) in means:
-            parts.append(f"{group}: {means[group, shipped]} ({shipped}), {', '.join(rivals)}")
-    compared = found.labels[found.num_variants :]
-    baselines = [f"{each} {means[WARM, each]}" for each in compared if (WARM, each) in means]
+    for users in (next(iter(frame.group)), WARM):
+        rivals = [f"{means[users, each]} ({each})" for each in others if (users, each) in means]
+        if rivals and (users, shipped) in means:
+            parts.append(f"{users}: {means[users, shipped]} ({shipped}), {', '.join(rivals)}")
+    baselines = [f"{each} {means[WARM, each]}" for each in compared.values() if (WARM, each) in means]
     yield Figure(
         "features",
         *caption("features", parts=parts, baselines=baselines, warm=WARM),
-        spec=series_charts.series_dots(found.frame, styles, f"{label}, mean over users"),
-        table=estimate_table(f"{label} of the softmax DNN with and without features", "Variant", found.frame),
+        spec=series_charts.series_dots(frame, styles, f"{label}, mean over users"),
+        table=estimate_table(f"{label} of the softmax DNN with and without features", "Variant", frame),
     )
 
 
-TOPIC = Topic(
-    "features", 210, Page.EVIDENCE, "features", _measure, _draw, NEW, "Side features", CLAIM, _ask, source="features"
-)
+TOPIC = Topic("features", 210, Page.EVIDENCE, "features", _charts, NEW, "Side features", CLAIM, _ask, "features")

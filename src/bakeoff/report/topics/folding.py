@@ -1,8 +1,6 @@
 """Folding: the claim about it, and recall compared with folding on planted groups and on the data itself."""
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -16,6 +14,7 @@ from bakeoff.report.evidence import (
     NotMeasured,
     PlantedGroups,
     Variant,
+    VariantGroup,
     figure,
     notes_on,
     resolved,
@@ -37,28 +36,6 @@ ZERO, OWN_GROUP = "MF with weight 0", "own group"
 Without any negatives a DNN can only be broken, so that no part rests on that."""
 SHAPES = ("circle", "diamond", "triangle-up", "square", "cross", "triangle-down")
 """Of the groups, in order; their colours are those of tags."""
-COLUMNS = ["model", "label", "base", "folding", "foreign", "recall", "filtered"]
-
-
-@dataclass(frozen=True)
-class FoldingFigures:
-    """Variants by how much they fold and what they recall.
-
-    Frames have model, label, base, folding, foreign (share of foreign items in lists), recall, filtered (the share of
-    foreign items when the DNN orders what MF retrieved; NaN where it did not); MF by its weight. They are empty where
-    there was nothing to measure.
-
-    Attributes:
-        planted: frame of planted groups: items of other groups are foreign.
-        own: frame of the data itself: items that the ALS fit calls unrelated are foreign.
-        items: of planted groups: variant (a label), name, group, x, y.
-        blocks: of planted groups: variant (a label) → mean calibrated score [groups, groups] of users (rows) and items.
-    """
-
-    planted: pd.DataFrame
-    own: pd.DataFrame
-    items: pd.DataFrame
-    blocks: Mapping[str, NDArray[np.float64]]
 
 
 def _ask(evidence: Evidence, params: ReportParams) -> list[Question]:
@@ -118,43 +95,49 @@ def _own_weight(variant: Variant, params: ReportParams) -> float:
     return float(resolved(variant, f"{MF}.unobserved_weight", params))
 
 
-def _measure(evidence: Evidence, params: ReportParams, _: Statistics) -> FoldingFigures | None:
-    """None where neither planted groups nor variants were measured."""
+def _charts(evidence: Evidence, params: ReportParams, _: Statistics) -> Iterator[Figure]:
+    """Recall against folding on planted groups, with their scores and items; against foreign items on this data."""
     planted, own = evidence.measured.planted, evidence.measured.group("folding")
-    if isinstance(planted, NotMeasured) and isinstance(own, NotMeasured):
-        return None
-    items, blocks = (pd.DataFrame(), {}) if isinstance(planted, NotMeasured) else _items_and_blocks(planted)
-    own_rows = [row for row in _by_weight(own, lambda variant: _own_weight(variant, params)) if row["folding"]]
-    return FoldingFigures(
-        planted=pd.DataFrame(map(_row, _by_weight(planted, _planted_weight)), columns=COLUMNS),
-        own=pd.DataFrame(map(_row, own_rows), columns=COLUMNS),
-        items=items,
-        blocks=blocks,
-    )
+    if isinstance(planted, PlantedGroups):
+        variants = _by_weight(planted, _planted_weight)
+        rows = variant_rows(variants, ("folding", "off_group@10", "recall@10", "off_group_filtered@10"))
+        title, words = "Folding and recall on planted groups", "folding"
+        yield _against_recall("folding-planted", title, rows, "off-group@10", "folding", words)
+        labels = {variant["name"]: f"{model_label(variant['model'])}, {variant['label']}" for variant in variants}
+        yield _scores_by_group({labels[each["name"]]: np.asarray(each["blocks"], np.float64) for each in variants})
+        yield _clouds(planted_items(planted, labels))
+    if isinstance(own, VariantGroup):
+        measured = [each for each in _by_weight(own, lambda variant: _own_weight(variant, params)) if each["folding"]]
+        flat = [each | each["metrics"] | each["folding"] for each in measured]
+        title, words = "Foreign items and recall on this data", "share of foreign items among the first 10"
+        rows = variant_rows(flat, ("folding", "spurious@10", "recall@10", ""))
+        yield _against_recall("folding-own", title, rows, "spurious@10", "foreign", words)
 
 
-def _by_weight(measured: HasVariants | NotMeasured, weight: Callable[[Variant], float]) -> list[Variant]:
+def _by_weight(measured: HasVariants, weight: Callable[[Variant], float]) -> list[Variant]:
     """MF by its weight, then all others."""
-    if isinstance(measured, NotMeasured):
-        return []
     return [*sorted(measured.of(MF), key=weight), *(each for each in measured.variants if each["model"] != MF)]
 
 
-def _row(variant: Variant) -> tuple[Any, ...]:
-    """Of a variant on planted groups, whose figures are its own, or on the data itself."""
-    names = ("folding", "off_group@10", "recall@10", "off_group_filtered@10")
-    figures = variant
-    if isinstance(variant["folding"], Mapping):
-        names, figures = ("folding", "spurious@10", "recall@10", ""), variant["metrics"] | variant["folding"]
-    return variant["model"], variant["label"], variant["base"], *(figure(figures, name) for name in names)
+def variant_rows(variants: Sequence[Variant], figures: Sequence[str]) -> pd.DataFrame:
+    """Variants by how much they fold and what they recall.
+
+    Args:
+        variants: each with model, label, base and figures.
+        figures: names of those that are the last four columns; NaN where a variant has none of this name.
+
+    Returns:
+        model, label, base, folding, foreign (share of foreign items in lists), recall, filtered (the share of foreign
+        items when the DNN orders what MF retrieved).
+    """
+    names, measured = ("model", "label", "base"), ("folding", "foreign", "recall", "filtered")
+    rows = [(*(each[name] for name in names), *(figure(each, name) for name in figures)) for each in variants]
+    return pd.DataFrame(rows, columns=[*names, *measured])
 
 
-def _items_and_blocks(planted: PlantedGroups) -> tuple[pd.DataFrame, dict[str, NDArray[np.float64]]]:
-    variants = _by_weight(planted, _planted_weight)
-    labels = {variant["name"]: f"{model_label(variant['model'])}, {variant['label']}" for variant in variants}
-    order = {name: place for place, name in enumerate(labels)}
-    known = planted.items[planted.items.variant.isin(order)]
-    items = known.assign(place=known.variant.map(order)).sort_values("place", kind="stable")
+def planted_items(planted: PlantedGroups, labels: Mapping[str, str]) -> pd.DataFrame:
+    """Variant (a label), name, group, x, y of items, in the order of `labels`: name of a variant → label."""
+    items = pd.concat([planted.items[planted.items.variant == name] for name in labels])
     shown = {
         "variant": items.variant.map(labels),
         "name": "item " + items.item_id.astype(str),
@@ -162,20 +145,7 @@ def _items_and_blocks(planted: PlantedGroups) -> tuple[pd.DataFrame, dict[str, N
         "x": items.x.astype(float),
         "y": items.y.astype(float),
     }
-    return pd.DataFrame(shown), {labels[each["name"]]: np.asarray(each["blocks"], np.float64) for each in variants}
-
-
-def _draw(found: FoldingFigures) -> Iterator[Figure]:
-    """Recall against folding on planted groups, with their scores and items; against foreign items on this data."""
-    if len(found.planted):
-        title, words = "Folding and recall on planted groups", "folding"
-        yield _against_recall("folding-planted", title, found.planted, "off-group@10", "folding", words)
-        yield _scores_by_group(found.blocks)
-        if len(found.items):
-            yield _clouds(found.items)
-    if len(found.own):
-        title, words = "Foreign items and recall on this data", "share of foreign items among the first 10"
-        yield _against_recall("folding-own", title, found.own, "spurious@10", "foreign", words)
+    return pd.DataFrame(shown)
 
 
 def _against_recall(key: str, title: str, variants: pd.DataFrame, foreign: str, x: str, words: str) -> Figure:
@@ -283,4 +253,4 @@ def _distance_table(items: pd.DataFrame) -> Table:
     return table_of("Distance of the groups in the plane that is drawn", columns, rows)
 
 
-TOPIC = Topic("folding", 310, Page.EVIDENCE, "folding", _measure, _draw, LEARN, "Folding", CLAIM, _ask, notes=_notes)
+TOPIC = Topic("folding", 310, Page.EVIDENCE, "folding", _charts, LEARN, "Folding", CLAIM, _ask, notes=_notes)

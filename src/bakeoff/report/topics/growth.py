@@ -1,7 +1,6 @@
 """Cost of training: the claim that MF trains at larger scale, and how cost grows with data and catalogue."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import altair as alt
@@ -14,7 +13,7 @@ from bakeoff.report.evidence import Evidence, NotMeasured, figure
 from bakeoff.report.formats import count, decimal, duration
 from bakeoff.report.models import MF, PALETTE, SOFTMAX, Styles, model_label, model_noun, model_styles
 from bakeoff.report.params import ReportParams
-from bakeoff.report.render.figure import Cell, Figure, Table, caption, present, record_table
+from bakeoff.report.render.figure import Figure, Row, caption, present, record_table, table_of
 from bakeoff.report.topics.base.claims import CLAIMS, Form, Question
 from bakeoff.report.topics.base.judge import on_costs, on_exponents, repeated_figure, unknown
 from bakeoff.report.topics.base.topic import Page, Topic
@@ -23,6 +22,7 @@ CLAIM = CLAIMS["training_cost"]
 
 KINDS = {"full": "full softmax", "sampled": "sampled negatives"}
 """Kind of step → the name of its line."""
+STEPS = {f"{kind}_step_seconds": kind for kind in KINDS}
 OTHER_COSTS = {"epoch": "an epoch's CPU time:", "memory": "peak memory:"}
 """Costs other than CPU time whose growth the sentence names. Wall time is none: other stages run at the same time."""
 ALONE = "Of a process that only trains; the peak of the training stage is that of validation and the refit too."
@@ -30,21 +30,6 @@ ALONE = "Of a process that only trains; the peak of the training stage is that o
 MeasuredGrowth = Mapping[str, Any]
 MEMORY, EXPONENT = CLAIM.wording("memory"), CLAIM.wording("exponent")
 SAMPLED_STEP = CLAIM.wording("sampled_step", where="", first=model_label(MF), second=model_label(SOFTMAX))
-
-
-@dataclass(frozen=True)
-class GrowthFigures:
-    """Measured costs.
-
-    Attributes:
-        sizes: model, events, users, items, cpu (seconds), memory (bytes); a row per model and size.
-        exponents: model → kind (wall, cpu, memory, epoch) → exponent, low, high; null where it could not be fitted.
-        catalogues: items, full, sampled (seconds per step), repeats.
-    """
-
-    sizes: pd.DataFrame
-    exponents: Mapping[str, Mapping[str, Any]]
-    catalogues: pd.DataFrame
 
 
 def _ask(evidence: Evidence, _: ReportParams) -> list[Question]:
@@ -91,23 +76,13 @@ def _catalogue_step(growth: MeasuredGrowth) -> Question:
     return on_costs(words, sides, Form.SECONDS, f"{count(largest['repeats'])} turns of steps each")
 
 
-def _measure(measured: MeasuredGrowth, _: ReportParams, __: Statistics) -> GrowthFigures:
-    cost, step = {"cpu_seconds": "cpu", "peak_memory_bytes": "memory"}, {f"{kind}_step_seconds": kind for kind in KINDS}
-    sizes = pd.DataFrame(measured.get("sizes", []), columns=["model", "events", "users", "items", *cost])
-    catalogues = pd.DataFrame(measured.get("catalogues", []), columns=["items", *step, "repeats"])
-    return GrowthFigures(
-        sizes=sizes.astype(dict.fromkeys(cost, float)).rename(columns=cost),
-        exponents=measured.get("exponents", {}),
-        catalogues=catalogues.astype(dict.fromkeys(step, float)).rename(columns=step),
-    )
-
-
-def _draw(found: GrowthFigures) -> Iterator[Figure]:
-    """Wall time by size of the data, and time of a step by size of the catalogue."""
-    if len(found.sizes):
-        yield _sizes(found)
-    if len(found.catalogues):
-        yield _catalogues(found)
+def _charts(growth: MeasuredGrowth, _: ReportParams, __: Statistics) -> Iterator[Figure]:
+    """CPU time by size of the data, and time of a step by size of the catalogue."""
+    if growth["sizes"]:
+        costs = dict.fromkeys(("cpu_seconds", "peak_memory_bytes"), float)
+        yield _sizes(pd.DataFrame(growth["sizes"]).astype(costs), growth["exponents"])
+    if growth["catalogues"]:
+        yield _catalogues(growth)
 
 
 def _lines(frame: pd.DataFrame, styles: Styles, x: str, y: str) -> dict[str, Any]:
@@ -118,44 +93,51 @@ def _lines(frame: pd.DataFrame, styles: Styles, x: str, y: str) -> dict[str, Any
     return series_charts.series_lines(frame[["series", "x", "y"]], styles, across, up, ".3s")
 
 
-def _sizes(found: GrowthFigures) -> Figure:
-    known = found.sizes[found.sizes.cpu.notna()]
-    last = known.sort_values("events").groupby("model", sort=False).cpu.last()
-    seconds = {name: last[name] for name in present(known.model)}
-    powers = {name: _exponent(fits["cpu"]) for name, fits in found.exponents.items() if fits.get("cpu")}
-    frame = found.sizes.assign(series=found.sizes.model.map(model_label), x=found.sizes.events, y=found.sizes.cpu)
-    return Figure(
-        "growth",
-        *caption("growth", seconds=seconds, powers=powers, others=_other_exponents(found)),
-        spec=_lines(frame, model_styles(found.sizes.model), "events", "CPU seconds"),
-        table=_size_table(found),
-    )
-
-
-def _size_table(found: GrowthFigures) -> Table:
-    """A row per model and size, then the exponents of each model."""
-    table = record_table(
-        "Cost of training on shares of the users, once each; of long fits some epochs, which stand for all",
-        found.sizes.itertuples(),
-        ("Model", lambda row: model_label(row.model)),
-        ("Events", lambda row: count(row.events)),
-        ("Users", lambda row: count(row.users)),
-        ("CPU time", lambda row: duration(row.cpu)),
-        ("Peak memory", lambda row: formats.megabytes(row.memory)),
-    )
-    exponents = [
+def _sizes(sizes: pd.DataFrame, exponents: Mapping[str, Mapping[str, Any]]) -> Figure:
+    """A row of the table per model and size, then the exponents of each model."""
+    known = sizes[sizes.cpu_seconds.notna()]
+    last = known.sort_values("events").groupby("model", sort=False).cpu_seconds.last()
+    rows: list[Row] = [
+        [
+            model_label(row.model),
+            *map(count, (row.events, row.users)),
+            duration(row.cpu_seconds),
+            formats.megabytes(row.peak_memory_bytes),
+        ]
+        for row in sizes.itertuples()
+    ]
+    rows += [
         [model_label(name), "exponent (95 %)", "", *(_exponent(fits.get(kind)) for kind in ("cpu", "memory"))]
-        for name, fits in found.exponents.items()
+        for name, fits in exponents.items()
         if any(fits.values())
     ]
-    return Table(table.caption, table.columns, [*table.rows, *([Cell(text) for text in row] for row in exponents)])
+    return Figure(
+        "growth",
+        *caption(
+            "growth",
+            seconds={name: last[name] for name in present(known.model)},
+            powers={name: _exponent(fits["cpu"]) for name, fits in exponents.items() if fits.get("cpu")},
+            others=_other_exponents(exponents),
+        ),
+        spec=_lines(
+            sizes.assign(series=sizes.model.map(model_label), x=sizes.events, y=sizes.cpu_seconds),
+            model_styles(sizes.model),
+            "events",
+            "CPU seconds",
+        ),
+        table=table_of(
+            "Cost of training on shares of the users, once each; of long fits some epochs, which stand for all",
+            ["Model", "Events", "Users", "CPU time", "Peak memory"],
+            rows,
+        ),
+    )
 
 
-def _other_exponents(found: GrowthFigures) -> list[str]:
+def _other_exponents(exponents: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Exponents of costs other than CPU time, without their intervals, of each cost that has any."""
     parts = []
     for kind, words in OTHER_COSTS.items():
-        fitted = {name: found.exponents.get(name, {}).get(kind) for name in (MF, SOFTMAX)}
+        fitted = {name: exponents.get(name, {}).get(kind) for name in (MF, SOFTMAX)}
         shown = [f"{decimal(fit['exponent'], 2)} for {model_noun(name)}" for name, fit in fitted.items() if fit]
         parts += [f"{words} {' and '.join(shown)}"] if shown else []
     return parts
@@ -168,9 +150,11 @@ def _exponent(fitted: Mapping[str, Any] | None) -> str:
     return f"{decimal(fitted['exponent'], 2)} ({decimal(fitted['low'], 2)} to {decimal(fitted['high'], 2)})"
 
 
-def _catalogues(found: GrowthFigures) -> Figure:
-    sizes = found.catalogues.assign(ratio=lambda rows: (rows.full / rows.sampled).where(rows.sampled > 0))
-    long = sizes.melt(["items"], [*KINDS], var_name="kind", value_name="y")
+def _catalogues(growth: MeasuredGrowth) -> Figure:
+    sizes = pd.DataFrame(growth["catalogues"], columns=["items", *STEPS, "repeats"])
+    sizes = sizes.astype(dict.fromkeys(STEPS, float)).rename(columns=STEPS)
+    sizes["ratio"] = (sizes.full / sizes.sampled).where(sizes.sampled > 0)
+    long = sizes.melt(["items"], [*STEPS.values()], var_name="kind", value_name="y")
     frame = long[long.y > 0].assign(series=lambda rows: rows.kind.map(KINDS), x=lambda rows: rows["items"])
     styles = {KINDS["sampled"]: PALETTE[0], KINDS["full"]: PALETTE[1]}
     return Figure(
@@ -189,6 +173,4 @@ def _catalogues(found: GrowthFigures) -> Figure:
     )
 
 
-TOPIC = Topic(
-    "growth", 420, Page.EVIDENCE, "growth", _measure, _draw, "Cost", "Growth and serving", CLAIM, _ask, source="growth"
-)
+TOPIC = Topic("growth", 420, Page.EVIDENCE, "growth", _charts, "Cost", "Growth and serving", CLAIM, _ask, "growth")

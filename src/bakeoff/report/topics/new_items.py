@@ -1,7 +1,6 @@
 """New items: the claim that a network over their features can recommend them, and how well each model does."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
@@ -21,25 +20,6 @@ CLAIM = CLAIMS["new_items"]
 TWO_TOWER = "two_tower"
 AMONG_NEW = "recall@10"
 """Metric of ranking new items alone."""
-
-
-@dataclass(frozen=True)
-class NewItems:
-    """Recall of new items by model.
-
-    Attributes:
-        num_items: number of new items.
-        num_events: test events on them.
-        models: that were asked, in order.
-        frame: group (a metric), series (a model's label), mean, low, high.
-        others: variants that are not as shipped, in words → mean recall in the longest lists.
-    """
-
-    num_items: int
-    num_events: int
-    models: Sequence[str]
-    frame: pd.DataFrame
-    others: Mapping[str, float]
 
 
 def _ask(evidence: Evidence, params: ReportParams) -> list[Question]:
@@ -94,8 +74,12 @@ def _among_new(group: VariantGroup) -> Question:
     return Paired(words, *paired(first, second))
 
 
-def _measure(group: VariantGroup, params: ReportParams, statistics: Statistics) -> NewItems | None:
-    """None where no model was trained without the new items, or no test event is on one of them."""
+def _charts(group: VariantGroup, params: ReportParams, statistics: Statistics) -> Iterator[Figure]:
+    """None where no model was trained without the new items, or no test event is on one of them.
+
+    The caption names the model that finds most in the longest lists, the models that find none, and what variants that
+    are not as shipped find.
+    """
     cutoffs = params.evaluate.cutoffs
     variants = [variant for variant in group.variants if variant["base"]]
     metrics = {f"{formats.metric_label(f'recall@{k}')}\nwhole catalogue": f"recall@{k}" for k in cutoffs}
@@ -108,34 +92,23 @@ def _measure(group: VariantGroup, params: ReportParams, statistics: Statistics) 
     ]
     frame = estimates(columns, statistics)
     if frame.empty:
-        return None
-    sizes = group.notes.get("new_items", {})
-    num_items, num_events = (int(sizes.get(name, 0)) for name in ("items", "events"))
+        return
     others = {
         f"{model_noun(v['model'])} with {v['label']}": float(np.mean(recalls.to_numpy(np.float64)))
         for v in group.variants
         for recalls in [group.values(v["name"], f"recall@{cutoffs[-1]}")]
         if not v["base"]
     }
-    return NewItems(num_items, num_events, [variant["model"] for variant in variants], frame, others)
-
-
-def _draw(found: NewItems) -> Iterator[Figure]:
-    """The caption names the model that finds most in the longest lists, and the models that find none."""
-    longest = [group for group in dict.fromkeys(found.frame.group) if "whole" in group][-1]
-    means = found.frame[found.frame.group == longest].set_index("series")["mean"]
-    by_model = {name: float(means[model_label(name)]) for name in found.models if model_label(name) in means}
-    leader = max(by_model, key=lambda name: by_model[name])
-    nothing = [name for name, mean in by_model.items() if mean == 0]
-    metric = formats.within_sentence(longest.partition("\n")[0])
+    longest = [label for label in dict.fromkeys(frame.group) if "whole" in label][-1]
+    means = frame[frame.group == longest].set_index("series")["mean"]
+    by_model = {v["model"]: float(means[model_label(v["model"])]) for v in variants if model_label(v["model"]) in means}
+    metric, sizes = formats.within_sentence(longest.partition("\n")[0]), group.notes["new_items"]
     yield Figure(
         "new-items",
-        *caption("new-items", found=found, metric=metric, leader=leader, mean=by_model[leader], nothing=nothing),
-        spec=series_charts.series_dots(found.frame, model_styles(found.models), "mean over users"),
-        table=estimate_table("Recall of items without a training event", "Model", found.frame),
+        *caption("new-items", sizes=sizes, metric=metric, found=by_model, others=others),
+        spec=series_charts.series_dots(frame, model_styles(v["model"] for v in variants), "mean over users"),
+        table=estimate_table("Recall of items without a training event", "Model", frame),
     )
 
 
-TOPIC = Topic(
-    "new_items", 220, Page.EVIDENCE, "new-items", _measure, _draw, NEW, "New items", CLAIM, _ask, source="new-items"
-)
+TOPIC = Topic("new_items", 220, Page.EVIDENCE, "new-items", _charts, NEW, "New items", CLAIM, _ask, "new-items")

@@ -17,7 +17,7 @@ from bakeoff.report.render.figure import Figure, caption
 from bakeoff.report.slices import codes, top_lists, values_on
 from bakeoff.report.topics.base.claims import CLAIMS, Expected, Form, Question
 from bakeoff.report.topics.base.judge import on_all_lists, on_users, unknown
-from bakeoff.report.topics.base.topic import MeansByGroup, Named, Page, Topic, estimate_table, estimates
+from bakeoff.report.topics.base.topic import Named, Page, Topic, estimate_table, estimates
 
 CLAIM = CLAIMS["popularity"]
 
@@ -56,9 +56,8 @@ def _all_lists(evidence: Evidence, k: int, params: ReportParams) -> list[Questio
     return questions
 
 
-def _measure(evidence: Evidence, params: ReportParams, statistics: Statistics) -> MeansByGroup:
-    cutoffs = params.evaluate.cutoffs
-    metric = f"recall@{cutoffs[min(1, len(cutoffs) - 1)]}"
+def by_item(evidence: Evidence, metric: str, statistics: Statistics) -> pd.DataFrame:
+    """`estimates` of every model on the test items in each tenth of the catalogue."""
     lists = top_lists(evidence)
     test = evidence.events[evidence.events.part == "test"]
     tenth = test.item_id.map(popularity_group(evidence.items))
@@ -68,30 +67,31 @@ def _measure(evidence: Evidence, params: ReportParams, statistics: Statistics) -
         if (tenth == group).any()
         for name, values in values_on(evidence, lists, test[tenth == group], metric).items()
     ]
-    return MeansByGroup(metric, list(evidence.models), estimates(columns, statistics))
+    return estimates(columns, statistics)
 
 
-def _draw(found: MeansByGroup) -> Iterator[Figure]:
-    recall = formats.metric_label(found.metric)
+def _charts(evidence: Evidence, params: ReportParams, statistics: Statistics) -> Iterator[Figure]:
+    metric = f"recall@{params.evaluate.cutoffs[:2][-1]}"
+    recall, frame = formats.metric_label(metric), by_item(evidence, metric, statistics)
     order = [str(place) for place in range(1, NUM_GROUPS + 1)]
     title = "tenth of the catalogue, most popular first"
-    means = found.frame.pivot_table(index="group", columns="series", values="mean", sort=False)
+    means = frame.pivot_table(index="group", columns="series", values="mean", sort=False)
     softmax, mf = (means[model_label(name)] for name in (SOFTMAX, MF))
     yield Figure(
         "by-item",
         *caption("by-item", recall=recall, softmax=softmax.iloc[0], mf=mf.iloc[0], gain=(softmax - mf).iloc[1:]),
         spec=series_charts.series_lines(
-            found.frame.rename(columns={"group": "x", "mean": "y"}).drop(columns=["low", "high"]),
-            model_styles(found.models),
+            frame.rename(columns={"group": "x", "mean": "y"}).drop(columns=["low", "high"]),
+            model_styles(evidence.models),
             alt.X("x:N", sort=order, title=title, axis=alt.Axis(labelAngle=0)),
             alt.Y("y:Q", title=f"{recall}, mean over users"),
         ),
-        table=estimate_table(f"{recall} of the test items in each tenth of the catalogue", "Tenth", found.frame),
+        table=estimate_table(f"{recall} of the test items in each tenth of the catalogue", "Tenth", frame),
         folded=True,
     )
 
 
-TOPIC = Topic("popularity", 130, Page.REPORT, "popularity", _measure, _draw, "Quality", "Popularity", CLAIM, _ask)
+TOPIC = Topic("popularity", 130, Page.REPORT, "popularity", _charts, "Quality", "Popularity", CLAIM, _ask)
 
 
 WATCHED = "what came next"

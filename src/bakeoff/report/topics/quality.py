@@ -1,10 +1,10 @@
 """Quality over all users: the claim that the DNN ranks better, quality by how active a user was, shared list places."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from bakeoff.evaluation.metrics.table import ACCURACY_LABELS
 from bakeoff.report import formats, series_charts
@@ -16,7 +16,7 @@ from bakeoff.report.render.figure import Figure, caption, table_of
 from bakeoff.report.slices import codes
 from bakeoff.report.topics.base.claims import CLAIMS, Question
 from bakeoff.report.topics.base.judge import on_users
-from bakeoff.report.topics.base.topic import MeansByGroup, Named, Page, Topic, estimate_table, estimates
+from bakeoff.report.topics.base.topic import Named, Page, Topic, estimate_table, estimates
 
 CLAIM = CLAIMS["quality"]
 
@@ -42,8 +42,15 @@ def _question(evidence: Evidence, metric: str, rival: str, key: str, decides: bo
     return on_users(evidence, words, (SOFTMAX, rival), metric)
 
 
-def _measure(evidence: Evidence, params: ReportParams, statistics: Statistics) -> MeansByGroup:
-    metric = params.compare.primary_metric
+def _charts(evidence: Evidence, params: ReportParams, statistics: Statistics) -> Iterator[Figure]:
+    metric, models = params.compare.primary_metric, list(evidence.models)
+    yield activity_chart(by_activity(evidence, metric, statistics), metric, models)
+    k = int(metric.partition("@")[2])
+    yield _overlap_chart(overlap(evidence, k), k, models)
+
+
+def by_activity(evidence: Evidence, metric: str, statistics: Statistics) -> pd.DataFrame:
+    """`estimates` of every model in each bucket of ACTIVITY that holds users."""
     history = evidence.models[MF].users.num_history.to_numpy()
     ends = [0, *(end for end in ACTIVITY.values() if end is not None), np.inf]
     bucket = pd.cut(history, ends, labels=list(ACTIVITY))
@@ -56,64 +63,45 @@ def _measure(evidence: Evidence, params: ReportParams, statistics: Statistics) -
                 (label, model_label(model), np.where(users, found.users[metric].to_numpy(np.float64), np.nan))
                 for model, found in evidence.models.items()
             ]
-    return MeansByGroup(metric, list(evidence.models), estimates(columns, statistics))
+    return estimates(columns, statistics)
 
 
-def _draw(found: MeansByGroup) -> Iterator[Figure]:
+def activity_chart(frame: pd.DataFrame, metric: str, models: Sequence[str]) -> Figure:
     """The caption names the leader of each bucket, and says where its lead is clear."""
-    label = formats.metric_label(found.metric)
+    label = formats.metric_label(metric)
     leaders, clear = [], 0
-    for group in dict.fromkeys(found.frame.group):
-        rows = found.frame[found.frame.group == group].sort_values("mean", ascending=False, kind="stable")
-        leader = next(name for name in found.models if model_label(name) == rows.series.iloc[0])
+    for group in dict.fromkeys(frame.group):
+        rows = frame[frame.group == group].sort_values("mean", ascending=False, kind="stable")
+        leader = next(name for name in models if model_label(name) == rows.series.iloc[0])
         leaders.append((leader, group.partition("\n")[0]))
         clear += bool((rows.low.iloc[0] > rows.high.iloc[1:]).all())
-    yield Figure(
+    return Figure(
         "by-user",
         *caption("by-user", label=label, leaders=leaders, clear=clear),
-        spec=series_charts.series_dots(found.frame, model_styles(found.models), f"{label}, mean over users"),
-        table=estimate_table(f"{label} by known interactions", "Known interactions", found.frame),
+        spec=series_charts.series_dots(frame, model_styles(models), f"{label}, mean over users"),
+        table=estimate_table(f"{label} by known interactions", "Known interactions", frame),
         folded=True,
     )
 
 
-TOPIC = Topic("quality", 110, Page.REPORT, "accuracy", _measure, _draw, "Quality", "Accuracy", CLAIM, _ask)
-
-
-@dataclass(frozen=True)
-class Overlap:
-    """Overlap of the lists of each pair of models.
-
-    Attributes:
-        k: length of the lists.
-        models: in order.
-        shares: float [num_models, num_models], mean over users of |A ∩ B| / k.
-    """
-
-    k: int
-    models: Sequence[str]
-    shares: np.ndarray
-
-
-def _measure_overlap(evidence: Evidence, params: ReportParams, _: Statistics) -> Overlap:
-    k = int(params.compare.primary_metric.partition("@")[2])
+def overlap(evidence: Evidence, k: int) -> NDArray[np.float64]:
+    """[num_models, num_models] mean over users of |A ∩ B| / k, of the first k of two models."""
     tops = [codes(model.top(k), evidence) for model in evidence.models.values()]
     pairs = [row * len(evidence.items) + item for row, item in tops]
     places = max(len(evidence.models[MF].users) * k, 1)
-    shares = np.array([[np.intersect1d(a, b, assume_unique=True).size / places for b in pairs] for a in pairs])
-    return Overlap(k, list(evidence.models), shares)
+    return np.array([[np.intersect1d(a, b, assume_unique=True).size / places for b in pairs] for a in pairs])
 
 
-def _draw_overlap(found: Overlap) -> Iterator[Figure]:
-    names = [model_label(name) for name in found.models]
-    others = np.where(np.eye(len(names), dtype=bool), np.nan, found.shares)
-    pairs = [(found.shares[i, j], i, j) for i in range(len(names)) for j in range(i)]
-    yield Figure(
+def _overlap_chart(shares: NDArray[np.float64], k: int, models: Sequence[str]) -> Figure:
+    names = [model_label(name) for name in models]
+    others = np.where(np.eye(len(names), dtype=bool), np.nan, shares)
+    pairs = [(shares[i, j], i, j) for i in range(len(names)) for j in range(i)]
+    return Figure(
         "overlap",
-        *caption("overlap", found=found, most=max(pairs, default=None), least=min(pairs, default=None)),
+        *caption("overlap", k=k, models=models, shares=shares, most=max(pairs), least=min(pairs)),
         spec=series_charts.matrix(others, names, "shared"),
         table=table_of(
-            f"Share of the first {found.k} that another model has among its first {found.k}, mean over users",
+            f"Share of the first {k} that another model has among its first {k}, mean over users",
             ["Model", *names],
             [[name, *(formats.percent(share, 0) for share in row)] for name, row in zip(names, others, strict=True)],
         ),
@@ -121,4 +109,4 @@ def _draw_overlap(found: Overlap) -> Iterator[Figure]:
     )
 
 
-OVERLAP = Topic("overlap", 115, Page.REPORT, "accuracy", _measure_overlap, _draw_overlap)
+TOPIC = Topic("quality", 110, Page.REPORT, "accuracy", _charts, "Quality", "Accuracy", CLAIM, _ask)

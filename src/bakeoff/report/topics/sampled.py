@@ -1,8 +1,8 @@
 """Sampled metrics compared with full ones: the same models, sometimes in another order."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from itertools import combinations
+from typing import NamedTuple
 
 import altair as alt
 import numpy as np
@@ -20,8 +20,7 @@ from bakeoff.report.topics.base.topic import Page, Topic
 FULL = "whole catalogue"
 
 
-@dataclass(frozen=True)
-class Flip:
+class Flip(NamedTuple):
     """Two models whose order depends on the candidates: `first` leads on the whole catalogue.
 
     Attributes:
@@ -36,32 +35,14 @@ class Flip:
     full: Difference
     sampled: Difference
 
-    @property
-    def is_sure(self) -> bool:
-        """Whether both intervals exclude 0, on opposite sides."""
-        return self.full.low > 0 > self.sampled.high
 
-
-@dataclass(frozen=True)
-class SampledRanking:
+def sampled_ranking(evidence: Evidence, metric: str, statistics: Statistics) -> tuple[pd.DataFrame, list[Flip]] | None:
     """Means of both ways of ranking, over users; within a user over the test items, each ranked by itself.
 
-    Attributes:
-        metric: such as `ndcg@10`.
-        candidates: number of random items that each test item is ranked with.
-        frame: model, full, sampled, full_rank, sampled_rank (from 1).
-        flips: pairs whose order differs.
+    Returns:
+        model, full, sampled, full_rank, sampled_rank (from 1), and the pairs whose order differs; None where sampled
+        metrics were not computed for this metric.
     """
-
-    metric: str
-    candidates: int
-    frame: pd.DataFrame
-    flips: Sequence[Flip]
-
-
-def _measure(evidence: Evidence, params: ReportParams, statistics: Statistics) -> SampledRanking | None:
-    """None where sampled metrics were not computed for the primary metric."""
-    metric, candidates = params.compare.primary_metric, params.evidence.sampled_candidates
     tables, whole = {name: model.sampled for name, model in evidence.models.items()}, ALL_ITEMS + metric
     if any(metric not in table or whole not in table for table in tables.values()):
         return None
@@ -73,16 +54,14 @@ def _measure(evidence: Evidence, params: ReportParams, statistics: Statistics) -
     frame = pd.DataFrame(rows, columns=["model", "full", "sampled"])
     for column in ("full", "sampled"):
         frame[f"{column}_rank"] = frame[column].rank(ascending=False, method="first").astype(int)
-    pairs = flipped(frame)
+    pairs, users = flipped(frame), per_user_of(tables)
     if not pairs:
-        return SampledRanking(metric, candidates, frame, [])
-    users = per_user_of(tables)
+        return frame, []
     full, among = (
         users.differences([((one, column), (other, column)) for one, other in pairs], statistics)
         for column in (whole, metric)
     )
-    flips = [Flip(*pair, *both) for pair, *both in zip(pairs, full, among, strict=True)]
-    return SampledRanking(metric, candidates, frame, flips)
+    return frame, [Flip(*pair, *both) for pair, *both in zip(pairs, full, among, strict=True)]
 
 
 def flipped(frame: pd.DataFrame) -> list[tuple[str, str]]:
@@ -94,25 +73,31 @@ def flipped(frame: pd.DataFrame) -> list[tuple[str, str]]:
     ]
 
 
-def _draw(found: SampledRanking) -> Iterator[Figure]:
-    short, label = f"1 + {found.candidates} sampled", formats.metric_label(found.metric)
-    ranks = {FULL: found.frame.full_rank, short: found.frame.sampled_rank}
-    long = pd.concat([found.frame.assign(x=name, y=rank) for name, rank in ranks.items()])
-    places = list(range(1, len(found.frame) + 1))
+def _charts(evidence: Evidence, params: ReportParams, statistics: Statistics) -> Iterator[Figure]:
+    """The caption says in how far the two ways order models differently, and how far they set them apart."""
+    found = sampled_ranking(evidence, params.compare.primary_metric, statistics)
+    if found is None:
+        return
+    frame, flips = found
+    short = f"1 + {params.evidence.sampled_candidates} sampled"
+    label = formats.metric_label(params.compare.primary_metric)
+    ranks = {FULL: frame.full_rank, short: frame.sampled_rank}
+    long = pd.concat([frame.assign(x=name, y=rank) for name, rank in ranks.items()])
+    places = list(range(1, len(frame) + 1))
     reverse = alt.Scale(reverse=True, domain=[0.6, len(places) + 0.4])
     yield Figure(
         "sampled",
-        *caption("sampled", found=found, label=label),
+        *caption("sampled", full=frame.full, among=frame.sampled, flips=flips, label=label),
         spec=series_charts.series_lines(
             long.assign(series=long.model.map(model_label))[["series", "x", "y"]],
-            model_styles(found.frame.model),
+            model_styles(frame.model),
             alt.X("x:N", sort=[FULL, short], title=None, axis=alt.Axis(labelAngle=0), scale=alt.Scale(padding=0.6)),
             alt.Y("y:Q", title="place", scale=reverse, axis=alt.Axis(values=places, format="d")),
             "d",
         ),
         table=record_table(
             f"{label} by full and by sampled ranking",
-            found.frame.sort_values("full_rank").itertuples(),
+            frame.sort_values("full_rank").itertuples(),
             ("Model", lambda row: model_label(row.model)),
             ("Whole catalogue", lambda row: formats.decimal(row.full)),
             ("Place", lambda row: str(row.full_rank)),
@@ -123,4 +108,4 @@ def _draw(found: SampledRanking) -> Iterator[Figure]:
     )
 
 
-TOPIC = Topic("sampled", 150, Page.EVIDENCE, "sampled", _measure, _draw, "Quality", "Sampled metrics")
+TOPIC = Topic("sampled", 150, Page.EVIDENCE, "sampled", _charts, "Quality", "Sampled metrics")

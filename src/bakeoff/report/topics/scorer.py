@@ -3,8 +3,7 @@
 On planted groups: foreign items by the number of candidates.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import altair as alt
@@ -25,20 +24,6 @@ from bakeoff.report.topics.base.topic import Named, Page, Topic, estimates, inte
 CLAIM = CLAIMS["scorer"]
 
 SPURIOUS = "spurious@10"
-
-
-@dataclass(frozen=True)
-class ScorerFigures:
-    """Systems side by side.
-
-    Attributes:
-        frame: group (a metric), series (the system's label), mean, low, high.
-        systems: label → model (empty for a system of two), recall of the candidates and share of foreign items among
-            the first 10; NaN where there is none.
-    """
-
-    frame: pd.DataFrame
-    systems: Mapping[str, tuple[str, float, float]]
 
 
 def _ask(evidence: Evidence, params: ReportParams) -> list[Question]:
@@ -96,24 +81,27 @@ def _planted(planted: PlantedGroups | NotMeasured) -> list[Question]:
     ]
 
 
-def _measure(rerank: Rerank, params: ReportParams, statistics: Statistics) -> ScorerFigures:
-    """Every accuracy metric at the cutoff of the primary one, for every system."""
+def _charts(rerank: Rerank, params: ReportParams, statistics: Statistics) -> Iterator[Figure]:
+    """Every accuracy metric at the cutoff of the primary one, for every system.
+
+    The caption gives the first metric and the share of foreign items of each system.
+    """
     cutoff = params.compare.primary_metric.partition("@")[2]
     columns: list[Named] = [
         (formats.metric_label(metric), _system_label(system), rerank.values(system["system"], metric).to_numpy(float))
         for metric in (f"{name}@{cutoff}" for name in ACCURACY_LABELS)
         for system in rerank.variants
     ]
-    return ScorerFigures(
-        frame=estimates(columns, statistics),
-        systems={
-            _system_label(system): (
-                "" if system.get("candidates") else str(system["system"]),
-                figure(system, "candidate_recall"),
-                figure(system, SPURIOUS),
-            )
-            for system in rerank.variants
-        },
+    frame = estimates(columns, statistics)
+    metric = next(iter(frame.group))
+    means = frame[frame.group == metric].set_index("series")["mean"]
+    shares = {_system_label(system): figure(system, SPURIOUS) for system in rerank.variants}
+    foreign = {label: share for label, share in shares.items() if not np.isnan(share)}
+    yield Figure(
+        "scorer",
+        *caption("scorer", metric=metric, means=means, foreign=foreign),
+        spec=series_charts.series_dots(frame, _styles(rerank.variants), "mean over users"),
+        table=_table(rerank.variants, frame),
     )
 
 
@@ -124,60 +112,39 @@ def _system_label(system: Variant) -> str:
     return f"{model_label(str(system['system']))} alone"
 
 
-def _draw(found: ScorerFigures) -> Iterator[Figure]:
-    """The caption gives the first metric and the share of foreign items of each system."""
-    metric = next(iter(found.frame.group))
-    means = found.frame[found.frame.group == metric].set_index("series")["mean"]
-    foreign = {label: share for label, (_, _, share) in found.systems.items() if not np.isnan(share)}
-    yield Figure(
-        "scorer",
-        *caption("scorer", metric=metric, means=means, foreign=foreign),
-        spec=series_charts.series_dots(found.frame, _styles(found.systems), "mean over users"),
-        table=_table(found),
-    )
-
-
-def _styles(systems: Mapping[str, tuple[str, float, float]]) -> Styles:
+def _styles(systems: Sequence[Variant]) -> Styles:
     """Models look as everywhere; systems of two models have other colours."""
     others = iter([*PALETTE[3:], PALETTE[1]] * len(PALETTE))
     return {
-        label: Style(f"var(--{model})", look(model).shape, size=100) if model else next(others)
-        for label, (model, _, _) in systems.items()
+        _system_label(system): next(others)
+        if system.get("candidates")
+        else Style(f"var(--{system['system']})", look(system["system"]).shape, size=100)
+        for system in systems
     }
 
 
-def _table(found: ScorerFigures) -> Table:
+def _table(systems: Sequence[Variant], frame: pd.DataFrame) -> Table:
     """A row per system."""
-    metrics = list(dict.fromkeys(found.frame.group))
-    means = {(row.series, row.group): row for row in found.frame.itertuples()}
-    rows: list[Row] = [
-        [label, *(interval_cell(means[label, metric]) for metric in metrics), *map(formats.percent, shares)]
-        for label, (_, *shares) in found.systems.items()
-    ]
+    metrics = list(dict.fromkeys(frame.group))
+    means = {(row.series, row.group): row for row in frame.itertuples()}
+    rows: list[Row] = []
+    for system in systems:
+        label = _system_label(system)
+        shares = [formats.percent(figure(system, name)) for name in ("candidate_recall", SPURIOUS)]
+        rows.append([label, *(interval_cell(means[label, metric]) for metric in metrics), *shares])
     columns = ["System", *metrics, "Recall of the candidates", Column("Foreign among 10", "spurious")]
     return table_of("Who orders the candidates", columns, rows)
 
 
-TOPIC = Topic("scorer", 140, Page.EVIDENCE, "scorer", _measure, _draw, "Quality", "As a scorer", CLAIM, _ask, "rerank")
+TOPIC = Topic("scorer", 140, Page.EVIDENCE, "scorer", _charts, "Quality", "As a scorer", CLAIM, _ask, "rerank")
 
 
-@dataclass(frozen=True)
-class ForeignByCandidates:
-    """How the harm that folding does to a scorer depends on the retriever's list.
+def _by_candidates(planted: PlantedGroups, _: ReportParams, __: Statistics) -> Iterator[Figure]:
+    """How the harm that folding does to a scorer depends on the length of the retriever's list.
 
-    Attributes:
-        judged: number of candidates by which the claim is judged.
-        frame: series (the DNN's negatives), x (number of candidates), y (share of foreign items among the first 10).
-        alone: series → the same share where the DNN ranks the whole catalogue.
+    None where the DNN ordered nobody's candidates. The caption says what the DNN that folds most shows at the number by
+    which the claim is judged and at the largest.
     """
-
-    judged: int
-    frame: pd.DataFrame
-    alone: dict[str, float]
-
-
-def _measure_candidates(planted: PlantedGroups, _: ReportParams, __: Statistics) -> ForeignByCandidates | None:
-    """None where the DNN ordered nobody's candidates."""
     chosen = [planted.own_group_only(), planted.base(SOFTMAX)]
     variants = [each for each in chosen if each is not None and each.get("off_group_by_candidates")]
     rows = [
@@ -187,22 +154,18 @@ def _measure_candidates(planted: PlantedGroups, _: ReportParams, __: Statistics)
         if share is not None
     ]
     if not rows:
-        return None
+        return
     alone = {str(variant["label"]): float(variant["off_group@10"]) for variant in variants}
-    return ForeignByCandidates(planted.candidates, pd.DataFrame(rows, columns=["series", "x", "y"]), alone)
-
-
-def _draw_candidates(found: ForeignByCandidates) -> Iterator[Figure]:
-    """The caption says what the DNN that folds most shows at the judged number and at the largest."""
-    sizes: Sequence[int] = sorted(found.frame.x.unique())
-    shares = found.frame.pivot_table(index="series", columns="x", values="y", sort=False)
-    worst = max(found.alone, key=lambda name: found.alone[name])
+    frame = pd.DataFrame(rows, columns=["series", "x", "y"])
+    sizes: Sequence[int] = sorted(frame.x.unique())
+    shares = frame.pivot_table(index="series", columns="x", values="y", sort=False)
+    worst, judged = max(alone, key=lambda name: alone[name]), planted.candidates
     yield Figure(
         "scorer-candidates",
-        *caption("scorer-candidates", found=found, worst=worst, shares=shares.loc[worst].dropna()),
+        *caption("scorer-candidates", judged=judged, worst=worst, shares=shares.loc[worst].dropna(), alone=alone),
         spec=series_charts.series_lines(
-            found.frame,
-            dict(zip(found.alone, PALETTE, strict=False)),
+            frame,
+            dict(zip(alone, PALETTE, strict=False)),
             alt.X("x:O", title="candidates that MF retrieved", axis=alt.Axis(labelAngle=0)),
             alt.Y("y:Q", title="foreign among the first 10", axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1])),
             ".1%",
@@ -211,13 +174,11 @@ def _draw_candidates(found: ForeignByCandidates) -> Iterator[Figure]:
             "Share of foreign items among the first 10, by number of candidates",
             ["Negatives of the DNN", *map(formats.count, sizes), "Whole catalogue"],
             [
-                [name, *(formats.percent(shares.loc[name, size]) for size in sizes), formats.percent(alone)]
-                for name, alone in found.alone.items()
+                [name, *(formats.percent(shares.loc[name, size]) for size in sizes), formats.percent(whole)]
+                for name, whole in alone.items()
             ],
         ),
     )
 
 
-CANDIDATES = Topic(
-    "scorer_candidates", 141, Page.EVIDENCE, "scorer", _measure_candidates, _draw_candidates, source="planted"
-)
+CANDIDATES = Topic("scorer_candidates", 141, Page.EVIDENCE, "scorer", _by_candidates, source="planted")

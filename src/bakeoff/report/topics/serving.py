@@ -1,7 +1,6 @@
 """Cost of serving: the claim that MF is cheaper, and how fast the exported models answer."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -26,19 +25,6 @@ QUERIES = {
     "history": ("history", "histories"),
 }
 """Kind of query → its name for one and for several."""
-
-
-@dataclass(frozen=True)
-class Latencies:
-    """How fast the exported models answer.
-
-    Attributes:
-        frame: group (the query), model, low (p50), high (p95) in seconds, calls, size (bytes of the export).
-        precomputed: model → what is computed beforehand.
-    """
-
-    frame: pd.DataFrame
-    precomputed: Mapping[str, str]
 
 
 def _ask(evidence: Evidence, _: ReportParams) -> list[Question]:
@@ -70,8 +56,8 @@ def _latency(
     return on_costs(words, [repeated_figure(side, name) for side in (mf, dnn)], Form.SECONDS, calls, note=note)
 
 
-def _measure(measured: Mapping[str, Any], _: ReportParams, __: Statistics) -> Latencies:
-    models = measured.get("models", {})
+def latencies(models: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+    """Group (the query), model, low (p50), high (p95) in seconds, calls, size (bytes of the export)."""
     rows = []
     for kind, (single, plural) in QUERIES.items():
         for batch in sorted({batch for model in models.values() for batch in model.get(kind, {})}, key=int):
@@ -80,14 +66,11 @@ def _measure(measured: Mapping[str, Any], _: ReportParams, __: Statistics) -> La
                 if found := model.get(kind, {}).get(batch):
                     seconds = (figure(found, f"{end}_seconds") for end in ("p50", "p95"))
                     rows.append((query, name, *seconds, int(found["calls"]), figure(model, "model_bytes")))
-    return Latencies(
-        frame=pd.DataFrame(rows, columns=["group", "model", "low", "high", "calls", "size"]),
-        precomputed={name: str(model.get("precomputed", "")) for name, model in models.items()},
-    )
+    return pd.DataFrame(rows, columns=["group", "model", "low", "high", "calls", "size"])
 
 
-def _draw(found: Latencies) -> Iterator[Figure]:
-    frame = found.frame[(found.frame.low > 0) & (found.frame.high > 0)]
+def _charts(serving: Mapping[str, Any], _: ReportParams, __: Statistics) -> Iterator[Figure]:
+    frame = latencies(serving["models"]).query("low > 0 and high > 0")
     if frame.empty:
         return
     p95 = frame.pivot_table(index="group", columns="model", values="high", sort=False).reindex(columns=[MF, SOFTMAX])
@@ -112,4 +95,4 @@ def _draw(found: Latencies) -> Iterator[Figure]:
     )
 
 
-TOPIC = Topic("serving", 425, Page.EVIDENCE, "growth", _measure, _draw, claim=CLAIM, ask=_ask, source="serving")
+TOPIC = Topic("serving", 425, Page.EVIDENCE, "growth", _charts, claim=CLAIM, ask=_ask, source="serving")

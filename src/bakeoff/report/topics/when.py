@@ -1,18 +1,17 @@
 """Taste or the session: the claim of taste, and quality with histories in order and shuffled."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
 import pandas as pd
 
 from bakeoff.report import formats, series_charts
-from bakeoff.report.accuracy import Difference, OfModels, Statistics, best
+from bakeoff.report.accuracy import OfModels, Statistics, best
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.models import MF, SOFTMAX, baselines, model_label, model_styles
 from bakeoff.report.params import ReportParams
-from bakeoff.report.render.figure import Column, Figure, Row, Table, caption, change_cell, table_of
+from bakeoff.report.render.figure import Column, Figure, caption, difference_cell, record_table
 from bakeoff.report.render.tables import P_HOLM
 from bakeoff.report.slices import LATER, events_by_gap, top_lists, values_on
 from bakeoff.report.topics.base.claims import CLAIMS, Paired, Question, Words
@@ -24,23 +23,6 @@ CLAIM = CLAIMS["taste"]
 ALL = "all test events"
 WAYS = (False, True)
 """Whether histories are shuffled."""
-
-
-@dataclass(frozen=True)
-class Order:
-    """How much quality depends on the order of histories.
-
-    Attributes:
-        metric: its name.
-        models: that were asked, in order.
-        frame: group (which test events), model, first (histories in order), second (shuffled).
-        differences: (group, model) → ordered − shuffled.
-    """
-
-    metric: str
-    models: Sequence[str]
-    frame: pd.DataFrame
-    differences: dict[tuple[str, str], Difference]
 
 
 def _ask(evidence: Evidence, params: ReportParams) -> list[Question]:
@@ -73,9 +55,13 @@ def _against(values: OfModels, words: Words, rival: str = MF) -> Paired:
     return Paired(words, values[SOFTMAX], values[rival])
 
 
-def _measure(evidence: Evidence, params: ReportParams, statistics: Statistics) -> Order:
-    """Every model on all test events and, where there is time, by the time since the last known one."""
-    metric = params.compare.primary_metric
+def by_order(evidence: Evidence, metric: str, statistics: Statistics) -> pd.DataFrame:
+    """Every model on all test events and, where there is time, by the time since the last known one.
+
+    Returns:
+        group (which test events), model, first (histories in order), second (shuffled), and of first − second the mean,
+        low, high and p_holm.
+    """
     both = [top_lists(evidence, shuffled=way) for way in WAYS]
     values = {
         (ALL, name): (model.users[metric].to_numpy(np.float64), model.shuffled_users[metric].to_numpy(np.float64))
@@ -86,41 +72,41 @@ def _measure(evidence: Evidence, params: ReportParams, statistics: Statistics) -
         values |= {(group, name): (first[name], second[name]) for name in evidence.models}
     firsts, seconds = zip(*values.values(), strict=True)
     found = statistics.differences(firsts, seconds, [metric] * len(values))
-    rows = [(*key, np.nanmean(first), np.nanmean(second)) for key, (first, second) in values.items()]
-    frame = pd.DataFrame(rows, columns=["group", "model", "first", "second"])
-    return Order(metric, list(evidence.models), frame, dict(zip(values, found, strict=True)))
+    rows = [
+        (*key, np.nanmean(first), np.nanmean(second), d.mean, d.low, d.high, d.p_holm)
+        for (key, (first, second)), d in zip(values.items(), found, strict=True)
+    ]
+    return pd.DataFrame(rows, columns=["group", "model", "first", "second", "mean", "low", "high", "p_holm"])
 
 
-def _draw(found: Order) -> Iterator[Figure]:
+def _charts(evidence: Evidence, params: ReportParams, statistics: Statistics) -> Iterator[Figure]:
     """The caption says what the contenders lose with shuffled histories, and who leads then beyond the session."""
-    frame = found.frame.set_index("model")
-    whole, later = frame[frame.group == ALL], frame[frame.group == LATER].second
-    leader = max(found.models, key=lambda name: later[name]) if len(later) else None
-    words = caption("order", label=formats.metric_label(found.metric), whole=whole, later=later, leader=leader)
+    label = formats.metric_label(params.compare.primary_metric)
+    frame = by_order(evidence, params.compare.primary_metric, statistics)
+    whole, later = (frame[frame.group == group].set_index("model") for group in (ALL, LATER))
+    leader = max(evidence.models, key=lambda name: later.second[name]) if len(later) else None
+    words = caption("order", label=label, whole=whole, later=later.second, leader=leader)
     yield Figure(
         "order",
         *words,
         spec=series_charts.dumbbells(
-            found.frame.assign(series=found.frame.model.map(model_label)),
-            model_styles(found.models),
-            f"{formats.metric_label(found.metric)}, mean over users",
+            frame[["group", "model", "first", "second"]].assign(series=frame.model.map(model_label)),
+            model_styles(evidence.models),
+            f"{label}, mean over users",
             ("ordered", "shuffled"),
         ),
-        table=_table(found, words[0]),
+        table=record_table(
+            words[0],
+            frame.itertuples(),
+            ("Model", lambda row: model_label(row.model)),
+            (Column("Test events", prose=True), lambda row: row.group),
+            ("Ordered", lambda row: formats.decimal(row.first)),
+            ("Shuffled", lambda row: formats.decimal(row.second)),
+            ("Difference", difference_cell),
+            (P_HOLM, lambda row: formats.p_figure(row.p_holm)),
+        ),
         folded=True,
     )
 
 
-def _table(found: Order, title: str) -> Table:
-    """Both figures and their difference, a row per part of the test and model."""
-    rows: list[Row] = []
-    for row in found.frame.itertuples():
-        difference = found.differences[row.group, row.model]
-        texts = (model_label(row.model), row.group, formats.decimal(row.first), formats.decimal(row.second))
-        change = change_cell(difference.mean, difference.low, difference.high)
-        rows.append([*texts, change, formats.p_figure(difference.p_holm)])
-    events = Column("Test events", prose=True)
-    return table_of(title, ["Model", events, "Ordered", "Shuffled", "Difference", P_HOLM], rows)
-
-
-TOPIC = Topic("when", 120, Page.REPORT, "when", _measure, _draw, "Quality", "Within the session and later", CLAIM, _ask)
+TOPIC = Topic("when", 120, Page.REPORT, "when", _charts, "Quality", "Within the session and later", CLAIM, _ask)

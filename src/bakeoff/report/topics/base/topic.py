@@ -1,15 +1,16 @@
-"""What a topic of the report is, and how its figures become means with intervals and tables.
+"""What a topic of the report is, and the means with intervals and the tables that several topics show.
 
 Topics are discovered: each `Topic` that a module of `topics` names is one.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cache
 from importlib import import_module
+from itertools import chain
 from pkgutil import iter_modules
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,7 +27,6 @@ from bakeoff.report.topics.base.judge import judge_questions
 PACKAGE = "bakeoff.report.topics"
 NEW, LEARN = "New to the models", "What they learn"
 """Groups of the contents that several topics belong to."""
-F = TypeVar("F")
 
 
 class Page(StrEnum):
@@ -39,22 +39,22 @@ class Page(StrEnum):
 
 
 @dataclass(frozen=True)
-class Topic(Generic[F]):
-    """One subject of the report: its claim, its figures and its section.
+class Topic:
+    """One subject of the report: its claim, its charts and its section.
 
     Attributes:
         id: its name; the template of its section is `<id>.html.j2` in the folder of the topics.
-        order: place of its section and of its figures in the page.
+        order: place of its section and of its charts in the page.
         page: that its section is on.
-        section: anchor of the section that shows its figures.
-        measure: computes its figures from what `source` gives; None where there is nothing to show.
-        draw: charts of these figures, each with its sentence and its table.
+        section: anchor of the section that shows its charts.
+        charts: computes figures from what `source` gives and draws them, each chart with its sentence and its table;
+            none where there is nothing to show.
         group: group of the section in the contents; empty where the section is that of another topic or of the page.
         title: heading of the section; empty likewise.
         claim: what the textbook says about it.
         ask: the parts of that claim, in the order of the table.
-        source: part of `MeasuredEvidence` that the figures are computed from; empty: all evidence. There are no
-            figures where it was skipped.
+        source: part of `MeasuredEvidence` that the charts are made from; empty: all evidence. There are no charts
+            where it was skipped.
         notes: sentences above the charts; by default what was done for the source, or why it was skipped.
     """
 
@@ -62,8 +62,7 @@ class Topic(Generic[F]):
     order: int
     page: Page
     section: str
-    measure: Callable[[Any, ReportParams, Statistics], F | None]
-    draw: Callable[[F], Iterable[Figure]]
+    charts: Callable[[Any, ReportParams, Statistics], Iterable[Figure]]
     group: str = ""
     title: str = ""
     claim: Claim | None = None
@@ -77,34 +76,18 @@ class Topic(Generic[F]):
         return f"{'' if self.page is Page.EVIDENCE else self.page}#{self.section}"
 
     def read(self, evidence: Evidence) -> Any:
-        """What its figures are computed from."""
+        """What its charts are made from."""
         return evidence.measured.part(self.source) if self.source else evidence
 
-    def find(self, evidence: Evidence, params: ReportParams, statistics: Statistics) -> F | None:
-        """Its figures; None where there is nothing to show."""
+    def figures(self, evidence: Evidence, params: ReportParams, statistics: Statistics) -> list[Figure]:
+        """Its charts, each with the section that shows it."""
         source = self.read(evidence)
-        return None if isinstance(source, NotMeasured) else self.measure(source, params, statistics)
-
-
-@dataclass(frozen=True)
-class Findings:
-    """Figures of the topics of one page.
-
-    Attributes:
-        by_topic: id of a topic → its figures; without topics that have nothing to show.
-        notes: anchor of a section → sentences above its charts.
-    """
-
-    by_topic: Mapping[str, Any]
-    notes: Mapping[str, Sequence[str]] = field(default_factory=dict)
-
-    def of(self, topic: Topic[F]) -> F | None:
-        """Figures of one topic; None where there is nothing to show."""
-        return self.by_topic.get(topic.id)
+        found = () if isinstance(source, NotMeasured) else self.charts(source, params, statistics)
+        return [replace(figure, section=self.section) for figure in found]
 
 
 @cache
-def topics() -> tuple[Topic[Any], ...]:
+def topics() -> tuple[Topic, ...]:
     """All topics in the order of the page."""
     names = [module.name for module in iter_modules(import_module(PACKAGE).__path__)]
     modules = [import_module(f"{PACKAGE}.{name}") for name in names]
@@ -112,15 +95,15 @@ def topics() -> tuple[Topic[Any], ...]:
     return tuple(sorted(found, key=lambda topic: topic.order))
 
 
-def topics_of(page: Page) -> list[Topic[Any]]:
+def topics_of(page: Page) -> list[Topic]:
     """The topics of one page, in order."""
     return [topic for topic in topics() if topic.page is page]
 
 
-def find(evidence: Evidence, params: ReportParams, statistics: Statistics, page: Page) -> Findings:
-    """Compute the figures of every topic of a page."""
-    found = {topic.id: topic.find(evidence, params, statistics) for topic in topics_of(page)}
-    return Findings({name: each for name, each in found.items() if each is not None}, section_notes(evidence, page))
+def topic_figures(evidence: Evidence, params: ReportParams, statistics: Statistics, page: Page) -> dict[str, Figure]:
+    """Charts of the topics of a page by their keys, in order."""
+    figures = [topic.figures(evidence, params, statistics) for topic in topics_of(page)]
+    return {figure.key: figure for figure in chain.from_iterable(figures)}
 
 
 def section_notes(evidence: Evidence, page: Page) -> dict[str, list[str]]:
@@ -131,35 +114,10 @@ def section_notes(evidence: Evidence, page: Page) -> dict[str, list[str]]:
     return found
 
 
-def topic_figures(findings: Findings) -> list[Figure]:
-    """Charts of the topics of a page, each with the section that shows it."""
-    return [
-        replace(figure, section=topic.section)
-        for topic in topics()
-        if topic.id in findings.by_topic
-        for figure in topic.draw(findings.by_topic[topic.id])
-    ]
-
-
 def judge_claims(evidence: Evidence, params: ReportParams, statistics: Statistics) -> list[Claim]:
     """Every claim, judged on this evidence, in the order of their numbers."""
     asked = [(replace(each.claim, link=each.link), each.ask(evidence, params)) for each in topics() if each.claim]
     return judge_questions(sorted(asked, key=lambda pair: pair[0].number), statistics)
-
-
-@dataclass(frozen=True)
-class MeansByGroup:
-    """Means of a metric with their intervals.
-
-    Attributes:
-        metric: its name.
-        models: in the order of the report.
-        frame: from `estimates`.
-    """
-
-    metric: str
-    models: Sequence[str]
-    frame: pd.DataFrame
 
 
 Named = tuple[str, str, NDArray[np.float64]]
