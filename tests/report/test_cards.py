@@ -5,15 +5,9 @@ import pytest
 from synthetic import NOISE
 
 from bakeoff.report import formats
-from bakeoff.report.cards import Card, cards
+from bakeoff.report.cards import card_markdown, load_code, quality_tables
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.render.page import card_markdown
 from bakeoff.report.summary import Summary
-
-
-@pytest.fixture(scope="module")
-def made(summary: Summary, evidence: Evidence) -> dict[str, Card]:
-    return {card.model: card for card in cards(summary, evidence)}
 
 
 @pytest.fixture(scope="module")
@@ -22,16 +16,16 @@ def texts(summary: Summary, evidence: Evidence) -> dict[str, str]:
 
 
 def render_cards(summary: Summary, evidence: Evidence) -> dict[str, str]:
-    return {card.model: card_markdown(card, evidence) for card in cards(summary, evidence)}
+    return {trained.model: card_markdown(trained, summary, evidence) for trained in summary.training}
 
 
 def test_every_model_that_was_compared_has_a_card(texts: dict[str, str]):
     assert list(texts) == list(NOISE)
 
 
-def test_quality_on_the_card_is_that_of_the_report(made: dict[str, Card], summary: Summary):
+def test_quality_on_the_card_is_that_of_the_report(summary: Summary):
     [estimate] = [e for e in summary.estimates if e.model == "mf" and e.metric == "recall@20"]
-    card = made["mf"].quality["quality"]
+    card = quality_tables("mf", summary)["quality"]
     [row] = [row for row in card.rows if row[0].text == "Capped recall"]
     place = [column.label for column in card.columns].index("first 20")
     assert row[place].text == formats.decimal(estimate.mean)
@@ -43,9 +37,9 @@ def limits(text: str) -> str:
     return text.partition("## Limits\n")[2].partition("## Cost\n")[0]
 
 
-def test_a_fallback_is_told_among_limits_and_beside_its_figures(made: dict[str, Card], texts: dict[str, str]):
+def test_a_fallback_is_told_among_limits_and_beside_its_figures(summary: Summary, texts: dict[str, str]):
     assert "- Its fallback: the most popular items" in limits(texts["mf"])
-    assert [row[-1].text for row in made["mf"].quality["new-users"].rows] == ["100 %", "no", "no", "no"]
+    assert [row[-1].text for row in quality_tables("mf", summary)["new-users"].rows] == ["100 %", "no", "no", "no"]
     assert "fallback" not in limits(texts["softmax"])
 
 
@@ -84,9 +78,8 @@ def test_the_weakness_of_the_split_is_on_every_card(texts: dict[str, str], evide
     assert all(evidence.split["weakness"] in text for text in texts.values())
 
 
-def test_without_new_users_and_time_the_card_has_no_such_tables(summary: Summary, evidence: Evidence):
-    card = cards(replace(summary, new_users=[], slices=[]), evidence)[0]
-    assert set(card.quality) == {"quality", "lists"}
+def test_without_new_users_and_time_the_card_has_no_such_tables(summary: Summary):
+    assert set(quality_tables("mf", replace(summary, new_users=[], slices=[]))) == {"quality", "lists"}
 
 
 def test_no_measured_cost_is_on_a_card(texts: dict[str, str], summary: Summary):
@@ -97,16 +90,20 @@ def test_no_measured_cost_is_on_a_card(texts: dict[str, str], summary: Summary):
     assert not any(cost in text for cost in measured for text in texts.values())
 
 
-def test_the_code_that_loads_a_model_is_python_and_names_its_features(made: dict[str, Card]):
-    for name, card in made.items():
-        ast.parse(card.load)
-        assert f'"models/{name}/saved_model"' in card.load
-        assert "# age; NaN: not known" in card.load
-        assert "# gender, occupation" in card.load
+def test_the_code_that_loads_a_model_is_python_and_names_its_features(
+    summary: Summary, evidence: Evidence, texts: dict[str, str]
+):
+    for name, text in texts.items():
+        code = load_code(name, summary, evidence)
+        ast.parse(code)
+        assert f"```python\n{code}\n```" in text
+        assert f'"models/{name}/saved_model"' in code
+        assert "# age; NaN: not known" in code
+        assert "# gender, occupation" in code
 
 
-def test_a_card_says_how_novel_and_diverse_lists_are_and_what_they_find_of_the_rare(made: dict[str, Card]):
-    shown = made["mf"].quality["lists"]
+def test_a_card_says_how_novel_and_diverse_lists_are_and_what_they_find_of_the_rare(summary: Summary):
+    shown = quality_tables("mf", summary)["lists"]
     assert [column.label for column in shown.columns[-3:]] == [
         "Novelty",
         "Intra-list diversity",
@@ -132,5 +129,5 @@ def test_the_same_evidence_gives_the_same_cards(texts: dict[str, str], summary: 
 def test_the_code_of_a_card_names_a_user_only_if_ids_are_shown(summary: Summary, evidence: Evidence):
     user = f'["{evidence.models["mf"].users.user_id.iloc[0]}"]'
     for show_ids in (False, True):
-        shown = cards(replace(summary, show_ids=show_ids), evidence)
-        assert all((user in card.load) is show_ids for card in shown)
+        shown = render_cards(replace(summary, show_ids=show_ids), evidence)
+        assert all((user in text) is show_ids for text in shown.values())

@@ -4,8 +4,6 @@ The form follows Mitchell et al. (2019); the figures are those of the report.
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
 
 from bakeoff.evaluation.metrics.table import ACCURACY_LABELS
 from bakeoff.report import formats
@@ -21,65 +19,36 @@ from bakeoff.report.training import TrainingFigure
 
 FEATURES = "data.user_features."
 """Parameters that name the features of a user."""
-ROLES = {"reference": "baseline", "other": "also compared"}
-"""Roles with another name for people."""
 ANY_USER = "the id of a user"
 """In the code of a card, unless ids may be shown."""
 
 
-@dataclass(frozen=True)
-class Card:
-    """What is known of one model.
-
-    Attributes:
-        model: its name.
-        brief: its role in the comparison and the primary metric, in a line.
-        trained: how it was trained.
-        seed: of the training.
-        trials: of the search for its settings.
-        settings: its parameters.
-        quality: `quality`: accuracy metrics × cutoffs over warm users, with intervals; `slices`: the primary metric by
-            time since the last known event, if the data has time; `new-users`: the primary metric on users held out
-            whole, if there are any; `lists`: popularity and coverage of its lists.
-        is_order_blind: whether it ignores the order of a history.
-        load: Python code that asks it.
-    """
-
-    model: str
-    brief: str
-    trained: TrainingFigure
-    seed: str
-    trials: str
-    settings: Table
-    quality: Mapping[str, Table]
-    is_order_blind: bool
-    load: str
-
-
-def cards(summary: Summary, evidence: Evidence) -> list[Card]:
-    """A card of every model that was compared, in the order of the report."""
-    return [_card(figure, summary, evidence) for figure in summary.training]
-
-
-def _card(figure: TrainingFigure, summary: Summary, evidence: Evidence) -> Card:
-    model, settings = figure.model, flat(evidence.models[figure.model].training["settings"])
-    metric, role = summary.result.metric, ROLES.get(look(model).role, look(model).role)
-    primary = estimate_cell(next(e for e in summary.estimates if (e.model, e.metric) == (model, metric)))
-    trials = [formats.count(search.trials) for search in summary.searches if search.model == model]
-    return Card(
+def card_markdown(trained: TrainingFigure, summary: Summary, evidence: Evidence) -> str:
+    """The card of one model."""
+    model = trained.model
+    return render_text(
+        "card.md.j2",
         model=model,
-        brief=f"{role}; {formats.metric_label(metric)} {primary.text} ({primary.detail})",
-        trained=figure,
-        seed=summary.provenance.params.get("seed", formats.NO_VALUE),
-        trials=next(iter(trials), "none recorded"),
-        settings=name_table(f"Settings of {model_label(model)}", "Setting", settings),
-        quality=_quality(model, summary),
-        is_order_blind=model in summary.order_blind,
-        load=_load(model, summary, evidence),
+        trained=trained,
+        summary=summary,
+        evidence=evidence,
+        spec=look(model),
+        settings=name_table(
+            f"Settings of {model_label(model)}", "Setting", flat(evidence.models[model].training["settings"])
+        ),
+        quality=quality_tables(model, summary),
+        load=load_code(model, summary, evidence),
     )
 
 
-def _quality(model: str, summary: Summary) -> dict[str, Table]:
+def quality_tables(model: str, summary: Summary) -> dict[str, Table]:
+    """What the lists of a model are like, table by table.
+
+    Returns:
+        `quality`: accuracy metrics × cutoffs over warm users, with intervals; `slices`: the primary metric by time
+        since the last known event, if the data has time; `new-users`: the primary metric on users held out whole, if
+        there are any; `lists`: popularity and coverage.
+    """
     label, metric = model_label(model), summary.result.metric
     name, users = formats.metric_label(metric), formats.count(summary.result.num_users)
     found = {e.metric: estimate_cell(e) for e in summary.estimates if e.model == model}
@@ -111,7 +80,8 @@ def _quality(model: str, summary: Summary) -> dict[str, Table]:
     return tables | {"lists": record_table(caption, exposures, ("Lists of", lambda e: str(e.k)), *OF_A_CARD)}
 
 
-def _load(model: str, summary: Summary, evidence: Evidence) -> str:
+def load_code(model: str, summary: Summary, evidence: Evidence) -> str:
+    """Python code that asks the model."""
     params = summary.provenance.params
     kinds = {name.removeprefix(FEATURES): kind for name, kind in params.items() if name.startswith(FEATURES)}
     return render_text(

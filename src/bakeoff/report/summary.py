@@ -224,17 +224,20 @@ def metrics(summary: Summary, evidence: Evidence) -> dict[str, Any]:
 
 
 def _standing_metrics(standing: BaselineComparison) -> dict[str, float]:
-    """Both means and the interval of their difference."""
-    d = standing.difference
-    ends = {"difference": d.mean, "low": d.low, "high": d.high, "p": d.p_holm}
-    return {"mean": standing.mean, "baseline_mean": standing.baseline_mean, **ends}
+    """Both means, their difference and its interval."""
+    means = {"mean": standing.mean, "baseline_mean": standing.baseline_mean, "difference": standing.difference.mean}
+    return means | _interval_metrics(standing.difference)
 
 
 def _slice_metrics(part: Slice) -> dict[str, float]:
     """Users of a slice, the means of both contenders and the interval of their difference."""
     means = {each.model: each.mean for each in part.estimates}
-    ends = {"low": part.difference.low, "high": part.difference.high, "p": part.difference.p_holm}
-    return {"num_users": part.num_users, SOFTMAX: means[SOFTMAX], MF: means[MF], **ends}
+    figures = {"num_users": part.num_users, SOFTMAX: means[SOFTMAX], MF: means[MF]}
+    return figures | _interval_metrics(part.difference)
+
+
+def _interval_metrics(difference: Difference) -> dict[str, float]:
+    return {"low": difference.low, "high": difference.high, "p": difference.p_holm}
 
 
 OUTCOMES = {ClaimOutcome.HELD: 1, ClaimOutcome.SMALL: 0, ClaimOutcome.CONTRADICTED: -1}

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import nan
 from typing import Any
 
 import pandas as pd
@@ -149,22 +150,18 @@ def _search(name: str, record: Mapping[str, Any]) -> SettingSearch:
         return SettingSearch(
             model=name,
             **{key: int(record[key]) for key in ("trials", "pruned", "failed", "jobs")},
-            wall_seconds=_number(record.get("wall_seconds")),
+            wall_seconds=figure(record, "wall_seconds"),
             dataset=str(record["dataset"]),
             data=record.get("data"),
             split=USUAL_SPLIT | record["split"] | {"seed": record["seed"]} if "split" in record else {},
             metric=str(record["metric"]),
-            best=_number(record["best"]["value"]),
+            best=figure(record["best"], "value"),
             epoch=record["best"]["epoch"],
             params=dict(record["best"]["params"]),
-            history=[_number(t["value"] if t["state"] == "complete" else None) for t in history],
+            history=[figure(trial, "value") if trial["state"] == "complete" else nan for trial in history],
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BakeoffError(
             f"The record of the search for {name} can't be read ({type(error).__name__}: {error}). "
             f"Restore tuning/{name}.json, or delete it and run `bakeoff tune {name}`."
         ) from None
-
-
-def _number(value: float | None) -> float:
-    return float("nan") if value is None else float(value)

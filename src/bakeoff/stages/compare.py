@@ -7,8 +7,8 @@ from shutil import copyfile
 from bakeoff.core.files import replaced, write_json, write_text, written
 from bakeoff.core.workspace import Workspace
 from bakeoff.params import Params
-from bakeoff.report.cards import cards
-from bakeoff.report.render.page import PICTURE, card_markdown, comparison_markdown, comparison_picture, report_html
+from bakeoff.report.cards import card_markdown
+from bakeoff.report.render.page import PICTURE, comparison_markdown, comparison_picture, report_html
 from bakeoff.report.report_inputs import read_evidence
 from bakeoff.report.summary import metrics, summarize
 from bakeoff.report.verdict import verdict_statement
@@ -41,5 +41,5 @@ def run(params: Params, workspace: Workspace, models: Sequence[str] | None = Non
         with written(reports / report.name) as copy:
             copyfile(report, copy)
     with replaced(reports / "cards") as folder:
-        for card in cards(summary, evidence):
-            write_text(folder / f"{card.model}.md", card_markdown(card, evidence))
+        for trained in summary.training:
+            write_text(folder / f"{trained.model}.md", card_markdown(trained, summary, evidence))

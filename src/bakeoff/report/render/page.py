@@ -1,6 +1,6 @@
 """The report as two HTML files that need nothing but themselves: the comparison, and the claims with their evidence.
 
-Both, and the model cards, in Markdown, too, for Git: without measured seconds, which differ from run to run.
+Both in Markdown, too, for Git: without measured seconds, which differ from run to run.
 """
 
 from collections.abc import Mapping, Sequence
@@ -8,9 +8,7 @@ from typing import Any
 
 from bakeoff.report import formats
 from bakeoff.report.accuracy import AHEAD
-from bakeoff.report.cards import Card
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.models import look
 from bakeoff.report.render import gallery, tables
 from bakeoff.report.render.figure import Figure, specs_of
 from bakeoff.report.render.pages import glossary, render_text, scripts, style, svg_file, template_environment
@@ -147,8 +145,3 @@ def evidence_markdown(judged: JudgedClaims, evidence: Evidence) -> str:
     """The outcome of each claim."""
     claims = [words.without_costs(claim) for claim in judged.claims]
     return render_text("evidence.md.j2", judged=judged, evidence=evidence, claims=claims, words=words)
-
-
-def card_markdown(card: Card, evidence: Evidence) -> str:
-    """The card of one model."""
-    return render_text("card.md.j2", card=card, spec=look(card.model), evidence=evidence)

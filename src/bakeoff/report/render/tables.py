@@ -31,10 +31,10 @@ from bakeoff.report.verdict import Segment, Situation
 P_HOLM = Column("p, Holm", "holm")
 EXPOSURE: tuple[tuple[Column, Callable[[Any], str]], ...] = (
     (Column("ARP", "arp"), lambda e: formats.decimal(e.arp, 1)),
-    (Column("Popularity lift", "lift"), lambda e: formats.signed_percent(e.lift)),
+    (Column("Popularity lift", "lift"), lambda e: formats.signed_percent(e.popularity_lift)),
     (Column("Coverage", "coverage"), lambda e: formats.percent(e.coverage)),
     (Column("Gini", "gini"), lambda e: formats.decimal(e.gini, 3)),
-    (Column("Long-tail share", "long-tail"), lambda e: formats.percent(e.long_tail)),
+    (Column("Long-tail share", "long-tail"), lambda e: formats.percent(e.long_tail_share)),
 )
 """Columns of tables about lists."""
 PER_LIST_LABELS = {metric.name: metric.label for metric in METRICS if metric.name in PER_LIST}

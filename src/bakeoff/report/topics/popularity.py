@@ -99,9 +99,7 @@ WATCHED = "what came next"
 NUM_GROUPS = 10
 PER_LIST = ("novelty", "diversity", "debiased_ndcg")
 """Metrics of a user's list that the cards show, under their names in the table of metrics."""
-RENAMED = {"lift": "popularity_lift", "long_tail": "long_tail_share"}
-EXPOSURES = {name: RENAMED.get(name, name) for name in ("arp", "lift", "coverage", "gini", "long_tail", *PER_LIST)}
-"""Column of `exposures` → metric."""
+EXPOSURES = ("arp", "popularity_lift", "coverage", "gini", "long_tail_share", *PER_LIST)
 
 
 def exposures(evidence: Evidence, cutoffs: Sequence[int]) -> pd.DataFrame:
@@ -111,16 +109,16 @@ def exposures(evidence: Evidence, cutoffs: Sequence[int]) -> pd.DataFrame:
         model;
         k: length of the lists;
         arp: mean number of training interactions of the recommended items;
-        lift: ARP divided by that of the users' own histories, minus 1;
+        popularity_lift: ARP divided by that of the users' own histories, minus 1;
         coverage: share of the catalogue in at least one list;
         gini: inequality of the shares of list places, in [0, 1];
-        long_tail: mean share of a list outside the head of the catalogue;
+        long_tail_share: mean share of a list outside the head of the catalogue;
         novelty: mean self-information of the recommended items, in bits;
         diversity: mean distance of the items of a list by their features, in [0, 1];
         debiased_ndcg: NDCG with a smaller gain for popular items.
     """
     rows = [
-        {"model": name, "k": k} | {column: _of_lists(model, f"{metric}@{k}") for column, metric in EXPOSURES.items()}
+        {"model": name, "k": k} | {metric: _of_lists(model, f"{metric}@{k}") for metric in EXPOSURES}
         for k in cutoffs
         for name, model in evidence.models.items()
     ]
