@@ -88,5 +88,4 @@ def test_what_the_script_reads_is_plain_json(found: Explorer):
 def test_marks_of_the_legend_are_those_of_the_map(found: Explorer):
     scale = explore.map_spec(found.tags, found.feature)["layer"][0]["encoding"]["shape"]["scale"]
     assert scale["domain"] == list(found.tags)
-    for place, name in enumerate(scale["range"]):
-        assert explore.tag_path(place, len(found.tags)) == explore.PATHS[name]
+    assert [path for _, _, path in found.legend] == [explore.PATHS[name] for name in scale["range"]]

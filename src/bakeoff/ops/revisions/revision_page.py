@@ -185,12 +185,12 @@ def pages(revisions: Revisions) -> dict[str, str]:
         "one_sided": parameter_table(revisions, in_both=False),
         "sizes": size_table(revisions),
     }
-    figures, spec = [], revision_chart(revisions)
+    figures, spec = {}, revision_chart(revisions)
     if spec is not None:
         name = f"{formats.metric_label(revisions.metric)}: {revisions.after.name} − {revisions.before.name}"
         text = "Interval chart: a row per model with the mean difference and its interval and a line at zero."
         sentence = f"{shown['headline']}. An interval that contains 0 is no evidence of a change."
-        figures = [Figure("accuracy", name, text, sentence, spec, shown["accuracy"], open=True)]
+        figures["accuracy"] = Figure("accuracy", name, text, sentence, spec, shown["accuracy"], open=True)
     models = [change.model for change in revisions.primary]
     page = render_page("revisions.html.j2", models, TERMS, figures, **shown)
     return {"html": page, "md": render_text("revisions.md.j2", **shown)}

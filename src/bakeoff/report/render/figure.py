@@ -196,11 +196,6 @@ def caption(key: str, template: str = CAPTIONS, **values: Any) -> tuple[str, str
     return title, alt, sentence
 
 
-def specs_of(figures: Iterable[Figure]) -> dict[str, Spec]:
-    """Specifications of all charts of a page, as charts.js draws them."""
-    return {place: spec for figure in figures for place, spec in figure.specs().items()}
-
-
 def table_of(caption: str, columns: Iterable[Heading], rows: Iterable[Row]) -> Table:
     """A table from texts; a `Column` or a `Cell` is needed only for what is more than a text."""
     headings = [Column(each) if isinstance(each, str) else each for each in columns]

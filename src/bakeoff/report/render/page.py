@@ -3,17 +3,16 @@
 Both in Markdown, too, for Git: without measured seconds, which differ from run to run.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from bakeoff.report import formats
 from bakeoff.report.accuracy import AHEAD
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.render import gallery, tables
-from bakeoff.report.render.figure import Figure, specs_of
-from bakeoff.report.render.pages import glossary, render_text, scripts, style, svg_file, template_environment
+from bakeoff.report.render.figure import Figure
+from bakeoff.report.render.pages import render_page, render_text, svg_file
 from bakeoff.report.summary import JudgedClaims, Summary
-from bakeoff.report.topics import explore
 from bakeoff.report.topics.base import claims as words
 from bakeoff.report.topics.base.topic import Page, topics_of
 from bakeoff.report.training import SELECTION_METRIC
@@ -48,7 +47,6 @@ def report_html(summary: Summary, evidence: Evidence) -> str:
         Page.REPORT,
         evidence,
         gallery.all_figures(summary),
-        scripts("charts.js", "terms.js", "contents.js"),
         statement=verdict_statement(result),
         cost=cost_sentence({each.model: each.cpu_seconds for each in summary.training}),
         outcome=leader(summary),
@@ -68,35 +66,19 @@ def evidence_html(judged: JudgedClaims, evidence: Evidence) -> str:
         Page.EVIDENCE,
         evidence,
         judged.figures,
-        scripts("charts.js", "terms.js", "contents.js", "explore.js"),
+        words=words,
         explorer=judged.explorer,
         summary=judged,
         level=formats.level(judged.confidence),
     )
 
 
-def _render(page: Page, evidence: Evidence, figures: Mapping[str, Figure], code: Sequence[str], **values: Any) -> str:
-    """One of the pages.
-
-    Every text is escaped by the template; the only markup passed through is the page's own style, scripts and chart
-    library.
-    """
-    models, environment = list(evidence.models), template_environment()
+def _render(page: Page, evidence: Evidence, figures: Mapping[str, Figure], **values: Any) -> str:
+    """One of the pages."""
     templates = {key: f"_{key}.html.j2" for _, _, key, _ in OTHER_SECTIONS[page]}
     templates |= {topic.section: f"{topic.id}.html.j2" for topic in topics_of(page) if topic.title}
-    environment.filters.update(tag_color=explore.tag_color, tag_shape=explore.tag_path)
-    environment.globals["words"] = words
-    return environment.get_template(f"{page}.j2").render(
-        **values,
-        contents=contents(page),
-        section_templates=templates,
-        evidence=evidence,
-        figures=figures,
-        specs=specs_of(figures.values()),
-        glossary=glossary(models),
-        style=style(models, "claims.css"),
-        scripts=code,
-    )
+    shown = {"contents": contents(page), "section_templates": templates, "evidence": evidence}
+    return render_page(f"{page}.j2", evidence.models, None, figures, **shown, **values)
 
 
 def leader(summary: Summary) -> str:

@@ -5,7 +5,7 @@ import hashlib
 import json
 import re
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from bakeoff.report import formats
 from bakeoff.report.models import look, stylesheet
-from bakeoff.report.render.figure import Cell, Figure, Picture, Table, specs_of
+from bakeoff.report.render.figure import Cell, Figure, Picture, Table
 
 WIDTH = 760
 """Pixels of a still picture; on a narrower page it shrinks."""
@@ -38,26 +38,30 @@ class StillPicture(Picture):
 
 
 def render_page(
-    template: str, models: Iterable[str], terms: Iterable[str] = (), figures: Sequence[Figure] = (), **values: Any
+    template: str,
+    models: Iterable[str],
+    terms: Iterable[str] | None = (),
+    figures: Mapping[str, Figure] | None = None,
+    **values: Any,
 ) -> str:
-    """A page other than the report. Without interactive figures it runs no script.
+    """A page that needs nothing but itself. Without interactive figures it runs no script.
+
+    The only markup passed through is the page's own style, scripts and chart library.
 
     Args:
         template: its file name.
         models: those whose colours and names the page needs.
-        terms: anchors of the glossary that the page explains in addition to the models.
-        figures: interactive charts that the template shows.
+        terms: anchors of the glossary that the page explains in addition to the models; None: those that it links to.
+        figures: interactive charts that the template shows, by their keys.
         values: what else the template shows; texts are escaped.
     """
-    shown = list(models)
-    explained = glossary(shown)
-    page = template_environment().get_template(template)
+    shown, figures = list(models), figures or {}
+    explained, page = glossary(shown), template_environment().get_template(template)
     return page.render(
-        style=style(shown),
-        glossary={key: explained[key] for key in [*shown, *terms]},
+        style=stylesheet(shown),
+        glossary=explained if terms is None else {key: explained[key] for key in [*shown, *terms]},
         figures=figures,
-        specs=specs_of(figures),
-        scripts=scripts("charts.js", "terms.js") if figures else None,
+        specs={place: spec for figure in figures.values() for place, spec in figure.specs().items()},
         **values,
     )
 
@@ -76,7 +80,8 @@ def _text_environment() -> Environment:
 def template_environment() -> Environment:
     """Templates of pages and files: what is written in HTML keeps numbers and units together."""
     made = formats.template_environment(finalize=keep_units)
-    made.filters.update(md=escape, code=code, md_table=markdown_table, csp_hash=csp_hash)
+    made.filters.update(md=escape, code=code, md_table=markdown_table, csp_hash=csp_hash, resource=resource)
+    made.globals["chart_library"] = chart_library
     return made
 
 
@@ -92,16 +97,6 @@ def keep_units(value: object) -> object:
     if not isinstance(value, str) or isinstance(value, Markup):
         return value
     return UNIT.sub("\N{NO-BREAK SPACE}", value)
-
-
-def style(models: Iterable[str], *sheets: str) -> str:
-    """Style of a page: the models' colours, style.css and further style sheets of this package."""
-    return "\n".join([stylesheet(models), *(resource(name) for name in ("style.css", *sheets))])
-
-
-def scripts(*names: str) -> Sequence[str]:
-    """The chart library (Vega, Vega-Lite and vega-embed), and these scripts of this package as one."""
-    return chart_library(), "\n".join(resource(name) for name in names)
 
 
 def csp_hash(script: str) -> str:

@@ -36,7 +36,8 @@ TableColumn = tuple[str | Column, Callable[[Any], str | Cell]]
 
 def study_html(shown: SamplingStudy) -> str:
     """The page, complete in itself."""
-    return render_page("study.html.j2", [MF, SOFTMAX], [_metric_term(shown), *TERMS], study_charts(shown), study=shown)
+    figures = {figure.key: figure for figure in study_charts(shown)}
+    return render_page("study.html.j2", [MF, SOFTMAX], [_metric_term(shown), *TERMS], figures, study=shown)
 
 
 def study_charts(shown: SamplingStudy) -> list[Figure]:

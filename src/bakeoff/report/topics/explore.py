@@ -66,6 +66,13 @@ class Explorer:
         known = [min(found) for found in self.neighbours.values() if found]
         return min(known, default=0)
 
+    @property
+    def legend(self) -> list[tuple[str, str, str]]:
+        """Each tag with its CSS colour and the SVG path of its mark."""
+        return [
+            (tag, color, PATHS[shape]) for tag, (color, shape) in zip(self.tags, looks(len(self.tags)), strict=True)
+        ]
+
     def page_data(self) -> dict[str, Any]:
         """What the script of the page reads: as small as it can be."""
         return {
@@ -147,19 +154,10 @@ def _near(table: pd.DataFrame, place: pd.Series) -> dict[int, tuple[list[int], l
     return {int(item): (part.other.tolist(), part.percent.tolist()) for item, part in by_item}
 
 
-def tag_color(place: int, num_tags: int) -> str:
-    """CSS colour of a tag; the last one is that of all other tags."""
-    return "var(--muted)" if place == num_tags - 1 else f"var(--tag-{place + 1})"
-
-
-def tag_shape(place: int, num_tags: int) -> str:
-    """Name of the mark of a tag."""
-    return "circle" if place == num_tags - 1 else [*PATHS][place]
-
-
-def tag_path(place: int, num_tags: int) -> str:
-    """The mark of a tag as an SVG path, for the legend."""
-    return PATHS[tag_shape(place, num_tags)]
+def looks(num_tags: int) -> list[tuple[str, str]]:
+    """CSS colour and shape of the mark of each tag; the last one is that of all other tags."""
+    own = [(f"var(--tag-{place})", shape) for place, shape in enumerate(PATHS, start=1)]
+    return [*own[: num_tags - 1], ("var(--muted)", "circle")]
 
 
 def map_spec(tags: Sequence[str], feature: str) -> Spec:
@@ -170,8 +168,8 @@ def map_spec(tags: Sequence[str], feature: str) -> Spec:
     """
     spec: Spec = json.loads(resource("map.json"))
     points = spec["layer"][0]["encoding"]
-    for channel, look in (("color", tag_color), ("shape", tag_shape)):
-        points[channel]["scale"] = {"domain": [*tags], "range": [look(place, len(tags)) for place in range(len(tags))]}
+    for channel, values in zip(("color", "shape"), zip(*looks(len(tags)), strict=True), strict=True):
+        points[channel]["scale"] = {"domain": [*tags], "range": [*values]}
     points["tooltip"][1]["title"] = _tooltip_name(feature)
     return spec
 
