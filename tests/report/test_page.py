@@ -66,7 +66,7 @@ def ids(text: str) -> Ids:
 
 
 def sections(page_of: Page) -> list[str]:
-    return [key for titles in page.contents(page_of).values() for key in titles]
+    return [topic.section for topic in page.sections(page_of)]
 
 
 def test_markup_in_a_title_is_escaped(html: str):

@@ -162,7 +162,7 @@ def _example(
     events = _rows(evidence.events if first is None else evidence.new_events, user_id).sort_values("position")
     later = list(events.loc[events.part == "test", "item_id"])
     history = events.loc[events.part != "test", "item_id"].head(len(events) if first is None else int(first))
-    titles = dict(zip(evidence.items.item_id, evidence.items.title, strict=True))
+    titles = item_titles(evidence.items)
     tops = {}
     for name, model in evidence.models.items():
         lists = _rows(model.lists if first is None else model.new_lists, user_id, first)
@@ -174,16 +174,16 @@ def _example(
     for name in CONTENDERS:
         model = evidence.models[name]
         figures = _rows(model.users if first is None else model.new_users, user_id, first).iloc[0]
-        items = tuple(Recommended(item_title(titles, item), item in found) for item in tops[name])
+        items = tuple(Recommended(titles[item], item in found) for item in tops[name])
         shown.append(ShownList(name, float(figures[metric]), items, bool(figures.get("fallback", False))))
     return Example(
         user_id=user_id,
         name=f"user {user_id}" if show_ids else pseudonym(user_id),
         reason=reason,
         about=_about(evidence.users, user_id),
-        history=tuple(item_title(titles, item) for item in history[::-1].head(RECENT)),
+        history=tuple(titles[item] for item in history[::-1].head(RECENT)),
         num_history=len(history),
-        later=tuple(Later(item_title(titles, later[at]), at + 1, found[later[at]]) for at in sorted(places)),
+        later=tuple(Later(titles[later[at]], at + 1, found[later[at]]) for at in sorted(places)),
         num_later=len(later),
         lists=tuple(shown),
         others={name: len(found.keys() & top) for name, top in tops.items() if name not in CONTENDERS},
@@ -196,10 +196,10 @@ def _rows(table: pd.DataFrame, user_id: str, first: str | None = None) -> pd.Dat
     return rows if first is None else rows[rows.first_interactions == first]
 
 
-def item_title(titles: Mapping[str, object], item_id: str) -> str:
-    """The item's title; its id where the title is missing."""
-    title = titles.get(item_id)
-    return title if isinstance(title, str) and title else f"item {item_id}"
+def item_titles(items: pd.DataFrame) -> dict[str, str]:
+    """Item id → title; the id where the title is missing."""
+    titles = items.title.where(items.title.fillna("") != "", "item " + items.item_id)
+    return dict(zip(items.item_id, titles, strict=True))
 
 
 def _about(users: pd.DataFrame, user_id: str) -> str:

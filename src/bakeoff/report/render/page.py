@@ -14,30 +14,14 @@ from bakeoff.report.render.figure import Figure
 from bakeoff.report.render.pages import render_page, render_text, svg_file
 from bakeoff.report.summary import JudgedClaims, Summary
 from bakeoff.report.topics.base import claims as words
-from bakeoff.report.topics.base.topic import Page, topics_of
+from bakeoff.report.topics.base.topic import Page, Topic, topics_of
 from bakeoff.report.training import SELECTION_METRIC
 from bakeoff.report.verdict import Result, cost_sentence, verdict_statement
 
-OTHER_SECTIONS = {
-    Page.REPORT: (
-        (10, "Answer", "verdict", "Verdict"),
-        (20, "Answer", "who", "Who should get what"),
-        (200, "Quality", "new-users", "New users and items"),
-        (410, "Quality", "cost", "Quality for its cost"),
-        (510, "Basis", "data", "Data and how to reproduce"),
-    ),
-    Page.EVIDENCE: ((20, "Answer", "claims", "The textbook's claims"),),
-}
-"""Sections that are not topics: order, group, anchor and title."""
 
-
-def contents(page: Page) -> dict[str, dict[str, str]]:
-    """Group → anchor → title of topics and other sections, in the order of the page."""
-    of_topics = [(topic.order, topic.group, topic.section, topic.title) for topic in topics_of(page) if topic.title]
-    groups: dict[str, dict[str, str]] = {}
-    for _, group, key, title in sorted((*of_topics, *OTHER_SECTIONS[page])):
-        groups.setdefault(group, {})[key] = title
-    return groups
+def sections(page: Page) -> list[Topic]:
+    """The topics with a section of their own, in the order of the page."""
+    return [topic for topic in topics_of(page) if topic.title]
 
 
 def report_html(summary: Summary, evidence: Evidence) -> str:
@@ -75,10 +59,8 @@ def evidence_html(judged: JudgedClaims, evidence: Evidence) -> str:
 
 def _render(page: Page, evidence: Evidence, figures: Mapping[str, Figure], **values: Any) -> str:
     """One of the pages."""
-    templates = {key: f"_{key}.html.j2" for _, _, key, _ in OTHER_SECTIONS[page]}
-    templates |= {topic.section: f"{topic.id}.html.j2" for topic in topics_of(page) if topic.title}
-    shown = {"contents": contents(page), "section_templates": templates, "evidence": evidence}
-    return render_page(f"{page}.j2", evidence.models, None, figures, **shown, **values)
+    shown = values | {"sections": sections(page), "evidence": evidence}
+    return render_page(f"{page}.j2", evidence.models, None, figures, **shown)
 
 
 def leader(summary: Summary) -> str:

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.examples import item_title
+from bakeoff.report.examples import item_titles
 from bakeoff.report.models import model_label
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Spec
@@ -110,10 +110,9 @@ def explorer(evidence: Evidence, params: ReportParams) -> Explorer | None:
     known = [name for wanted in ("tags", "categorical") for name, kind in kinds.items() if kind == wanted]
     feature = next((name for name in known if name in items), "")
     tags, tag = _tags(items, feature)
-    titles = dict(zip(items.item_id, items.title, strict=True))
     return Explorer(
         models=list(models),
-        titles=[item_title(titles, item) for item in items.item_id],
+        titles=list(item_titles(items).values()),
         tags=tags,
         tag=tag,
         feature=feature,
@@ -182,4 +181,4 @@ def _tooltip_name(feature: str) -> str:
     return f"column {feature}" if feature in ("title", "image") else feature.replace("\\", "\\\\")
 
 
-TOPIC = Topic("explore", 320, Page.EVIDENCE, "map", lambda *_: (), LEARN, "Embedding map")
+TOPIC = Topic("explore", 320, Page.EVIDENCE, "map", group=LEARN, title="Embedding map")

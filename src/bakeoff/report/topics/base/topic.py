@@ -62,7 +62,7 @@ class Topic:
     order: int
     page: Page
     section: str
-    charts: Callable[[Any, ReportParams, Statistics], Iterable[Figure]]
+    charts: Callable[[Any, ReportParams, Statistics], Iterable[Figure]] = lambda *_: ()
     group: str = ""
     title: str = ""
     claim: Claim | None = None
