@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from bakeoff.core.errors import BakeoffError
+from bakeoff.core.errors import reading
 from bakeoff.data.params import SplitParams
 from bakeoff.report.evidence import Evidence, figure
 
@@ -145,7 +145,8 @@ def progress(found: Sequence[SettingSearch]) -> pd.DataFrame:
 
 
 def _search(name: str, record: Mapping[str, Any]) -> SettingSearch:
-    try:
+    remedy = f"restore tuning/{name}.json, or delete it and run `bakeoff tune {name}`"
+    with reading(f"The record of the search for {name}", remedy, KeyError, TypeError, ValueError, AttributeError):
         history = sorted(record["history"], key=lambda trial: int(trial["number"]))
         return SettingSearch(
             model=name,
@@ -160,8 +161,3 @@ def _search(name: str, record: Mapping[str, Any]) -> SettingSearch:
             params=dict(record["best"]["params"]),
             history=[figure(trial, "value") if trial["state"] == "complete" else nan for trial in history],
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise BakeoffError(
-            f"The record of the search for {name} can't be read ({type(error).__name__}: {error}). "
-            f"Restore tuning/{name}.json, or delete it and run `bakeoff tune {name}`."
-        ) from None

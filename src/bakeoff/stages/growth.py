@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bakeoff.core.cost import measure
-from bakeoff.core.errors import BakeoffError
+from bakeoff.core.errors import reading
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.prepared.tables import load_prepared
 from bakeoff.experiments.growth import growth_models, measure_growth
@@ -42,13 +42,8 @@ def _epochs(workspace: Workspace, model: str) -> int:
     path = workspace.training(model)
     if not path.exists():
         return DEFAULT_EPOCHS
-    try:
+    with reading(f"The epoch in {path}", f"run `bakeoff train {model}` again", ValueError, KeyError, TypeError):
         return int(json.loads(path.read_text(encoding="utf-8"))["selected_epoch"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise BakeoffError(
-            f"{path} does not say which epoch was selected ({type(error).__name__}: {error}): run "
-            f"`bakeoff train {model}` again."
-        ) from None
 
 
 def _print_summary(found: Mapping[str, Any]) -> None:

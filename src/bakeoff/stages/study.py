@@ -1,6 +1,6 @@
 """Stage `study` (in studies/dvc.yaml): the figures of the study of negative sampling as a page."""
 
-from bakeoff.core.errors import BakeoffError
+from bakeoff.core.errors import reading
 from bakeoff.core.files import write_text
 from bakeoff.core.workspace import Workspace
 from bakeoff.report.input_files import read_json
@@ -23,11 +23,7 @@ def run(workspace: Workspace) -> None:
     folder = workspace.study
     paths = [folder / f"{name}.json" for name in ("sampling", "sampling_cost", "unbiasedness")]
     files = [read_json(path, MISSING, AGAIN) for path in (*paths, workspace.data / "dataset.json")]
-    try:
+    remedy = "another version may have written it, run `dvc repro --force studies/dvc.yaml`"
+    with reading(f"A file in {folder}", remedy, KeyError, IndexError, TypeError):
         shown = read_study(*files)
-    except (KeyError, IndexError, TypeError) as error:
-        raise BakeoffError(
-            f"A file in {folder} does not have the form that this version writes ({type(error).__name__}: {error}). "
-            "Run `dvc repro --force studies/dvc.yaml`."
-        ) from None
     write_text(workspace.reports / "sampling.html", study_html(shown))

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from bakeoff.core.errors import BakeoffError, visible
+from bakeoff.core.errors import BakeoffError, reading, visible
 from bakeoff.core.workspace import Workspace
 from bakeoff.report.checks import WORDS, Check, State
 from bakeoff.report.input_files import read_json, read_optional_json
@@ -61,7 +61,5 @@ def print_check(workspace: Workspace, number: str) -> None:
 def _last_verdict(path: Path) -> tuple[str, str, list[Check]]:
     """Headline, figures and checks of the last comparison."""
     found = read_json(path, "nothing was compared yet. Run `bakeoff run`", "bakeoff run")
-    try:
+    with reading(path, "another version wrote it, run `bakeoff run`", KeyError, TypeError):
         return found["headline"], found["statement"], [Check(**each) for each in found["checks"]]
-    except (KeyError, TypeError):
-        raise BakeoffError(f"{path} holds no verdict that this version can read. Run `bakeoff run`.") from None
