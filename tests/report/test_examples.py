@@ -57,20 +57,20 @@ def test_hits_are_the_items_that_came_next(evidence: Evidence):
     events = evidence.events[evidence.events.user_id == example.user_id]
     later = set(items[events[events.part == "test"].item_id])
     shown = [entry for entries in example.lists for entry in entries.items]
-    assert {entry.title for entry in shown if entry.hit} == {e.title for e in shown} & later
+    assert {title for title, hit in shown if hit} == {title for title, _ in shown} & later
 
 
 def test_what_came_next_names_the_contenders_that_foresaw_it(evidence: Evidence):
     example = choose_examples(evidence, METRIC, 4)[0]
     for later in example.later:
-        holding = {list_.model for list_ in example.lists if later.title in {i.title for i in list_.items}}
+        holding = {list_.model for list_ in example.lists if later.title in dict(list_.items)}
         assert set(later.found_by) == holding
     assert any(later.found_by for later in example.later)
 
 
 def test_every_hit_is_among_what_is_shown_to_have_come_next(evidence: Evidence):
     for example in choose_examples(evidence, METRIC, 4):
-        hits = {entry.title for list_ in example.lists for entry in list_.items if entry.hit}
+        hits = {title for list_ in example.lists for title, hit in list_.items if hit}
         assert hits == {later.title for later in example.later if later.found_by}
         assert [later.place for later in example.later] == sorted(later.place for later in example.later)
 
@@ -100,7 +100,7 @@ def test_features_are_said_in_words(evidence: Evidence):
 def test_an_item_without_a_title_is_shown_by_its_id(evidence: Evidence):
     nameless = replace(evidence, items=evidence.items.assign(title=None))
     shown = choose_examples(nameless, METRIC, 1)[0].lists[0].items
-    assert all(entry.title.startswith("item ") for entry in shown)
+    assert all(title.startswith("item ") for title, _ in shown)
 
 
 def test_without_new_users_the_others_are_shown(evidence: Evidence):

@@ -1,7 +1,7 @@
 """A few real users: what they had, what each contender recommends, what they had next."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -13,14 +13,6 @@ from bakeoff.report.models import CONTENDERS, MF, SOFTMAX
 LIST_LENGTH = 10
 RECENT = 8
 """Items of the history that are shown."""
-
-
-@dataclass(frozen=True)
-class Recommended:
-    """An item in a list; `hit` says whether it is among the user's test items."""
-
-    title: str
-    hit: bool
 
 
 @dataclass(frozen=True)
@@ -39,13 +31,13 @@ class ShownList:
     Attributes:
         model: name of the contender.
         value: the user's value of the metric that chose the user.
-        items: best first.
+        items: title of each, and whether it is among the user's test items; best first.
         fallback: the model had no answer of its own.
     """
 
     model: str
     value: float
-    items: tuple[Recommended, ...]
+    items: Sequence[tuple[str, bool]]
     fallback: bool = False
 
 
@@ -174,7 +166,7 @@ def _example(
     for name in CONTENDERS:
         model = evidence.models[name]
         figures = _rows(model.users if first is None else model.new_users, user_id, first).iloc[0]
-        items = tuple(Recommended(titles[item], item in found) for item in tops[name])
+        items = [(titles[item], item in found) for item in tops[name]]
         shown.append(ShownList(name, float(figures[metric]), items, bool(figures.get("fallback", False))))
     return Example(
         user_id=user_id,

@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bakeoff.core.errors import BakeoffError
+from bakeoff.core.errors import BakeoffError, reading
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.fetch.versioning import read_data_hash
 from bakeoff.models.base import specs
@@ -163,10 +163,8 @@ def _unless_skipped(path: Path, read: Callable[[Mapping[str, Any], Path], T]) ->
     notes = read_json(path)
     if "skipped" in notes:
         return NotMeasured(str(notes["skipped"]))
-    try:
+    with reading(path, "another version wrote it, delete it and run `dvc repro`", KeyError):
         return read(notes, path.parent)
-    except KeyError as error:
-        raise BakeoffError(f"{path} has no {error}: another version wrote it. Delete it and run `dvc repro`.") from None
 
 
 def _cost(path: Path, what: str) -> Mapping[str, Any] | NotMeasured:

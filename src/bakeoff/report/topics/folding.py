@@ -201,20 +201,16 @@ def _scores_by_group(blocks: Mapping[str, NDArray[np.float64]]) -> Figure:
     names = [str(place + 1) for place in range(size)]
     panels = {label: series_charts.matrix(block, names, "mean score") for label, block in blocks.items()}
     diagonal = np.eye(size, dtype=bool)
-    means = pd.DataFrame(
-        [(label, float(block[diagonal].mean()), float(block[~diagonal].mean())) for label, block in blocks.items()],
-        columns=["variant", "own", "strange"],
-    )
+    means = {label: [float(block[cells].mean()) for cells in (diagonal, ~diagonal)] for label, block in blocks.items()}
+    worst = max(means, key=lambda label: means[label][1])
     return Figure(
         "planted-blocks",
-        *caption("planted-blocks", most=means.loc[means.strange.idxmax()]),
+        *caption("planted-blocks", variant=worst, own=means[worst][0], strange=means[worst][1]),
         spec={},
-        table=record_table(
+        table=table_of(
             "Mean calibrated score",
-            means.itertuples(),
-            ("Variant", lambda row: row.variant),
-            ("Own group", lambda row: formats.decimal(row.own, 3)),
-            (Column("Other groups (folding)", "folding"), lambda row: formats.decimal(row.strange, 3)),
+            ["Variant", "Own group", Column("Other groups (folding)", "folding")],
+            [[label, *(formats.decimal(mean, 3) for mean in both)] for label, both in means.items()],
         ),
         panels=panels,
         folded=True,

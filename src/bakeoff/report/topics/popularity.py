@@ -129,18 +129,16 @@ def exposure_profile(evidence: Evidence, k: int) -> pd.DataFrame:
     """Where the places in the first k go, from the most popular tenth of the catalogue to the least.
 
     Returns:
-        source (a model's name or WATCHED), group (1 = most popular tenth), share in [0, 1]; a source's shares
+        group (1 = most popular tenth), source (a model's name or WATCHED), share in [0, 1]; a source's shares
         sum to 1.
     """
     group = popularity_group(evidence.items)
     sources = {name: model.top(k).item_id for name, model in evidence.models.items()}
     sources[WATCHED] = evidence.events.loc[evidence.events.part == "test", "item_id"]
-    frames = []
-    for source, items in sources.items():
-        counts = np.bincount(items.map(group).to_numpy(np.int64), minlength=NUM_GROUPS + 1)[1:]
-        share = counts / max(counts.sum(), 1)
-        frames.append(pd.DataFrame({"source": source, "group": np.arange(1, NUM_GROUPS + 1), "share": share}))
-    return pd.concat(frames, ignore_index=True)
+    places = pd.RangeIndex(1, NUM_GROUPS + 1, name="group")
+    shares = {source: items.map(group).value_counts(normalize=True) for source, items in sources.items()}
+    table = pd.DataFrame(shares, places).fillna(0.0).reset_index()
+    return table.melt("group", var_name="source", value_name="share")
 
 
 def popularity_group(items: pd.DataFrame) -> pd.Series:
