@@ -22,7 +22,6 @@ from bakeoff.report.topics.base.topic import Page, Topic, estimates
 CLAIM = CLAIMS["depth"]
 
 EPOCH_SECONDS, QUERY_RATE = "epoch_cpu_seconds", "queries_per_cpu_second"
-ENDS = ["y", "low", "high"]
 NO_SIDES: Mapping[str, Any] = {"first": "", "second": ""}
 
 
@@ -103,38 +102,29 @@ def by_depth(
     A tower without hidden layers has no width: the line of every width starts with it.
 
     Returns:
-        label, name, width (units), series (the same in words), x (hidden layers), y (mean), low, high, parameters,
-        epoch (CPU seconds), training (seconds), rate (queries per CPU second); and model, y (mean), low, high,
-        parameters.
+        model, label, name, y (mean), low, high, parameters, epoch (CPU seconds), training (seconds), rate (queries per
+        CPU second); of towers also x (hidden layers), width (units) and series (the same in words).
     """
     found, metric = _towers(group, params), params.compare.primary_metric
     if not found:
         return None
-    others = [variant for variant in group.variants if variant["model"] != SOFTMAX]
-    names = [str(variant["name"]) for variant in (*group.of(SOFTMAX), *others)]
-    columns = [(name, "", group.values(name, metric).to_numpy(np.float64)) for name in names]
-    frame = estimates(columns, statistics).rename(columns={"mean": "y"})
-    means = frame.set_index("group")[ENDS].to_dict("index")
+    columns = [(v["name"], "", group.values(v["name"], metric).to_numpy(np.float64)) for v in group.variants]
+    means = estimates(columns, statistics).set_index("group")[["mean", "low", "high"]].rename(columns={"mean": "y"})
+    rows = {variant["name"]: _figures(variant, group) for variant in group.variants}
+    known = pd.DataFrame.from_dict(rows, "index").join(means, how="inner")
     widths = sorted({tower.width for tower in found if tower.depth}) or [0]
-    rows = [
-        {"width": width, "x": tower.depth, **means[tower.variant["name"]], **_figures(tower.variant, group)}
-        for tower in found
-        for width in ([tower.width] if tower.depth else widths)
-    ]
-    towers = pd.DataFrame(rows)
-    towers["series"] = [f"{formats.count(width)} units" if width else "no hidden layer" for width in towers.width]
-    levels = [
-        {"model": str(each["model"]), **means[each["name"]], "parameters": figure(each, "num_parameters")}
-        for each in others
-        if each["name"] in means
-    ]
-    return towers, pd.DataFrame(levels, columns=["model", *ENDS, "parameters"])
+    places = [(t.variant["name"], t.depth, width) for t in found for width in ([t.width] if t.depth else widths)]
+    names, depths, units = zip(*places, strict=True)
+    towers = known.loc[[*names]].reset_index(drop=True).assign(x=depths, width=units)
+    towers["series"] = [f"{formats.count(width)} units" if width else "no hidden layer" for width in units]
+    return towers, known[known.model != SOFTMAX]
 
 
 def _figures(variant: Variant, group: VariantGroup) -> dict[str, Any]:
-    """Names of a tower, its size, and what it costs."""
+    """Names of a variant, its size, and what it costs."""
     cost, label = group.cost.get(variant["name"]), str(variant["label"])
     return {
+        "model": variant["model"],
         "label": label,
         "name": f"{label} (shipped)" if variant["base"] else label,
         "parameters": figure(variant, "num_parameters"),
@@ -186,7 +176,7 @@ def _drawn(towers: pd.DataFrame, baselines: pd.DataFrame) -> pd.DataFrame:
     """Towers, and below them baselines, which have no layers and are the same at every depth."""
     depths = pd.DataFrame({"x": sorted(towers.x.unique())})
     level = baselines.assign(series=baselines.model.map(model_label)).merge(depths, how="cross")
-    return pd.concat([level, towers])[["series", "x", *ENDS]]
+    return pd.concat([level, towers])[["series", "x", "y", "low", "high"]]
 
 
 def _cost(towers: pd.DataFrame, styles: Styles) -> Figure:
