@@ -72,7 +72,7 @@ def cutoff_table(estimates: Sequence[Estimate], cutoff: int) -> Table:
     """Models × metrics at one cutoff: mean with its interval, the highest mean of a column in bold."""
     metrics = _by([estimate for estimate in estimates if estimate.metric.endswith(f"@{cutoff}")], "metric")
     headings = ["Model", *map(formats.metric_label, metrics)]
-    return table_of("Mean over warm test users, with its interval", headings, _by_model(metrics.values()))
+    return table_of("Mean over warm test users, with its interval", headings, _by_model([*metrics.values()]))
 
 
 def standing_table(standings: Sequence[BaselineComparison], metric: str) -> Table:
@@ -115,8 +115,7 @@ def slice_table(slices: Sequence[Slice], metric: str, by: str = "Since last even
     rows: list[Row] = [
         ["Test events", *(formats.count(part.num_events) for part in slices)],
         ["Users", *(formats.count(part.num_users) for part in slices)],
-        *_by_model(part.estimates for part in slices),
-        *_paired_rows([part.difference for part in slices]),
+        *_of_parts(slices),
     ]
     caption = f"{formats.metric_label(metric)} on the test events of each column, with whole lists"
     return table_of(caption, [by, *(part.name for part in slices)], rows)
@@ -155,13 +154,9 @@ def segment_table(segments: Sequence[Segment], metric: str) -> Table:
 
 def new_user_table(new_users: Sequence[Slice], metric: str) -> Table:
     """Models × numbers of known interactions on one metric, and the paired difference softmax − MF."""
-    notes = [[_fallback(part.fallbacks[estimate.model]) for estimate in part.estimates] for part in new_users]
-    rows: list[Row] = [
-        *_by_model([part.estimates for part in new_users], notes),
-        *_paired_rows([part.difference for part in new_users]),
-    ]
     caption = f"{formats.metric_label(metric)} on new users, by the number of first interactions that the model knows"
-    return table_of(caption, ["Known interactions", *(step_label(part.name) for part in new_users)], rows)
+    steps = [step_label(part.name) for part in new_users]
+    return table_of(caption, ["Known interactions", *steps], _of_parts(new_users))
 
 
 def profile_table(profile: pd.DataFrame) -> Table:
@@ -277,28 +272,29 @@ def _highest(estimates: Sequence[Estimate]) -> float | None:
     return max(means) if len(set(means)) > 1 else None
 
 
-def _by_model(columns: Iterable[Sequence[Estimate]], notes: Sequence[Sequence[str]] | None = None) -> list[Row]:
+def _by_model(columns: Sequence[Sequence[Estimate]], notes: Sequence[Mapping[str, str]] = ()) -> list[Row]:
     """A row per model, an estimate and its note per column; the highest mean of a column is in bold.
 
     Args:
         columns: the estimates of each column, models in the same order.
-        notes: what is appended to the interval of each estimate, in the same shape.
+        notes: of each column, model → what is appended to the interval.
     """
-    rows: dict[str, list[str | Cell]] = {}
-    for place, column in enumerate(columns):
-        best = _highest(column)
-        for row, estimate in enumerate(column):
-            cell = estimate_cell(estimate, estimate.mean == best)
-            note = notes[place][row] if notes else ""
-            cells = rows.setdefault(estimate.model, [model_label(estimate.model)])
-            cells.append(Cell(cell.text, f"{cell.detail}{note}", cell.strong))
-    return [*rows.values()]
+    rows: list[Row] = []
+    best = [_highest(column) for column in columns]
+    for estimates in zip(*columns, strict=True):
+        model, found = estimates[0].model, zip(estimates, best, notes or [{}] * len(columns), strict=True)
+        cells = [estimate_cell(each, each.mean == top, note.get(model, "")) for each, top, note in found]
+        rows.append([model_label(model), *cells])
+    return rows
 
 
-def _paired_rows(differences: Sequence[Difference]) -> list[Row]:
+def _of_parts(parts: Sequence[Slice]) -> list[Row]:
+    """A row per model, then softmax − MF and its p; a column per part."""
+    notes = [{model: _fallback(share) for model, share in part.fallbacks.items()} for part in parts]
     return [
-        ["Softmax DNN − MF", *map(difference_cell, differences)],
-        ["p, Holm", *(formats.p_figure(d.p_holm) for d in differences)],
+        *_by_model([part.estimates for part in parts], notes),
+        ["Softmax DNN − MF", *(difference_cell(part.difference) for part in parts)],
+        ["p, Holm", *(formats.p_figure(part.difference.p_holm) for part in parts)],
     ]
 
 
