@@ -213,9 +213,7 @@ def test_a_flip_is_told_with_both_differences_and_whether_they_are_beyond_chance
 ):
     changed = with_values(with_values(evidence, "mf", 0.9, 0.7, spread), "softmax", 0.8, 0.8, 0.0)
     only = replace(changed, models={name: changed.models[name] for name in ("mf", "softmax")})
-    found = sampled.sampled_ranking(only, "ndcg@10", STATISTICS)
-    assert found is not None
-    [flip] = found[1]
+    _, [flip] = sampled.sampled_ranking(only, "ndcg@10", STATISTICS)
     assert (flip.first, flip.second) == ("mf", "softmax")
     assert flip.full.mean == pytest.approx(0.1)
     assert flip.sampled.mean == pytest.approx(-0.1)
@@ -229,9 +227,9 @@ def test_users_without_a_figure_of_one_ranking_are_left_out_of_both(evidence: Ev
     model = evidence.models["mf"]
     full = np.where(np.arange(len(model.sampled)) == 0, np.nan, 0.25)
     changed = replace(model, sampled=model.sampled.assign(**{"full_ndcg@10": full}))
-    found = sampled.sampled_ranking(replace(evidence, models={**evidence.models, "mf": changed}), "ndcg@10", STATISTICS)
-    assert found is not None
-    rows = found[0].set_index("model")
+    models = {**evidence.models, "mf": changed}
+    frame, _ = sampled.sampled_ranking(replace(evidence, models=models), "ndcg@10", STATISTICS)
+    rows = frame.set_index("model")
     assert rows.full["mf"] == 0.25
     other = evidence.models["softmax"].sampled.iloc[1:]
     assert rows.sampled["softmax"] == pytest.approx(other["ndcg@10"].mean())

@@ -79,8 +79,6 @@ def _question(group: VariantGroup, key: str, pair: tuple[Tower, Tower] | None, f
 
 def _deepest_and_shallowest(found: list[Tower]) -> tuple[Tower, Tower] | None:
     """The deepest tower, the widest among equals, and the shallowest; None where all have the same depth."""
-    if not found:
-        return None
     deep, shallow = max(found, key=_size), found[0]
     return (deep, shallow) if deep.depth > shallow.depth else None
 
@@ -94,10 +92,8 @@ def _widest_and_narrowest(found: list[Tower]) -> tuple[Tower, Tower] | None:
     return None
 
 
-def by_depth(
-    group: VariantGroup, params: ReportParams, statistics: Statistics
-) -> tuple[pd.DataFrame, pd.DataFrame] | None:
-    """Towers, and models without a tower on the same users; None without towers.
+def by_depth(group: VariantGroup, params: ReportParams, statistics: Statistics) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Towers, and models without a tower on the same users.
 
     A tower without hidden layers has no width: the line of every width starts with it.
 
@@ -106,8 +102,6 @@ def by_depth(
         CPU second); of towers also x (hidden layers), width (units) and series (the same in words).
     """
     found, metric = _towers(group, params), params.compare.primary_metric
-    if not found:
-        return None
     columns = [(v["name"], "", group.values(v["name"], metric).to_numpy(np.float64)) for v in group.variants]
     means = estimates(columns, statistics).set_index("group")[["mean", "low", "high"]].rename(columns={"mean": "y"})
     rows = {variant["name"]: _figures(variant, group) for variant in group.variants}
@@ -136,10 +130,7 @@ def _figures(variant: Variant, group: VariantGroup) -> dict[str, Any]:
 
 def _charts(group: VariantGroup, params: ReportParams, statistics: Statistics) -> Iterator[Figure]:
     """Quality by depth, and the time of an epoch by depth where it was measured."""
-    found = by_depth(group, params, statistics)
-    if found is None:
-        return
-    towers, baselines = found
+    towers, baselines = by_depth(group, params, statistics)
     label, styles = formats.metric_label(params.compare.primary_metric), _styles(towers, baselines)
     best, others = towers.loc[towers.y.idxmax()], [*baselines.itertuples()]
     named = baselines.assign(name=baselines.model.map(model_label))

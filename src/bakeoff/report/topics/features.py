@@ -92,8 +92,6 @@ def _charts(group: VariantGroup, params: ReportParams, statistics: Statistics) -
     metric = params.compare.primary_metric
     label = formats.metric_label(metric)
     variants = {v["name"]: str(v["label"]) for v in sorted(group.of(SOFTMAX), key=lambda variant: not variant["base"])}
-    if not variants:
-        return
     compared = {v["name"]: model_label(v["model"]) for v in group.variants if v["model"] != SOFTMAX}
     frame = by_known(group, variants | compared, metric, statistics)
     styles = dict(zip(dict.fromkeys([*variants.values(), *compared.values()]), cycle(PALETTE), strict=False))

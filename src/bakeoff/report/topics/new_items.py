@@ -75,10 +75,9 @@ def _among_new(group: VariantGroup) -> Question:
 
 
 def _charts(group: VariantGroup, params: ReportParams, statistics: Statistics) -> Iterator[Figure]:
-    """None where no model was trained without the new items, or no test event is on one of them.
+    """The caption names the model that finds most in the longest lists, and the models that find none.
 
-    The caption names the model that finds most in the longest lists, the models that find none, and what variants that
-    are not as shipped find.
+    And what variants that are not as shipped find.
     """
     cutoffs = params.evaluate.cutoffs
     variants = [variant for variant in group.variants if variant["base"]]
@@ -91,8 +90,6 @@ def _charts(group: VariantGroup, params: ReportParams, statistics: Statistics) -
         for v in variants
     ]
     frame = estimates(columns, statistics)
-    if frame.empty:
-        return
     others = {
         f"{model_noun(v['model'])} with {v['label']}": float(np.mean(recalls.to_numpy(np.float64)))
         for v in group.variants

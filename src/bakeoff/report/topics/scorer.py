@@ -37,7 +37,7 @@ def _questions(rerank: Rerank | NotMeasured, metric: str) -> list[Question]:
     if isinstance(rerank, NotMeasured):
         return [unknown(words, rerank.reason)]
     found = [system for system in rerank.variants if system.get("candidates")]
-    if not found or not {MF, SOFTMAX} <= {system["system"] for system in rerank.variants}:
+    if not found:
         return [unknown(words, "No candidates were ranked again.")]
     label = formats.metric_label(metric)
     questions: list[Question] = []
@@ -142,19 +142,14 @@ TOPIC = Topic("scorer", 140, Page.EVIDENCE, "scorer", _charts, "Quality", "As a 
 def _by_candidates(planted: PlantedGroups, _: ReportParams, __: Statistics) -> Iterator[Figure]:
     """How the harm that folding does to a scorer depends on the length of the retriever's list.
 
-    None where the DNN ordered nobody's candidates. The caption says what the DNN that folds most shows at the number by
-    which the claim is judged and at the largest.
+    The caption says what the DNN that folds most shows at the number by which the claim is judged and at the largest.
     """
-    chosen = [planted.own_group_only(), planted.base(SOFTMAX)]
-    variants = [each for each in chosen if each is not None and each.get("off_group_by_candidates")]
+    variants = [each for each in (planted.own_group_only(), planted.base(SOFTMAX)) if each is not None]
     rows = [
         (str(variant["label"]), int(size), float(share))
         for variant in variants
         for size, share in variant["off_group_by_candidates"].items()
-        if share is not None
     ]
-    if not rows:
-        return
     alone = {str(variant["label"]): float(variant["off_group@10"]) for variant in variants}
     frame = pd.DataFrame(rows, columns=["series", "x", "y"])
     sizes: Sequence[int] = sorted(frame.x.unique())

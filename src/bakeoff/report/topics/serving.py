@@ -71,8 +71,6 @@ def latencies(models: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
 
 def _charts(serving: Mapping[str, Any], _: ReportParams, __: Statistics) -> Iterator[Figure]:
     frame = latencies(serving["models"]).query("low > 0 and high > 0")
-    if frame.empty:
-        return
     p95 = frame.pivot_table(index="group", columns="model", values="high", sort=False).reindex(columns=[MF, SOFTMAX])
     yield Figure(
         "serving",
