@@ -109,38 +109,6 @@ class Rerank(HasVariants):
     key: ClassVar = "system"
 
 
-@dataclass(frozen=True)
-class MeasuredEvidence:
-    """All of it; each part may be skipped.
-
-    Attributes:
-        variants: group → variants.
-        planted: folding on known groups.
-        growth: sizes, exponents and catalogues of growth.json.
-        serving: model → figures of serving.json.
-        rerank: the DNN as a scorer.
-    """
-
-    variants: Mapping[str, VariantGroup | NotMeasured]
-    planted: PlantedGroups | NotMeasured
-    growth: Mapping[str, Any] | NotMeasured
-    serving: Mapping[str, Any] | NotMeasured
-    rerank: Rerank | NotMeasured
-
-    def part(self, name: str) -> Any:
-        """`planted`, `growth`, `serving` or `rerank`, else the group of variants of this name."""
-        return getattr(self, name) if name in ("planted", "growth", "serving", "rerank") else self.group(name)
-
-    def group(self, name: str) -> VariantGroup | NotMeasured:
-        """A group of variants."""
-        return self.variants.get(name, NotMeasured(f"The variants of the group {name} were not trained."))
-
-
-UNREAD = NotMeasured("`bakeoff run --evidence` measures it.")
-NOTHING_MEASURED = MeasuredEvidence(variants={}, planted=UNREAD, growth=UNREAD, serving=UNREAD, rerank=UNREAD)
-"""For the comparison, which rests on the evaluated models alone."""
-
-
 def paired(first: pd.Series, second: pd.Series) -> tuple[FloatArray, FloatArray]:
     """Values of the users that both have, in the order of `first`: float64 [num_users] each."""
     shared = first.index[first.index.isin(second.index)]
@@ -227,7 +195,9 @@ class Evidence:
         split: sizes, promises and the known weakness of the split.
         dataset: title, terms, citation, url of the data set.
         data_hash: content hash of data/ as recorded in data.dvc; None if there is no data.dvc.
-        measured: variants, planted groups, costs as they grow, the DNN as a scorer; nothing for the comparison.
+        measured: what was measured for the claims, or why it was not, by its name: groups of variants (features,
+            new-items, folding, depth), planted (groups), growth and serving (content of their cost files), rerank (the
+            DNN as a scorer); empty for the comparison, which rests on the evaluated models alone.
         skipped: model → why it could not be trained on this data; not among `models`.
         tuning: model → record of the search for its settings, if there was one.
         everyone: metrics of all test users if the tables of `models` hold a sample of them; None if they hold all.
@@ -242,10 +212,14 @@ class Evidence:
     split: Mapping[str, Any]
     dataset: Mapping[str, str]
     data_hash: str | None
-    measured: MeasuredEvidence = NOTHING_MEASURED
+    measured: Mapping[str, Any] = field(default_factory=dict)
     skipped: Mapping[str, str] = field(default_factory=dict)
     tuning: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     everyone: PerUser | None = None
+
+    def part(self, name: str) -> Any:
+        """What was measured under this name, or a `NotMeasured`."""
+        return self.measured.get(name, NotMeasured("`bakeoff run --evidence` measures it."))
 
     def values(self, name: str, metric: str) -> pd.Series:
         """A metric of one model, by the id of the warm user."""

@@ -86,14 +86,13 @@ def with_measured(evidence: Evidence, workspace: Workspace) -> Evidence:
         for name, model in evidence.models.items()
         for folder in [workspace.items(name)]
     }
-    measured = replace(
-        evidence.measured,
-        variants={name: _variants(workspace, name) for name in GROUPS},
-        planted=_unless_skipped(workspace.planted / "planted.json", _planted),
-        growth=_cost(workspace.cost("growth"), "Growth"),
-        serving=_cost(workspace.cost("serving"), "Serving"),
-        rerank=_unless_skipped(workspace.rerank / "rerank.json", _reranked),
-    )
+    measured = {
+        **{name: _variants(workspace, name) for name in GROUPS},
+        "planted": _unless_skipped(workspace.planted / "planted.json", _planted),
+        "growth": _cost(workspace.cost("growth"), "Growth"),
+        "serving": _cost(workspace.cost("serving"), "Serving"),
+        "rerank": _unless_skipped(workspace.rerank / "rerank.json", _reranked),
+    }
     return replace(evidence, models=models, measured=measured)
 
 

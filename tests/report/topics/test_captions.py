@@ -61,7 +61,7 @@ def test_towers_alone_have_no_baselines_in_their_words(evidence: Evidence, param
 
 
 def test_growth_names_every_model_that_is_drawn(evidence: Evidence, params: Params, figures: dict[str, Figure]):
-    measured = evidence.measured.growth
+    measured = evidence.part("growth")
     assert not isinstance(measured, NotMeasured)
     mf = [row for row in measured["sizes"] if row["model"] == "mf"]
     ease = [{**row, "model": "ease", "cpu_seconds": float(place)} for place, row in enumerate(mf, start=1)]

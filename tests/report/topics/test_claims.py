@@ -1,16 +1,15 @@
 """Every claim on invented evidence whose outcome is known."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
-from topic_parts import group_of, parts
+from topic_parts import group_of, parts, with_measured
 
 from bakeoff.params import Params
 from bakeoff.report.accuracy import Statistics
-from bakeoff.report.evidence import Evidence, MeasuredEvidence, NotMeasured, PlantedGroups, Rerank, VariantGroup
+from bakeoff.report.evidence import Evidence, NotMeasured, PlantedGroups, Rerank, VariantGroup
 from bakeoff.report.summary import JudgedClaims, Summary
 from bakeoff.report.topics.base.claims import Claim, ClaimOutcome, ClaimPart, difference, figure_text, overview
 from bakeoff.report.topics.base.topic import judge_claims
@@ -20,14 +19,8 @@ SKIPPED = NotMeasured("It could not be measured here.")
 
 
 def judged(evidence: Evidence, params: Params, **measured: Any) -> dict[str, Claim]:
-    changed = replace(evidence, measured=replace(evidence.measured, **measured))
+    changed = with_measured(evidence, **measured)
     return {claim.key: claim for claim in judge_claims(changed, params, STATISTICS)}
-
-
-def with_group(
-    measured: MeasuredEvidence, name: str, group: VariantGroup | NotMeasured
-) -> Mapping[str, VariantGroup | NotMeasured]:
-    return {**measured.variants, name: group}
 
 
 def test_there_are_ten_claims_and_every_part_has_words_of_its_own(claims: dict[str, Claim]):
@@ -52,16 +45,14 @@ def test_features_help_where_the_variant_without_them_is_worse(claims: dict[str,
 
 
 def test_a_shipped_model_without_features_is_still_the_second_figure(evidence: Evidence, params: Params):
-    group = evidence.measured.group("features")
+    group = evidence.part("features")
     assert isinstance(group, VariantGroup)
     swapped = [
         {**v, "settings": {"softmax.use_user_features": True}} if v["name"] == "without-user-features" else v
         for v in group.variants
     ]
     without = params.model_copy(update={"softmax": params.softmax.model_copy(update={"use_user_features": False})})
-    claim = judged(
-        evidence, without, variants=with_group(evidence.measured, "features", replace(group, variants=swapped))
-    )["new_users"]
+    claim = judged(evidence, without, features=replace(group, variants=swapped))["new_users"]
     part = parts(claim)["user_features_warm"]
     assert part.first == pytest.approx(group.values("without-user-features", "ndcg@10").mean())
 
@@ -88,10 +79,10 @@ def test_chance_is_the_share_of_the_catalogue_that_a_list_covers(evidence: Evide
 
 
 def test_new_items_are_not_measured_without_the_two_tower_model(evidence: Evidence, params: Params):
-    group = evidence.measured.group("new-items")
+    group = evidence.part("new-items")
     assert isinstance(group, VariantGroup)
     fewer = replace(group, variants=[v for v in group.variants if v["model"] != "two_tower"])
-    claim = judged(evidence, params, variants=with_group(evidence.measured, "new-items", fewer))["new_items"]
+    claim = judged(evidence, params, **{"new-items": fewer})["new_items"]
     assert claim.outcome is ClaimOutcome.NOT_MEASURED
 
 
@@ -110,7 +101,7 @@ def test_planted_groups_show_that_folding_moves_and_recall_does_not(claims: dict
 
 
 def test_a_recall_that_falls_does_not_hold(evidence: Evidence, params: Params):
-    planted = evidence.measured.planted
+    planted = evidence.part("planted")
     assert isinstance(planted, PlantedGroups)
     fallen = planted.users.assign(**{"recall@10": planted.users["recall@10"] - 0.4 * (planted.users.variant == "mf-0")})
     found = parts(judged(evidence, params, planted=replace(planted, users=fallen))["folding"])
@@ -149,11 +140,9 @@ def test_training_and_serving_cost_are_compared_by_ratio(claims: dict[str, Claim
 
 
 def test_without_stored_vectors_it_is_not_known_how_soon_a_known_user_is_answered(evidence: Evidence, params: Params):
-    serving = {"models": {name: dict(each) for name, each in evidence.measured.serving["models"].items()}}
+    serving = {"models": {name: dict(each) for name, each in evidence.part("serving")["models"].items()}}
     del serving["models"]["mf"]["stored"]
-    found = parts(
-        judged(replace(evidence, measured=replace(evidence.measured, serving=serving)), params)["serving_cost"]
-    )
+    found = parts(judged(with_measured(evidence, serving=serving), params)["serving_cost"])
     assert list(found) == ["one", "history", "size"]
     assert found["one"].outcome is ClaimOutcome.NOT_MEASURED
 
@@ -202,7 +191,7 @@ def test_the_scorer_is_compared_with_both_and_judged_on_foreign_items(claims: di
 
 
 def test_foreign_items_per_user_are_judged_over_users(evidence: Evidence, params: Params):
-    rerank = evidence.measured.rerank
+    rerank = evidence.part("rerank")
     assert isinstance(rerank, Rerank)
     shares = rerank.users.system.map({"mf": 0.05, "softmax": 0.2}).fillna(0.15)
     noise = np.random.default_rng(0).normal(0, 0.01, len(shares))
@@ -249,7 +238,7 @@ def test_quality_starts_with_the_primary_metric(claims: dict[str, Claim], summar
 
 def test_what_was_skipped_is_not_measured_with_its_reason(evidence: Evidence, params: Params):
     groups = dict.fromkeys(("features", "new-items", "folding", "depth"), SKIPPED)
-    claims = judged(evidence, params, variants=groups, planted=SKIPPED, growth=SKIPPED, serving=SKIPPED, rerank=SKIPPED)
+    claims = judged(evidence, params, **groups, planted=SKIPPED, growth=SKIPPED, serving=SKIPPED, rerank=SKIPPED)
     for key in ("new_items", "folding", "serving_cost", "scorer", "depth"):
         assert claims[key].outcome is ClaimOutcome.NOT_MEASURED
         assert all(part.note == SKIPPED.reason for part in claims[key].parts)

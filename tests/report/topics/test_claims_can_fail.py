@@ -72,7 +72,7 @@ def new_items(evidence: Evidence, holds: bool) -> Evidence:
 
 
 def folding(evidence: Evidence, holds: bool) -> Evidence:
-    planted, own = evidence.measured.planted, group_of(evidence, "folding")
+    planted, own = evidence.part("planted"), group_of(evidence, "folding")
     assert isinstance(planted, PlantedGroups)
     high, middle, low = (0.4, 0.2, 0.05) if holds else (0.05, 0.2, 0.4)
     recall = {"mf-0": 0.5 if holds else 0.1, "mf-1.03": 0.5}
@@ -137,7 +137,7 @@ def serving_cost(evidence: Evidence, holds: bool) -> Evidence:
 
 
 def scorer(evidence: Evidence, holds: bool) -> Evidence:
-    rerank, planted = evidence.measured.rerank, evidence.measured.planted
+    rerank, planted = evidence.part("rerank"), evidence.part("planted")
     assert isinstance(rerank, Rerank)
     assert isinstance(planted, PlantedGroups)
     again = ("mf→softmax@100", "mf→softmax@500")

@@ -99,7 +99,7 @@ def test_features_are_shown_per_step_and_for_warm_users(figures: dict[str, Figur
 
 
 def test_planted_variants_keep_groups_and_order_mf_by_weight(figures: dict[str, Figure], evidence: Evidence):
-    planted = evidence.measured.planted
+    planted = evidence.part("planted")
     assert isinstance(planted, PlantedGroups)
     variants = [row[1].text for row in figures["folding-planted"].table.rows]
     assert variants[:2] == ["α₀ = 0", "α₀ = 1.03 (shipped)"]
@@ -116,7 +116,7 @@ def test_groups_that_are_apart_have_a_ratio_above_one(figures: dict[str, Figure]
 
 
 def test_scores_of_users_of_a_planted_group_are_shown_by_group_of_items(figures: dict[str, Figure], evidence: Evidence):
-    planted = evidence.measured.planted
+    planted = evidence.part("planted")
     assert isinstance(planted, PlantedGroups)
     figure = figures["planted-blocks"]
     assert len(figure.panels) == len(planted.variants)
@@ -167,7 +167,7 @@ def test_growth_names_the_exponent_and_the_factor(figures: dict[str, Figure]):
 
 
 def test_growth_without_exponents_or_catalogues_still_says_what_was_measured(evidence: Evidence, params: Params):
-    measured = evidence.measured.growth
+    measured = evidence.part("growth")
     assert not isinstance(measured, NotMeasured)
     alone = with_measured(evidence, growth={**measured, "exponents": {}, "catalogues": []})
     [figure] = figures_of(growth.TOPIC, alone, params)
@@ -254,7 +254,7 @@ def test_overlap_is_the_share_of_a_list_that_another_holds(evidence: Evidence):
 
 def test_sections_say_why_they_have_nothing(evidence: Evidence):
     groups = dict.fromkeys(("features", "new-items", "folding", "depth"), NotMeasured("No features."))
-    skipped = with_measured(evidence, variants=groups, growth=NotMeasured("Growth was not measured."))
+    skipped = with_measured(evidence, **groups, growth=NotMeasured("Growth was not measured."))
     assert section_notes(skipped, Page.EVIDENCE)["depth"] == ["No features."]
     assert section_notes(skipped, Page.EVIDENCE)["growth"] == ["Growth was not measured."]
 

@@ -26,19 +26,19 @@ def rows_of(figure: Figure) -> list[dict[str, Any]]:
 
 def group_of(evidence: Evidence, name: str) -> VariantGroup:
     """A group of variants, which must have been measured."""
-    group = evidence.measured.group(name)
+    group = evidence.part(name)
     assert isinstance(group, VariantGroup)
     return group
 
 
 def with_measured(evidence: Evidence, **measured: Any) -> Evidence:
     """The evidence with other measurements."""
-    return replace(evidence, measured=replace(evidence.measured, **measured))
+    return replace(evidence, measured={**evidence.measured, **measured})
 
 
 def with_group(evidence: Evidence, name: str, group: Any) -> Evidence:
     """The evidence with another group of variants."""
-    return with_measured(evidence, variants={**evidence.measured.variants, name: group})
+    return with_measured(evidence, **{name: group})
 
 
 def parts(claim: Claim) -> dict[str, ClaimPart]:

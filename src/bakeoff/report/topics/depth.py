@@ -46,7 +46,7 @@ def _size(tower: Tower) -> tuple[int, int]:
 
 def _ask(evidence: Evidence, params: ReportParams) -> list[Question]:
     """The deepest tower against the shallowest and the widest against the narrowest, by quality and by cost."""
-    group = evidence.measured.group("depth")
+    group = evidence.part("depth")
     if isinstance(group, NotMeasured):
         return [unknown(CLAIM.wording("deep", label="quality", **NO_SIDES), group.reason)]
     metric, found = params.compare.primary_metric, _towers(group, params)

@@ -47,7 +47,7 @@ def _features(evidence: Evidence, params: ReportParams, metric: str) -> list[Que
 
     Features of items are not features of a user, so that part does not decide.
     """
-    group = evidence.measured.group("features")
+    group = evidence.part("features")
     if isinstance(group, NotMeasured):
         return [unknown(CLAIM.wording("features"), group.reason)]
     label, questions = formats.metric_label(metric), list[Question]()

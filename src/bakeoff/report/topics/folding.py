@@ -40,7 +40,7 @@ SHAPES = ("circle", "diamond", "triangle-up", "square", "cross", "triangle-down"
 
 def _ask(evidence: Evidence, params: ReportParams) -> list[Question]:
     """On planted groups, where relatedness is known, then on the data itself, where it is estimated."""
-    planted, own = evidence.measured.planted, evidence.measured.group("folding")
+    planted, own = evidence.part("planted"), evidence.part("folding")
     k = params.evaluate.cutoffs[0]
     on_own = _questions(own, "own", k, lambda variant: _own_weight(variant, params))
     on_planted = _questions(planted, "planted", 10, _planted_weight)
@@ -78,11 +78,11 @@ def _questions(
 
 def _notes(evidence: Evidence) -> list[str]:
     """How the planted groups were made and scores calibrated, then how the variants were trained."""
-    planted = evidence.measured.planted
+    planted = evidence.part("planted")
     on_planted = notes_on(planted)
     if isinstance(planted, PlantedGroups):
         on_planted = [str(planted.notes.get(name) or "") for name in ("sentence", "calibration")]
-    return [*on_planted, *notes_on(evidence.measured.group("folding"))]
+    return [*on_planted, *notes_on(evidence.part("folding"))]
 
 
 def _planted_weight(variant: Variant) -> float:
@@ -97,7 +97,7 @@ def _own_weight(variant: Variant, params: ReportParams) -> float:
 
 def _charts(evidence: Evidence, params: ReportParams, _: Statistics) -> Iterator[Figure]:
     """Recall against folding on planted groups, with their scores and items; against foreign items on this data."""
-    planted, own = evidence.measured.planted, evidence.measured.group("folding")
+    planted, own = evidence.part("planted"), evidence.part("folding")
     if isinstance(planted, PlantedGroups):
         variants = _by_weight(planted, _planted_weight)
         rows = variant_rows(variants, ("folding", "off_group@10", "recall@10", "off_group_filtered@10"))

@@ -34,7 +34,7 @@ SAMPLED_STEP = CLAIM.wording("sampled_step", where="", first=model_label(MF), se
 
 def _ask(evidence: Evidence, _: ReportParams) -> list[Question]:
     """Cost of training, its growth with the data, and the effect of the size of the catalogue on a step."""
-    growth = evidence.measured.growth
+    growth = evidence.part("growth")
     trained = [_training(evidence, *costs) for costs in (("wall", "epoch_seconds"), ("cpu", "epoch_cpu_seconds"))]
     if isinstance(growth, NotMeasured):
         return [*trained, *(unknown(words, growth.reason, is_cost=True) for words in (MEMORY, EXPONENT, SAMPLED_STEP))]

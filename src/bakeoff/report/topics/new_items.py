@@ -28,7 +28,7 @@ def _ask(evidence: Evidence, params: ReportParams) -> list[Question]:
     MF and a DNN with a mere table find no new item by construction, so that no part compares with them. A shipped DNN
     that reads features of items is not the one of the claim: its parts do not decide.
     """
-    group = evidence.measured.group("new-items")
+    group = evidence.part("new-items")
     cutoffs = params.evaluate.cutoffs
     chance = CLAIM.wording("chance", label=formats.metric_label(f"recall@{cutoffs[-1]}"))
     if isinstance(group, NotMeasured):

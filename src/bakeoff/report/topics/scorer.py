@@ -28,8 +28,10 @@ SPURIOUS = "spurious@10"
 
 def _ask(evidence: Evidence, params: ReportParams) -> list[Question]:
     """Re-ranked candidates against MF's own order and the DNN alone; foreign items within the candidates."""
-    measured = evidence.measured
-    return [*_questions(measured.rerank, params.compare.primary_metric), *_planted(measured.planted)]
+    return [
+        *_questions(evidence.part("rerank"), params.compare.primary_metric),
+        *_planted(evidence.part("planted")),
+    ]
 
 
 def _questions(rerank: Rerank | NotMeasured, metric: str) -> list[Question]:

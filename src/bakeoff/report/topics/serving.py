@@ -29,7 +29,7 @@ QUERIES = {
 
 def _ask(evidence: Evidence, _: ReportParams) -> list[Question]:
     """One query, batches of queries, users without a stored vector, and the size of the exported model."""
-    serving = evidence.measured.serving
+    serving = evidence.part("serving")
     one = CLAIM.wording("one")
     if isinstance(serving, NotMeasured):
         return [unknown(one, serving.reason, is_cost=True)]

@@ -53,7 +53,7 @@ class Topic:
         title: heading of the section; empty likewise.
         claim: what the textbook says about it.
         ask: the parts of that claim, in the order of the table.
-        source: part of `MeasuredEvidence` that the charts are made from; empty: all evidence. There are no charts
+        source: part of `Evidence.measured` that the charts are made from; empty: all evidence. There are no charts
             where it was skipped.
         notes: sentences above the charts; by default what was done for the source, or why it was skipped.
     """
@@ -77,7 +77,7 @@ class Topic:
 
     def read(self, evidence: Evidence) -> Any:
         """What its charts are made from."""
-        return evidence.measured.part(self.source) if self.source else evidence
+        return evidence.part(self.source) if self.source else evidence
 
     def figures(self, evidence: Evidence, params: ReportParams, statistics: Statistics) -> list[Figure]:
         """Its charts, each with the section that shows it."""
