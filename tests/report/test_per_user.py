@@ -60,10 +60,12 @@ def test_differences_are_those_of_tables_in_memory(on_disk: PerUser, tables: dic
     for one, other in zip(found, expected, strict=True):
         assert (one.metric, one.num_users, one.verdict) == (other.metric, other.num_users, other.verdict)
         assert (one.wins, one.ties, one.losses) == (other.wins, other.ties, other.losses)
-        assert (one.mean, one.effect, one.detectable) == pytest.approx((other.mean, other.effect, other.detectable))
+        assert (one.mean, one.effect_size, one.detectable) == pytest.approx(
+            (other.mean, other.effect_size, other.detectable)
+        )
         assert (one.low, one.high) == pytest.approx((other.low, other.high), abs=1e-3)
         assert one.p == pytest.approx(other.p, abs=0.01)
-    assert (found[2].low, found[2].high, found[2].p, found[2].effect) == (0, 0, 1, 0)
+    assert (found[2].low, found[2].high, found[2].p, found[2].effect_size) == (0, 0, 1, 0)
 
 
 @pytest.mark.parametrize("rows", [slice(None, None, -1), slice(0, NUM_USERS - 1)], ids=["order", "one fewer"])

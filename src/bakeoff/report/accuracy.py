@@ -1,7 +1,7 @@
 """Means with intervals and paired differences over the users of the test set, and models against the best baseline."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -40,7 +40,7 @@ class Difference:
         high: upper end.
         p: of the sign-flip test.
         p_holm: the same, adjusted for all differences that were judged together.
-        effect: Cohen's d_z; NaN where it is not defined.
+        effect_size: Cohen's d_z; NaN where it is not defined.
         wins: users for whom the first is larger.
         ties: users for whom both are equal.
         losses: users for whom the first is smaller.
@@ -55,7 +55,7 @@ class Difference:
     high: float
     p: float
     p_holm: float
-    effect: float
+    effect_size: float
     wins: int
     ties: int
     losses: int
@@ -99,9 +99,7 @@ class Statistics:
     def differences_of(self, values: Values, metrics: Sequence[str]) -> list[Difference]:
         """The same of [num_users, c] differences at once, or of finite ones in blocks."""
         found = compare_paired(values, np.random.default_rng(self.seed), self.confidence, self.resamples)
-        figures = {field.name: getattr(found, field.name).tolist() for field in fields(found)}
-        figures["effect"], figures["p_holm"] = figures.pop("effect_size"), holm(found.p).tolist()
-        rows = [dict(zip(figures, row, strict=True)) for row in zip(*figures.values(), strict=True)]
+        rows = pd.DataFrame(vars(found)).assign(p_holm=holm(found.p)).to_dict("records")
         return [
             Difference(metric, verdict=verdict(row["low"], row["high"], row["p_holm"], self.confidence), **row)
             for metric, row in zip(metrics, rows, strict=True)

@@ -48,7 +48,7 @@ OF_A_CARD: tuple[tuple[Column, Callable[[Any], str]], ...] = (
 OUTCOMES = {Verdict.BETTER: "better", Verdict.WORSE: "worse", Verdict.NO_EVIDENCE: "no evidence"}
 """How a verdict is written in a table."""
 TEST_FIGURES: tuple[tuple[Column, Callable[[Difference], str]], ...] = (
-    (Column("Effect size d", "effect"), lambda d: formats.signed(d.effect, 2)),
+    (Column("Effect size d", "effect"), lambda d: formats.signed(d.effect_size, 2)),
     (Column("Win / tie / loss"), lambda d: win_tie_loss(d)),
     (Column("Detectable", "detectable"), lambda d: formats.decimal(d.detectable)),
 )
