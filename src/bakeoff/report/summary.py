@@ -113,7 +113,6 @@ class JudgedClaims:
         figures: charts of the topics of the page, by their keys.
         notes: anchor of a section → sentences above its charts.
         explorer: the map of items; None where no model has item embeddings.
-        models: names of all that were compared, in order.
         confidence: of the intervals.
         provenance: what the page was made from.
     """
@@ -122,7 +121,6 @@ class JudgedClaims:
     figures: Mapping[str, Figure]
     notes: Mapping[str, Sequence[str]]
     explorer: Explorer | None
-    models: Sequence[str]
     confidence: float
     provenance: Provenance
 
@@ -135,7 +133,6 @@ def judge_evidence(evidence: Evidence, params: ReportParams) -> JudgedClaims:
         figures=topic_figures(evidence, params, statistics, Page.EVIDENCE),
         notes=section_notes(evidence, Page.EVIDENCE),
         explorer=explorer(evidence, params),
-        models=list(evidence.models),
         confidence=params.compare.confidence,
         provenance=provenance(params, evidence.data_hash),
     )

@@ -214,24 +214,17 @@ def pareto_figure(summary: Summary) -> Figure:
 
 def _pareto_chart(found: Sequence[Measure], names: Sequence[str], across: str, up: str) -> Spec:
     """A row per pair of measures and model; the two lists in `#pareto-axes` choose the pair."""
-    pairs = [
-        pd.DataFrame(
-            {
-                "across": x.label,
-                "up": y.label,
-                "series": [*map(model_label, names)],
-                "x": [*x.values.values()],
-                "y": [*y.values.values()],
-                "front": front(x.goodness, y.goodness),
-            }
-        )
+    rows = [
+        (x.label, y.label, model_label(name), x.values[name], y.values[name], is_on)
         for x, y in product(found, found)
+        for name, is_on in zip(names, front(x.goodness, y.goodness).tolist(), strict=True)
     ]
+    pairs = pd.DataFrame(rows, columns=["across", "up", "series", "x", "y", "front"])
     lists = {"input": "select", "element": "#pareto-axes", "options": [each.label for each in found]}
     chosen = (("chosen_up", "Vertical axis", up), ("chosen_across", "Horizontal axis", across))
     params = [{"name": key, "value": value, "bind": lists | {"name": name}} for key, name, value in chosen]
     styles = model_styles(names)
-    return {"params": params} | series_charts.front(pd.concat(pairs), styles, "chosen_across", "chosen_up")
+    return {"params": params} | series_charts.front(pairs, styles, "chosen_across", "chosen_up")
 
 
 def standings_caption(rows: Sequence[BaselineComparison]) -> str:

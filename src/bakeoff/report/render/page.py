@@ -33,7 +33,7 @@ def report_html(summary: Summary, evidence: Evidence) -> str:
         gallery.all_figures(summary),
         statement=verdict_statement(result),
         cost=cost_sentence({each.model: each.cpu_seconds for each in summary.training}),
-        outcome=leader(summary),
+        ahead="none" if summary.reasons else AHEAD.get(result.verdict, "none"),
         weakest=gallery.weakest_segment(summary.segments, result),
         band=interval_band(result),
         standing=gallery.standings_caption(summary.standings),
@@ -61,11 +61,6 @@ def _render(page: Page, evidence: Evidence, figures: Mapping[str, Figure], **val
     """One of the pages."""
     shown = values | {"sections": sections(page), "evidence": evidence}
     return render_page(f"{page}.j2", evidence.models, None, figures, **shown)
-
-
-def leader(summary: Summary) -> str:
-    """The contender that is ahead; `none` without evidence, or without a verdict."""
-    return "none" if summary.reasons else AHEAD.get(summary.result.verdict, "none")
 
 
 def interval_band(result: Result) -> Mapping[str, str]:
