@@ -30,8 +30,6 @@ from bakeoff.report.models import REFERENCE, model_label, model_noun
 from bakeoff.report.render.figure import FEW_TICKS, Spec, Table, layered, table_of
 from bakeoff.report.render.pages import StillPicture, render_page, render_text
 
-TERMS = ("interval", "p-value", "new-user", "lift")
-
 
 def run(settings: DecisionSettings, workspace: Workspace, model: str | None = None) -> None:
     """Compare the challenger with the model in production and write reports/decision; nothing else is touched.
@@ -174,8 +172,8 @@ def pages(decision: Decision) -> dict[str, str]:
     promote = render_text("promote.md.j2", decision=decision).rstrip()
     shown: dict[str, Any] = {"decision": decision, "promote": promote, "sides": _side_table(decision)}
     shown["headline"] = decision_headline(decision)
-    models, terms = dict.fromkeys([decision.challenger.model, _opponent(decision)]), TERMS if decision.primary else ()
-    page = render_page("decision.html.j2", models, terms, picture=_picture(decision), **shown)
+    models = dict.fromkeys([decision.challenger.model, _opponent(decision)])
+    page = render_page("decision.html.j2", models, picture=_picture(decision), **shown)
     return {"html": page, "md": render_text("decision.md.j2", **shown)}
 
 

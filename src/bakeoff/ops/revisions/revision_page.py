@@ -111,9 +111,6 @@ def _drift(before: float, after: float) -> Cell:
     return Cell(formats.signed(after - before, 0), change, strong=True)
 
 
-TERMS = ("interval", "holm")
-
-
 def title(revisions: Revisions) -> str:
     """What the page is about."""
     return f"From {revisions.before.label} to {revisions.after.label}"
@@ -192,5 +189,5 @@ def pages(revisions: Revisions) -> dict[str, str]:
         sentence = f"{shown['headline']}. An interval that contains 0 is no evidence of a change."
         figures["accuracy"] = Figure("accuracy", name, text, sentence, spec, shown["accuracy"], open=True)
     models = [change.model for change in revisions.primary]
-    page = render_page("revisions.html.j2", models, TERMS, figures, **shown)
+    page = render_page("revisions.html.j2", models, figures, **shown)
     return {"html": page, "md": render_text("revisions.md.j2", **shown)}

@@ -60,7 +60,7 @@ def evidence_html(judged: JudgedClaims, evidence: Evidence) -> str:
 def _render(page: Page, evidence: Evidence, figures: Mapping[str, Figure], **values: Any) -> str:
     """One of the pages."""
     shown = values | {"sections": sections(page), "evidence": evidence}
-    return render_page(f"{page}.j2", evidence.models, None, figures, **shown)
+    return render_page(f"{page}.j2", evidence.models, figures, **shown)
 
 
 def interval_band(result: Result) -> Mapping[str, str]:

@@ -38,11 +38,7 @@ class StillPicture(Picture):
 
 
 def render_page(
-    template: str,
-    models: Iterable[str],
-    terms: Iterable[str] | None = (),
-    figures: Mapping[str, Figure] | None = None,
-    **values: Any,
+    template: str, models: Iterable[str], figures: Mapping[str, Figure] | None = None, **values: Any
 ) -> str:
     """A page that needs nothing but itself. Without interactive figures it runs no script.
 
@@ -50,16 +46,16 @@ def render_page(
 
     Args:
         template: its file name.
-        models: those whose colours and names the page needs.
-        terms: anchors of the glossary that the page explains in addition to the models; None: those that it links to.
+        models: those whose colours and names the page needs. The glossary explains what the page links to.
         figures: interactive charts that the template shows, by their keys.
         values: what else the template shows; texts are escaped.
     """
     shown, figures = list(models), figures or {}
-    explained, page = glossary(shown), template_environment().get_template(template)
+    page = template_environment().get_template(template)
     return page.render(
+        models=shown,
         style=stylesheet(shown),
-        glossary=explained if terms is None else {key: explained[key] for key in [*shown, *terms]},
+        glossary=glossary(shown),
         figures=figures,
         specs={place: spec for figure in figures.values() for place, spec in figure.specs().items()},
         **values,

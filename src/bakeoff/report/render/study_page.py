@@ -14,11 +14,6 @@ from bakeoff.report.render.pages import render_page
 from bakeoff.report.series_charts import series_dots
 from bakeoff.report.study import CORRECTED, NEITHER, OTHER_MODEL, UNCORRECTED, SamplingStudy, both_ways
 
-TERMS = (
-    *("interval", "lift", "long-tail", "coverage", "mask", "validation", "folding", "relatedness", "spurious"),
-    *("negatives", "in-batch", "uniform", "popularity-sampler", "log-uniform", "mixed", "hard", "top-k", "logq", "kl"),
-)
-"""Terms that the page explains, in addition to the primary metric."""
 STYLES = {
     CORRECTED: Style("var(--softmax)", "diamond", size=90),
     UNCORRECTED: Style("var(--mf)", "circle", size=90),
@@ -37,7 +32,7 @@ TableColumn = tuple[str | Column, Callable[[Any], str | Cell]]
 def study_html(shown: SamplingStudy) -> str:
     """The page, complete in itself."""
     figures = {figure.key: figure for figure in study_charts(shown)}
-    return render_page("study.html.j2", [MF, SOFTMAX], [_metric_term(shown), *TERMS], figures, study=shown)
+    return render_page("study.html.j2", [MF, SOFTMAX], figures, study=shown)
 
 
 def study_charts(shown: SamplingStudy) -> list[Figure]:
