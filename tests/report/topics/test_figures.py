@@ -213,7 +213,9 @@ def test_a_flip_is_told_with_both_differences_and_whether_they_are_beyond_chance
 ):
     changed = with_values(with_values(evidence, "mf", 0.9, 0.7, spread), "softmax", 0.8, 0.8, 0.0)
     only = replace(changed, models={name: changed.models[name] for name in ("mf", "softmax")})
-    _, [flip] = sampled.sampled_ranking(only, "ndcg@10", STATISTICS)
+    ranking = sampled.sampled_ranking(only, "ndcg@10", STATISTICS)
+    assert ranking is not None
+    [flip] = ranking[1]
     assert (flip.first, flip.second) == ("mf", "softmax")
     assert flip.full.mean == pytest.approx(0.1)
     assert flip.sampled.mean == pytest.approx(-0.1)
@@ -228,11 +230,18 @@ def test_users_without_a_figure_of_one_ranking_are_left_out_of_both(evidence: Ev
     full = np.where(np.arange(len(model.sampled)) == 0, np.nan, 0.25)
     changed = replace(model, sampled=model.sampled.assign(**{"full_ndcg@10": full}))
     models = {**evidence.models, "mf": changed}
-    frame, _ = sampled.sampled_ranking(replace(evidence, models=models), "ndcg@10", STATISTICS)
-    rows = frame.set_index("model")
+    ranking = sampled.sampled_ranking(replace(evidence, models=models), "ndcg@10", STATISTICS)
+    assert ranking is not None
+    rows = ranking[0].set_index("model")
     assert rows.full["mf"] == 0.25
     other = evidence.models["softmax"].sampled.iloc[1:]
     assert rows.sampled["softmax"] == pytest.approx(other["ndcg@10"].mean())
+
+
+def test_a_primary_metric_that_is_not_sampled_has_no_chart(evidence: Evidence, params: Params):
+    """Sampled metrics are NDCG, MRR and hit rate in the first 10, whatever the verdict rests on."""
+    longer = params.model_copy(update={"compare": params.compare.model_copy(update={"primary_metric": "ndcg@20"})})
+    assert figures_of(sampled.TOPIC, evidence, longer) == []
 
 
 def test_no_flip_is_said_so(evidence: Evidence, params: Params):

@@ -36,14 +36,19 @@ class Flip(NamedTuple):
     sampled: Difference
 
 
-def sampled_ranking(evidence: Evidence, metric: str, statistics: Statistics) -> tuple[pd.DataFrame, list[Flip]]:
+def sampled_ranking(evidence: Evidence, metric: str, statistics: Statistics) -> tuple[pd.DataFrame, list[Flip]] | None:
     """Means of both ways of ranking, over users; within a user over the test items, each ranked by itself.
 
     Returns:
-        model, full, sampled, full_rank, sampled_rank (from 1), and the pairs whose order differs.
+        model, full, sampled, full_rank, sampled_rank (from 1), and the pairs whose order differs; None where sampled
+        metrics are not computed for this metric, or where no user has both.
     """
     tables, whole = {name: model.sampled for name, model in evidence.models.items()}, ALL_ITEMS + metric
+    if any(metric not in table or whole not in table for table in tables.values()):
+        return None
     known = np.all([table[[metric, whole]].notna().all(axis=1).to_numpy() for table in tables.values()], axis=0)
+    if not known.any():
+        return None
     tables = {name: table[known] for name, table in tables.items()}
     rows = [(name, float(table[whole].mean()), float(table[metric].mean())) for name, table in tables.items()]
     frame = pd.DataFrame(rows, columns=["model", "full", "sampled"])
@@ -69,8 +74,14 @@ def flipped(frame: pd.DataFrame) -> list[tuple[str, str]]:
 
 
 def _charts(evidence: Evidence, params: ReportParams, statistics: Statistics) -> Iterator[Figure]:
-    """The caption says in how far the two ways order models differently, and how far they set them apart."""
-    frame, flips = sampled_ranking(evidence, params.compare.primary_metric, statistics)
+    """None where sampled metrics are not computed for the primary metric, or where no user has both.
+
+    The caption says in how far the two ways order models differently, and how far they set them apart.
+    """
+    found = sampled_ranking(evidence, params.compare.primary_metric, statistics)
+    if found is None:
+        return
+    frame, flips = found
     short = f"1 + {params.evidence.sampled_candidates} sampled"
     label = formats.metric_label(params.compare.primary_metric)
     ranks = {FULL: frame.full_rank, short: frame.sampled_rank}
