@@ -45,7 +45,6 @@ def read_evidence(params: ReportParams, workspace: Workspace, models: Sequence[s
     sample = input_files.read_sample(workspace.evaluation(shown[0]), params.compare.max_users, params.seed)
     users = read_table(workspace.vocabulary / "users.parquet", sample.either)
     features = [name for name, kind in params.data.user_features.items() if name in users and kind != "vector"]
-    searches = {name: path for name in models if (path := workspace.tuning(name)).exists()}
     data_dvc = workspace.root / "data.dvc"
     # Ranks that are read: those of the primary metric, of recall by item, and of the examples.
     longest = max(int(params.compare.primary_metric.partition("@")[2]), *params.evaluate.cutoffs[:2], LIST_LENGTH)
@@ -66,7 +65,7 @@ def read_evidence(params: ReportParams, workspace: Workspace, models: Sequence[s
         dataset=read_json(workspace.data / "dataset.json"),
         data_hash=read_data_hash(data_dvc.read_text(encoding="utf-8")) if data_dvc.exists() else None,
         skipped=skipped,
-        tuning={name: read_json(path) for name, path in searches.items()},
+        tuning={name: read_json(path) for name in models if (path := workspace.tuning(name)).exists()},
         everyone=None if sample.warm is None else input_files.per_user_on_disk(warm),
     )
 

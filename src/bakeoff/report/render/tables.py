@@ -53,8 +53,6 @@ TEST_FIGURES: tuple[tuple[Column, Callable[[Difference], str]], ...] = (
     (Column("Detectable", "detectable"), lambda d: formats.decimal(d.detectable)),
 )
 """Columns of the table of differences that a brief one leaves out."""
-MET, NOT_MET = Cell("met"), Cell("not met", strong=True)
-"""Outcomes of an expectation."""
 
 
 def metric_table(estimates: Sequence[Estimate]) -> Table:
@@ -241,7 +239,7 @@ def expectation_table(validation: Mapping[str, Any]) -> Table:
         ("Table", lambda row: row[0]),
         (Column("Expectation", prose=True), lambda row: str(row[1]["expectation"])),
         (Column("Severity", prose=True), lambda row: str(row[1]["severity"])),
-        (Column("Outcome", prose=True), lambda row: MET if row[1]["success"] else NOT_MET),
+        (Column("Outcome", prose=True), lambda row: Cell("met") if row[1]["success"] else Cell("not met", strong=True)),
         ("Bad rows", lambda row: formats.count(row[1]["unexpected"])),
     )
 

@@ -49,7 +49,7 @@ class Topic:
         section: anchor of the section that shows its charts.
         charts: computes figures from what `source` gives and draws them, each chart with its sentence and its table;
             none where there is nothing to show.
-        group: group of the section in the contents; empty where the section is that of another topic or of the page.
+        group: group of the section in the contents; empty where the section is that of another topic.
         title: heading of the section; empty likewise.
         claim: what the textbook says about it.
         ask: the parts of that claim, in the order of the table.
