@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
-from operator import attrgetter
 from typing import Any
 
 import pandas as pd
@@ -60,7 +59,7 @@ def metric_table(estimates: Sequence[Estimate]) -> Table:
     names = dict.fromkeys(estimate.model for estimate in estimates)
     models = [Column(model_label(name), name if look(name).meaning else "") for name in names]
     rows: list[Row] = []
-    for metric, found in _by(estimates, "metric").items():
+    for metric, found in _by_metric(estimates).items():
         best = _highest(found)
         rows.append([formats.metric_label(metric), *(estimate_cell(e, e.mean == best) for e in found)])
     return table_of("Mean over warm test users, with its interval", ["Metric", *models], rows)
@@ -68,7 +67,7 @@ def metric_table(estimates: Sequence[Estimate]) -> Table:
 
 def cutoff_table(estimates: Sequence[Estimate], cutoff: int) -> Table:
     """Models × metrics at one cutoff: mean with its interval, the highest mean of a column in bold."""
-    metrics = _by([estimate for estimate in estimates if estimate.metric.endswith(f"@{cutoff}")], "metric")
+    metrics = _by_metric(estimate for estimate in estimates if estimate.metric.endswith(f"@{cutoff}"))
     headings = ["Model", *map(formats.metric_label, metrics)]
     return table_of("Mean over warm test users, with its interval", headings, _by_model([*metrics.values()]))
 
@@ -128,13 +127,11 @@ def situation_table(situations: Sequence[Situation], metric: str) -> Table:
         (Column("Choose", prose=True), lambda s: Cell(model_label(s.choice), s.reason, strong=True)),
         ("Users", lambda s: formats.count(s.part.difference.num_users)),
         ("Softmax DNN − MF", lambda s: difference_cell(s.part.difference)),
-        ("The better − best baseline", _lead),
+        (
+            "The better − best baseline",
+            lambda s: Cell(formats.signed(s.part.standing.difference.mean), model_label(s.part.standing.baseline)),
+        ),
     )
-
-
-def _lead(situation: Situation) -> Cell:
-    standing = situation.part.standing
-    return Cell(formats.signed(standing.difference.mean), model_label(standing.baseline))
 
 
 def segment_table(segments: Sequence[Segment], metric: str) -> Table:
@@ -259,9 +256,9 @@ def win_tie_loss(difference: Difference) -> str:
     return f"{difference.wins} / {difference.ties} / {difference.losses}"
 
 
-def _by(rows: Iterable[Any], attribute: str) -> dict[str, list[Any]]:
-    """The rows by an attribute whose equal values stand together."""
-    return {value: list(group) for value, group in groupby(rows, key=attrgetter(attribute))}
+def _by_metric(estimates: Iterable[Estimate]) -> dict[str, list[Estimate]]:
+    """Estimates whose metrics stand together."""
+    return {metric: list(group) for metric, group in groupby(estimates, key=lambda each: each.metric)}
 
 
 def _highest(estimates: Sequence[Estimate]) -> float | None:
