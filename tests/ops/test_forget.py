@@ -82,6 +82,15 @@ def test_a_person_is_removed_and_the_versions_that_hold_them_are_named(
     assert "tag: without" not in said
 
 
+@pytest.mark.parametrize(("parents", "warns"), [("{}\n", False), ('{"mf": {"md5": "0b37"}}', True)])
+def test_a_warm_start_from_weights_that_have_learned_from_the_person_is_named(
+    root: Path, capsys: pytest.CaptureFixture[str], parents: str, warns: bool
+) -> None:
+    Workspace(root).parents_record.write_text(parents)
+    forget.run("2", Workspace(root))
+    assert ("warm_start.mode to off until a model without them is in production" in capsys.readouterr().out) == warns
+
+
 def test_a_version_whose_files_are_gone_is_named_as_one_that_can_not_be_read(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
