@@ -9,7 +9,7 @@ import pytest
 from bakeoff.core.errors import BakeoffError
 from bakeoff.data.fetch import database as database_module
 from bakeoff.data.fetch.canonical_tables import csv_blocks
-from bakeoff.data.fetch.database import UnreachableError, read_database, read_queries, scrubbed
+from bakeoff.data.fetch.database import UnreachableError, read_database, scrubbed
 from bakeoff.data.fetch.parts import parts
 from bakeoff.data.params import ColumnParams
 
@@ -21,14 +21,16 @@ def database(postgres):
 
 
 @pytest.fixture
-def ask(database):
+def ask(database, tmp_path):
     """Columns, as lists, of one query."""
+    return lambda query, url=database, **names: answer(tmp_path, query, url, **names)
 
-    def run(query, raw=None, ids=(), url=database):
-        [columns] = read_queries({"q.sql": query}, url, {"q.sql": raw}, {"q.sql": ids}).values()
-        return {name: values.to_pylist() for name, values in columns.items()}
 
-    return run
+def answer(folder, query, url, **names):
+    """Columns, as lists, of a query for the interactions; what columns are called where it is not the default."""
+    (folder / "interactions.sql").write_text(query, encoding="utf-8")
+    [found] = read_database(folder, url, ColumnParams(**{"timestamp": None, **names})).values()
+    return {name: values.to_pylist() for name, values in found.columns.items()}
 
 
 VALUES = {
@@ -66,18 +68,18 @@ REFUSED = {
 
 @pytest.mark.parametrize(("kind", "sql"), REFUSED.items(), ids=REFUSED)
 def test_a_type_without_plain_text_is_refused_with_the_name_of_the_column(ask, kind, sql):
-    with pytest.raises(BakeoffError, match=rf"column 'v' of q\.sql is of type {kind}.*v::text AS v"):
+    with pytest.raises(BakeoffError, match=rf"column 'v' of \S+interactions\.sql is of type {kind}.*v::text AS v"):
         ask(f"SELECT {sql} AS v")
 
 
 @pytest.mark.parametrize("values", ["ARRAY['a', NULL]", "ARRAY['a|b']"])
 def test_an_array_that_could_not_be_taken_apart_again_is_refused(ask, values):
-    with pytest.raises(BakeoffError, match=r"column 'v' of q\.sql holds an array"):
+    with pytest.raises(BakeoffError, match=r"column 'v' of \S+interactions\.sql holds an array"):
         ask(f"SELECT {values} AS v")
 
 
 def test_ids_that_come_as_fractions_are_whole_numbers(ask):
-    assert ask("SELECT 7::float8 AS v", ids=("v",)) == {"v": ["7"]}
+    assert ask("SELECT 7::float8 AS v", user_id="v") == {"v": ["7"]}
 
 
 @pytest.mark.parametrize(
@@ -91,7 +93,7 @@ def test_no_rows_are_columns_without_values(ask):
     assert ask("SELECT 1 AS a WHERE false") == {"a": []}
 
 
-def test_all_queries_see_the_same_moment(ask, database, postgres):
+def test_all_queries_see_the_same_moment(database, postgres, tmp_path):
     name = database.rpartition("/")[2]
     postgres.execute("CREATE TABLE moments (n int)", name)
     query = "SELECT count(*) AS n FROM moments"
@@ -106,7 +108,9 @@ def test_all_queries_see_the_same_moment(ask, database, postgres):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(database_module, "_columns", columns)
-        read_queries({"one": query, "two": query}, database, {}, {})
+        for table in ("interactions", "items"):
+            (tmp_path / f"{table}.sql").write_text(query, encoding="utf-8")
+        read_database(tmp_path, database, ColumnParams(timestamp=None))
     assert seen == [["0"], ["0"]]
 
 
@@ -117,7 +121,7 @@ WRITES = ["INSERT INTO t VALUES (1)", "INSERT INTO t VALUES (1) RETURNING n", "D
 def test_a_query_that_writes_is_refused_and_writes_nothing(ask, database, postgres, query):
     name = database.rpartition("/")[2]
     postgres.execute("CREATE TABLE IF NOT EXISTS t (n int)", name)
-    with pytest.raises(BakeoffError, match=r"q\.sql: the database says .*A query may only read"):
+    with pytest.raises(BakeoffError, match=r"interactions\.sql: the database says .*A query may only read"):
         ask(query)
     assert postgres.execute("SELECT count(*) FROM t", name) == "0"
 
@@ -134,7 +138,7 @@ FAULTS = {
 
 @pytest.mark.parametrize(("query", "message"), FAULTS.values(), ids=FAULTS)
 def test_a_faulty_query_is_named(ask, query, message):
-    with pytest.raises(BakeoffError, match=rf"(?s)q\.sql.*{message}") as caught:
+    with pytest.raises(BakeoffError, match=rf"(?s)interactions\.sql.*{message}") as caught:
         ask(query)
     assert not isinstance(caught.value, UnreachableError)
 
@@ -265,10 +269,10 @@ def test_queries_of_users_and_items_may_name_their_ids_otherwise(sqlite, tmp_pat
 
 def test_sqlite_is_not_written_and_a_file_that_is_not_there_is_not_made(sqlite, tmp_path):
     with pytest.raises(BakeoffError, match=r"readonly database.*A query may only read"):
-        read_queries({"q.sql": "INSERT INTO sales (who) VALUES (1)"}, sqlite, {}, {})
-    assert read_queries({"q.sql": "SELECT count(*) AS n FROM sales"}, sqlite, {}, {})["q.sql"]["n"].to_pylist() == ["2"]
+        answer(tmp_path, "INSERT INTO sales (who) VALUES (1)", sqlite)
+    assert answer(tmp_path, "SELECT count(*) AS n FROM sales", sqlite) == {"n": ["2"]}
     with pytest.raises(BakeoffError, match=r"SQLite file .*other\.db'?, which is not there"):
-        read_queries({"q.sql": "SELECT 1"}, f"sqlite:///{tmp_path}/other.db", {}, {})
+        answer(tmp_path, "SELECT 1", f"sqlite:///{tmp_path}/other.db")
     assert not (tmp_path / "other.db").exists()
 
 
@@ -278,6 +282,6 @@ def test_a_driver_that_is_not_installed_is_named(ask):
     assert "hunter2" not in str(caught.value)
 
 
-def test_a_column_of_several_types_is_refused(sqlite):
-    with pytest.raises(BakeoffError, match=r"column 'v' of q\.sql is of type mixed"):
-        read_queries({"q.sql": "SELECT 1 AS v UNION ALL SELECT 'a'"}, sqlite, {}, {})
+def test_a_column_of_several_types_is_refused(sqlite, tmp_path):
+    with pytest.raises(BakeoffError, match=r"column 'v' of \S+interactions\.sql is of type mixed"):
+        answer(tmp_path, "SELECT 1 AS v UNION ALL SELECT 'a'", sqlite)

@@ -3,7 +3,7 @@
 import os
 import re
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -78,7 +78,7 @@ def database_url(directory: Path) -> str:
 
 
 def read_database(directory: Path, url: str, names: ColumnParams) -> dict[str, Raw]:
-    """Run interactions.sql and, where there are, users.sql and items.sql, in one transaction.
+    """Run interactions.sql and, where there are, users.sql and items.sql, in one transaction: all see the same moment.
 
     Args:
         directory: holds the files, each one SELECT whose columns are named as those of files are.
@@ -86,12 +86,12 @@ def read_database(directory: Path, url: str, names: ColumnParams) -> dict[str, R
         names: how columns are named.
 
     Returns:
-        table → its columns.
+        table → its columns, [n] strings in the order of the rows; dates and times of events keep their type.
 
     Raises:
-        UnreachableError: the database can't be reached now.
-        BakeoffError: interactions.sql is missing or a file can't be read, or what its query returns; see
-            `read_queries`.
+        UnreachableError: the server can't be reached, or was lost on the way.
+        BakeoffError: interactions.sql is missing, a file can't be read, the URL, its driver, the user or a query is
+            wrong, or a column can't be read. No message holds the user's name, the password or the URL.
     """
     check_directory(directory)
     paths = {table: path for table in TABLES if (path := directory / f"{table}.sql").is_file()}
@@ -101,43 +101,17 @@ def read_database(directory: Path, url: str, names: ColumnParams) -> dict[str, R
             f"{listed(sorted(entry.name for entry in directory.iterdir()))}. Write one SELECT into it, whose columns "
             "are named as data.columns in params.yaml says."
         )
-    found = read_queries(
-        {str(path): _query(path) for path in paths.values()},
-        url,
-        raw={str(paths["interactions"]): names.timestamp},
-        ids={str(path): names.ids[table] for table, path in paths.items()},
-    )
-    return {table: Raw(str(path), found[str(path)]) for table, path in paths.items()}
-
-
-def read_queries(
-    queries: Mapping[str, str], url: str, raw: Mapping[str, str | None], ids: Mapping[str, tuple[str, ...]]
-) -> dict[str, dict[str, Any]]:
-    """Run one SELECT after the other in one transaction, so that what they return belongs together.
-
-    Args:
-        queries: statement by the name that messages call it.
-        url: of the database.
-        raw: query → a column of it that keeps its type if it holds dates or times.
-        ids: query → its columns with ids.
-
-    Returns:
-        query → column → [n] strings (but for `raw`), in the order of the rows.
-
-    Raises:
-        UnreachableError: the server can't be reached, or was lost on the way.
-        BakeoffError: the URL, its driver, the user or a query is wrong, or a column can't be read. No message holds the
-            user's name, the password or the URL.
-    """
+    queries = {table: _query(path) for table, path in paths.items()}
     engine = _engine(url)
     found = {}
     with _explained("The database", url), engine.connect() as connection:
         for statement in _SESSION.get(engine.dialect.name, ()):
             connection.exec_driver_sql(statement)
         streamed = connection.execution_options(stream_results=True, no_parameters=True, max_row_buffer=ROWS_PER_BATCH)
-        for name, query in queries.items():
-            with _explained(name, url), streamed.exec_driver_sql(query) as result:
-                found[name] = _columns(result, name, raw.get(name), ids.get(name, ()))
+        for table, query in queries.items():
+            where, times = str(paths[table]), names.timestamp if table == "interactions" else None
+            with _explained(where, url), streamed.exec_driver_sql(query) as result:
+                found[table] = Raw(where, _columns(result, where, times, names.ids[table]))
         connection.rollback()
     return found
 
