@@ -100,13 +100,9 @@ def fit_exponent(sizes: ArrayLike, costs: ArrayLike) -> dict[str, float] | None:
     x, y = np.asarray(sizes, np.float64), np.asarray(costs, np.float64)
     if len(np.unique(x)) < FEWEST_SIZES or not (x > 0).all() or not (y > 0).all():
         return None
-    x, y = (np.log(values) - np.log(values).mean() for values in (x, y))
-    spread = x @ x
-    slope = float(x @ y / spread)
-    degrees = len(x) - 2
-    error = np.sqrt(((y - slope * x) ** 2).sum() / degrees / spread)
-    half = float(stdtrit(degrees, 0.975) * error)
-    return {"exponent": slope, "low": slope - half, "high": slope + half}
+    (slope, _), covariance = np.polyfit(np.log(x), np.log(y), 1, cov=True)
+    half = stdtrit(len(x) - 2, 0.975) * np.sqrt(covariance[0, 0])
+    return {"exponent": float(slope), "low": float(slope - half), "high": float(slope + half)}
 
 
 def measure_share(root: Path, settings: ExperimentSettings, model: str, share: float, epochs: int) -> dict[str, Any]:

@@ -144,18 +144,18 @@ def calls_by_history(
         exported: models by name.
         prepared: the split that the users are of.
         users: [n] user_index, who start over at the end.
-        histories: n rows, what is told of each.
+        histories: n rows, what the models are given of each.
     """
     item_ids = prepared.item_ids.to_numpy(zero_copy_only=False).astype(np.str_)
     rows = np.resize(np.arange(len(users)), WARM_UP_CALLS + CALLS[1])
     people = prepared.users.take(pa.array(users[rows])).to_pandas()
     one_by_one = [histories.part(row, row + 1) for row in rows.tolist()]
-    told = [(item_ids[each.items][np.newaxis], each.timestamps[np.newaxis]) for each in one_by_one]
+    given = [(item_ids[each.items][np.newaxis], each.timestamps[np.newaxis]) for each in one_by_one]
 
     def calls(model: LoadedExport) -> list[Call]:
         raw = zip(*(values[:, np.newaxis] for values in raw_features(model.features, people)), strict=True)
         ask = model.module.recommend_for_histories
-        return [partial(ask, *history, *features, LIST_LENGTH) for history, features in zip(told, raw, strict=True)]
+        return [partial(ask, *history, *features, LIST_LENGTH) for history, features in zip(given, raw, strict=True)]
 
     return {name: calls(model) for name, model in exported.items()}
 

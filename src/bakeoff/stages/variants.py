@@ -10,7 +10,7 @@ from bakeoff.core.files import replaced, write_json
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.prepared.tables import load_held_out, load_prepared
 from bakeoff.experiments.variants import measure as measuring
-from bakeoff.experiments.variants.groups import STUDY, SkippedGroup, check_group
+from bakeoff.experiments.variants.groups import STUDY, NothingToCompareError, check_group
 from bakeoff.experiments.variants.protocol import VariantProtocol, protocol_of
 from bakeoff.params import Params
 
@@ -31,12 +31,13 @@ def run(params: Params, workspace: Workspace, group: str) -> None:
     check_group(group)
     with measure(workspace, f"variants/{group}") as cost:
         prepared = load_prepared(workspace)
-        protocol = protocol_of(params.experiments, group, prepared, partial(load_held_out, workspace, prepared))
-        if isinstance(protocol, SkippedGroup):
+        try:
+            protocol = protocol_of(params.experiments, group, prepared, partial(load_held_out, workspace, prepared))
+        except NothingToCompareError as reason:
             cost.note(variants={})
             with replaced(workspace.variants(group)) as folder:
-                write_json(folder / "variants.json", {"group": group, "skipped": protocol.reason})
-            print(f"{group} is skipped: {protocol.reason}")
+                write_json(folder / "variants.json", {"group": group, "skipped": str(reason)})
+            print(f"{group} is skipped: {reason}")
         else:
             results = measuring.measure_variants(protocol)
             cost.note(variants={each.variant.name: each.cost for each in results})

@@ -3,7 +3,7 @@ import pytest
 
 from bakeoff.core.histories import Histories
 from bakeoff.experiments.params import PlantedParams
-from bakeoff.experiments.planted.contenders import OwnGroupSampler, generate, own_group_trainer
+from bakeoff.experiments.planted.contenders import generate, own_group_sampler, own_group_trainer
 from bakeoff.experiments.variants.groups import positives_only_trainer
 from bakeoff.models.base.tensorflow import seed_everything, tf
 from bakeoff.models.neural.spec import SoftmaxParams
@@ -61,7 +61,7 @@ def test_what_is_expected_of_a_batch_is_what_one_of_its_group_brings():
     # batch brings it for sure, as every event is a target (reconstruct). Of all four it would be one in three.
     histories = Histories.from_rows(np.arange(4), np.arange(4), np.zeros(4, np.int64), 4)
     params = SoftmaxParams(objective="reconstruct", users_per_batch=2)
-    sampler = OwnGroupSampler(histories, 5, params, np.array([0, 1, 0, 1]))
+    sampler = own_group_sampler(histories, 5, params, np.array([0, 1, 0, 1]))
     assert sampler.inclusion.tolist() == pytest.approx([1, 1, 1, 1, 0], abs=1e-12)
     drawn = sampler.draw(np.array([2, 0, 2], np.int32), np.random.default_rng(0))
     assert drawn.ids.tolist() == [0, 2]

@@ -13,7 +13,7 @@ from bakeoff.core.subprocesses import Log
 from bakeoff.data.fetch.canonical_tables import Tables
 from bakeoff.data.fetch.database import database_url, read_database
 from bakeoff.data.fetch.own import check_directory, read_files, read_parts
-from bakeoff.data.fetch.parts import Parts, complete, merge, parts
+from bakeoff.data.fetch.parts import Parts, merge, parts
 from bakeoff.data.params import DataParams
 
 MARK = "_SUCCESS"
@@ -95,8 +95,7 @@ class Found:
     Attributes:
         tables: all of it, with what was added.
         came_from: in words.
-        note: what was added, in words.
-        grown: whether any row is new or replaced another.
+        added: numbers of rows, as `merge` counts them; None where all of it is anew.
         taken: name → hash of the deliveries that are in it now and were not before.
         refused: why a delivery was left out, a sentence each.
         sha256: what each table must hash to; empty: not checked.
@@ -104,11 +103,27 @@ class Found:
 
     tables: Tables
     came_from: str
-    note: str = ""
-    grown: bool = True
+    added: Counter[str] | None = None
     taken: Mapping[str, str] = field(default_factory=dict)
     refused: tuple[str, ...] = ()
     sha256: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def grown(self) -> bool:
+        """Whether any row is new or replaced another."""
+        return self.added is None or any(count for name, count in self.added.items() if name != "repeated")
+
+    @property
+    def note(self) -> str:
+        """What was added, in words; empty where all of it is anew."""
+        if (added := self.added) is None:
+            return ""
+        text = f" Added: {added['interactions']:,} interactions, {added['users']:,} users, {added['items']:,} items"
+        if added["replaced"]:
+            text += f"; {added['replaced']:,} users and items were replaced"
+        if added["repeated"]:
+            text += f"; {added['repeated']:,} interactions were there before and are not counted twice"
+        return f"{text}."
 
 
 @dataclass
@@ -159,8 +174,8 @@ def add(request: Request, data: DataParams, held: Tables | None, before: Mapping
     """
     if request.inbox is not None:
         return _add_inbox(request.inbox, data, held, before, say)
-    tables, added = _merged(held, read_source(request, data), data, request.origin)
-    return Found(tables, request.origin, _in_words(added), _has_grown(added))
+    tables, added = merge(held, read_source(request, data), data, request.origin)
+    return Found(tables, request.origin, added)
 
 
 def _add_inbox(inbox: Path, data: DataParams, held: Tables | None, before: Mapping[str, str], say: Log) -> Found | None:
@@ -171,7 +186,7 @@ def _add_inbox(inbox: Path, data: DataParams, held: Tables | None, before: Mappi
     tables, added, taken, refused = held, Counter[str](), dict[str, str](), list(found.refused)
     for name, sha256 in found.deliveries.items():
         try:
-            tables, more = _merged(tables, read_parts(inbox / name, data), data, f"delivery {name}")
+            tables, more = merge(tables, read_parts(inbox / name, data), data, f"delivery {name}")
         except (BakeoffError, OSError) as error:
             refused.append(f"Delivery {name} can't be taken in: {error}")
             continue
@@ -184,7 +199,7 @@ def _add_inbox(inbox: Path, data: DataParams, held: Tables | None, before: Mappi
         say(f"data/ is unchanged: {inbox} has no delivery that was not taken before.")
         return None
     came_from = ", ".join(f"delivery {name}" for name in taken)
-    return Found(tables, came_from, _in_words(added), _has_grown(added), taken, tuple(refused))
+    return Found(tables, came_from, added, taken, tuple(refused))
 
 
 def read_inbox(inbox: Path, taken: Mapping[str, str]) -> Inbox:
@@ -250,23 +265,3 @@ def _refuse_outside(path: Path, home: Path, delivery: str) -> None:
             f"{visible(str(path))} of delivery {delivery} is a link that leads out of it: such a delivery is "
             "not read. Deliver the file itself."
         )
-
-
-def _merged(held: Tables | None, parts: Parts, data: DataParams, where: str) -> tuple[Tables, Counter[str]]:
-    if held is not None:
-        return merge(held, parts, data, where)
-    tables = complete(parts, data, where)
-    return tables, Counter({name: table.num_rows for name, table in tables.by_name().items()})
-
-
-def _has_grown(added: Counter[str]) -> bool:
-    return any(count for name, count in added.items() if name != "repeated")
-
-
-def _in_words(added: Counter[str]) -> str:
-    text = f" Added: {added['interactions']:,} interactions, {added['users']:,} users, {added['items']:,} items"
-    if added["replaced"]:
-        text += f"; {added['replaced']:,} users and items were replaced"
-    if added["repeated"]:
-        text += f"; {added['repeated']:,} interactions were there before and are not counted twice"
-    return f"{text}."

@@ -199,7 +199,7 @@ def _mapped(raw: Raw, mapping: Mapping[str, str | None], of_id: str = "") -> dic
     return {name: raw.columns[source] for name, source in wanted.items()}
 
 
-def merge(held: Tables, new: Parts, data: DataParams, where: str) -> tuple[Tables, Counter[str]]:
+def merge(held: Tables | None, new: Parts, data: DataParams, where: str) -> tuple[Tables, Counter[str]]:
     """Add what a source brings.
 
     Events that are there already are dropped; the others follow those that are there, in the order of the source. A
@@ -207,7 +207,7 @@ def merge(held: Tables, new: Parts, data: DataParams, where: str) -> tuple[Table
     it is new. Users and items of whom the source names but the id are added if they are new.
 
     Args:
-        held: what is there.
+        held: what is there; None where nothing is.
         new: what is to be added.
         data: which columns are features.
         where: the source, for messages.
@@ -217,8 +217,12 @@ def merge(held: Tables, new: Parts, data: DataParams, where: str) -> tuple[Table
         in every column, and were dropped (`repeated`); users and items that took the place of others (`replaced`).
 
     Raises:
-        BakeoffError: the events have other columns than those that are there, or a feature has no column.
+        BakeoffError: the events have other columns than those that are there, or a feature has no column; where nothing
+            is there, as `complete`.
     """
+    if held is None:
+        tables = complete(new, data, where)
+        return tables, Counter({name: table.num_rows for name, table in tables.by_name().items()})
     new = with_vectors(new, data)
     events = new.get("interactions", held.interactions.slice(0, 0))
     if events.column_names != held.interactions.column_names:
@@ -229,15 +233,15 @@ def merge(held: Tables, new: Parts, data: DataParams, where: str) -> tuple[Table
         )
     is_new = pc.invert(pc.is_in(_keys(events), value_set=_keys(held.interactions).unique()))
     fresh = events.filter(is_new)
-    tables = {"interactions": pa.concat_tables([held.interactions, fresh])}
+    merged = {"interactions": pa.concat_tables([held.interactions, fresh])}
     counts = Counter(interactions=fresh.num_rows, repeated=events.num_rows - fresh.num_rows)
     for name, id_column in ENTITIES.items():
         there = held.by_name()[name]
         given = new.get(name, there.slice(0, 0))
-        tables[name], counts[name], replaced = _updated(there, given, events[id_column])
+        merged[name], counts[name], replaced = _updated(there, given, events[id_column])
         counts["replaced"] += replaced
-        check_features(tables[name], name, data.features[name])
-    return Tables(**tables), counts
+        check_features(merged[name], name, data.features[name])
+    return Tables(**merged), counts
 
 
 def _keys(events: pa.Table) -> pa.Array:

@@ -258,8 +258,8 @@ def split_report(split: SplitParams, promises: Sequence[Promise], sizes: Counts,
 def _notes(split: SplitParams, dropped: Counts) -> list[str]:
     """What a reader of the figures should know about who and what is in no part, in sentences."""
     reasons = TEXTS["left out"] | (TEXTS["left out with repeats"] if split.keep_repeats else {})
-    told = {name: text.format(min_rating=split.min_rating) for name, text in reasons.items()}
-    notes = [f"{dropped[name]:,} {text}" for name, text in told.items() if dropped.get(name)]
+    left_out = {name: text.format(min_rating=split.min_rating) for name, text in reasons.items()}
+    notes = [f"{dropped[name]:,} {text}" for name, text in left_out.items() if dropped.get(name)]
     if split.keep_repeats:
         notes.append("Later events of the same user and item count too, and lists may hold what users have had.")
     return [*notes, *filter(None, [method_of(split.method).note(split)])]

@@ -119,16 +119,16 @@ def _ids(groups: Groups) -> list[str]:
     return [str(1 + index) for index in range(len(groups))]
 
 
-class OwnGroupSampler(NegativeSampler):
-    """In-batch negatives of batches whose users are all of one group: the targets of the others of that group."""
+def own_group_sampler(
+    histories: Histories, num_items: int, params: SoftmaxParams, user_groups: NDArray[np.integer]
+) -> NegativeSampler:
+    """In-batch negatives of batches whose users are all of one group: the targets of the others of that group.
 
-    def __init__(
-        self, histories: Histories, num_items: int, params: SoftmaxParams, user_groups: NDArray[np.integer]
-    ) -> None:
-        """Count within each group; an item that users of several groups meet, as noise has it, by the most likely."""
-        parts = [histories.take(np.flatnonzero(user_groups == group)) for group in np.unique(user_groups)]
-        chances = [in_batch_sampler(part, num_items, params).inclusion for part in parts]
-        super().__init__(np.max(chances, axis=0))  # given a batch of the item's group
+    Chances are those within the item's group; of an item that users of several groups meet, as noise has it, within the
+    group that is most likely to bring it.
+    """
+    parts = [histories.take(np.flatnonzero(user_groups == group)) for group in np.unique(user_groups)]
+    return NegativeSampler(np.max([in_batch_sampler(part, num_items, params).inclusion for part in parts], axis=0))
 
 
 class OwnGroupBatches(Batches):
@@ -140,7 +140,7 @@ class OwnGroupBatches(Batches):
         super().__init__(*arguments, **options)
 
     def _make_sampler(self, num_items: int) -> NegativeSampler:
-        return OwnGroupSampler(self._queries.histories, num_items, self._params, self.user_groups)
+        return own_group_sampler(self._queries.histories, num_items, self._params, self.user_groups)
 
     @property
     def per_epoch(self) -> int:

@@ -104,11 +104,8 @@ class Group:
     left_out: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class SkippedGroup:
-    """A group with nothing to compare, and the sentence that says why."""
-
-    reason: str
+class NothingToCompareError(Exception):
+    """Says why a group is skipped on this data and these settings, in a sentence."""
 
 
 positives_only_trainer = partial(build, make_batches=PositivesOnlyBatches)
@@ -145,7 +142,7 @@ def check_group(name: str) -> None:
         raise BakeoffError(f"{name!r} is not a group of variants: it must be one of {', '.join(NAMES)}.")
 
 
-def make_group(name: str, shipped: ExperimentSettings, data: DataFacts) -> Group | SkippedGroup:
+def make_group(name: str, shipped: ExperimentSettings, data: DataFacts) -> Group:
     """The group with this name.
 
     Args:
@@ -155,6 +152,7 @@ def make_group(name: str, shipped: ExperimentSettings, data: DataFacts) -> Group
 
     Raises:
         BakeoffError: there is no such group, or a value of `evidence` is not valid for the model.
+        NothingToCompareError: the data or the settings leave a single model.
     """
     check_group(name)
     settings = shipped if name == STUDY else _shorter(shipped)
@@ -169,7 +167,7 @@ def _shorter(shipped: ExperimentSettings) -> ExperimentSettings:
     return shipped.with_values(values, "A shorter training")
 
 
-def _features(shipped: ExperimentSettings, data: DataFacts, group: MakeGroup) -> Group | SkippedGroup:
+def _features(shipped: ExperimentSettings, data: DataFacts, group: MakeGroup) -> Group:
     variants = [Variant("shipped", "softmax", "as shipped")]
     for there, what in ((data.has_user_features, "user"), (data.has_item_features, "item")):
         if there:
@@ -178,11 +176,11 @@ def _features(shipped: ExperimentSettings, data: DataFacts, group: MakeGroup) ->
             settings = {f"softmax.use_{what}_features": used}
             variants.append(Variant(f"{word}-{what}-features", "softmax", f"{word} {what} features", settings))
     if len(variants) == 1:
-        return SkippedGroup(sentence("features_skipped"))
+        raise NothingToCompareError(sentence("features_skipped"))
     return group(with_bases(variants, shipped), evaluates_new_users=True)
 
 
-def _depth(shipped: ExperimentSettings, _: DataFacts, group: MakeGroup) -> Group | SkippedGroup:
+def _depth(shipped: ExperimentSettings, _: DataFacts, group: MakeGroup) -> Group:
     variants = []
     for depth in dict.fromkeys(shipped.evidence.depths):
         for width in dict.fromkeys(shipped.evidence.widths):
@@ -192,7 +190,7 @@ def _depth(shipped: ExperimentSettings, _: DataFacts, group: MakeGroup) -> Group
     different = {each.name: each for each in variants}  # without hidden layers there is no width
     towers = with_bases(different.values(), shipped)
     if len(towers) == 1:
-        return SkippedGroup(sentence("depth_skipped"))
+        raise NothingToCompareError(sentence("depth_skipped"))
     return group(towers, rankings=RANKINGS)
 
 
@@ -246,9 +244,9 @@ def _weighted(mf: MFParams, weight: float, data: DataFacts) -> dict[str, Any]:
     return {"mf.unobserved_weight": weight, "mf.regularization": mf.regularization * held}
 
 
-def _new_items(shipped: ExperimentSettings, data: DataFacts, group: MakeGroup) -> Group | SkippedGroup:
+def _new_items(shipped: ExperimentSettings, data: DataFacts, group: MakeGroup) -> Group:
     if shipped.evidence.new_item_share == 0:
-        return SkippedGroup(sentence("new-items_skipped"))
+        raise NothingToCompareError(sentence("new-items_skipped"))
     models = (*REFERENCES, *(name for name, each in specs().items() if each.role in ("contender", "other")))
     left_out = _left_out(shipped, data, models)
     bases = tuple(Variant(model, model, "as shipped", base=True) for model in models if model not in left_out)

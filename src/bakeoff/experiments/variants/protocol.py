@@ -19,7 +19,7 @@ from bakeoff.evaluation.ranking.protocol import EvalQueries, EvalSet, Evaluated,
 from bakeoff.experiments.folding import Relatedness, fit_relatedness, model_folding
 from bakeoff.experiments.params import ExperimentSettings, sentence
 from bakeoff.experiments.training.runner import Seconds, facts_of
-from bakeoff.experiments.variants.groups import NEW_ITEMS, Group, SkippedGroup, make_group
+from bakeoff.experiments.variants.groups import NEW_ITEMS, Group, NothingToCompareError, make_group
 from bakeoff.models.base.retriever import Retriever
 
 MIN_EVENTS = 5
@@ -184,7 +184,7 @@ class VariantProtocol:
 
 def protocol_of(
     settings: ExperimentSettings, name: str, whole: Prepared, held_out: Callable[[], HeldOut]
-) -> VariantProtocol | SkippedGroup:
+) -> VariantProtocol:
     """The protocol of a group on a split, or on a seeded sample of its users if it has more than evidence.max_users.
 
     The truth is in test, with train and validation as the history, or in validation, with the train part alone.
@@ -197,13 +197,12 @@ def protocol_of(
 
     Raises:
         BakeoffError: there is no such group, or nobody to evaluate on.
+        NothingToCompareError: the group is skipped on this split.
     """
     users = draw_users(whole.num_users, settings.evidence.max_users, settings.seed)
     is_sample = len(users) < whole.num_users
     prepared = with_users(whole, users) if is_sample else whole
     group = make_group(name, settings, facts_of(prepared))
-    if isinstance(group, SkippedGroup):
-        return group
     if is_sample:
         group = replace(group, sentence=f"{group.sentence} {sample_sentence(len(users), whole.num_users)}")
     shipped, new_users = group.shipped, dict[str, EvalSet]()
@@ -227,7 +226,7 @@ def protocol_of(
     return VariantProtocol(group, prepared, EvalSet.of(prepared, known, truth), new_users, relatedness)
 
 
-def _on_new_items(group: Group, prepared: Prepared, held_out: HeldOut) -> VariantProtocol | SkippedGroup:
+def _on_new_items(group: Group, prepared: Prepared, held_out: HeldOut) -> VariantProtocol:
     """Truth is in test alone, as everywhere: a withheld train event precedes the history of the query.
 
     New items that a user had before test are excluded from the lists, like any other item.
@@ -236,7 +235,7 @@ def _on_new_items(group: Group, prepared: Prepared, held_out: HeldOut) -> Varian
     truth = only_items(held_out.test, new)
     seen = withhold(prepared, new)
     if len(truth.items) == 0:
-        return SkippedGroup(sentence("new-items_untested", events=MIN_EVENTS))
+        raise NothingToCompareError(sentence("new-items_untested", events=MIN_EVENTS))
     users = np.flatnonzero(truth.lengths)
     exclude = prepared.left_out(prepared.known().take(users))
     warm = EvalSet(users, seen.queries(seen.known(), users), exclude, truth.take(users))
