@@ -31,10 +31,6 @@ _PAIRS_PER_CHUNK = 1 << 14
 Draw = Callable[[IntArray], NDArray[np.int32]]
 """Rows [p] of users → candidates [p, c]: `draw_candidates` with all but the rows given."""
 
-WHOLE_CATALOGUE = 1 << 14
-"""Items up to which one matrix product scores all for a block of users, in 64 MiB for 1,024 users; of more items only
-those that are drawn are scored, about a hundred for each test item."""
-
 
 def sampled_metrics(
     retriever: Retriever, eval_set: EvalSet, num_candidates: int, rng: np.random.Generator, users_per_block: int
@@ -131,13 +127,11 @@ def _ranks(
     num_items = len(catalogue)
     user, item = np.divmod(distinct(truth.keys(num_items)), max(num_items, 1))
     rank = np.zeros(len(user), np.int64)
-    whole = exact.scores(queries, catalogue) if num_items <= WHOLE_CATALOGUE else None
     for start in range(0, len(user), _PAIRS_PER_CHUNK):
         pairs = slice(start, start + _PAIRS_PER_CHUNK)
         asked = user[pairs]
         others = draw(asked)
-        rows, columns = asked[:, np.newaxis], np.column_stack([item[pairs], others])
-        scores = exact.scores_of(queries[asked], catalogue, columns) if whole is None else whole[rows, columns]
+        scores = exact.scores_of(queries[asked], catalogue, np.column_stack([item[pairs], others]))
         # A tie counts against the model.
         better = (scores[:, 1:] >= scores[:, :1]) & (others != PAD)
         rank[pairs] = np.where((others != PAD).any(axis=1), 1 + better.sum(axis=1), 0)
