@@ -64,5 +64,5 @@ def test_zeros_and_no_rows_stay_as_they_are():
 def test_many_rows_are_rounded_as_each_alone(monkeypatch):
     given = np.random.default_rng(1).standard_normal((11, 5)).astype(np.float32)
     whole = exact.rounded(given)
-    monkeypatch.setattr(exact, "_ROWS_PER_CHUNK", 3)
+    monkeypatch.setattr(exact, "_VALUES_PER_CHUNK", 15)
     np.testing.assert_array_equal(exact.rounded(given), whole)

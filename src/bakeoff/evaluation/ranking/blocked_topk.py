@@ -22,8 +22,8 @@ ITEMS_PER_TILE = 256
 """512 KiB of float32 scores, which stay in a core's second-level cache. BLAS lays the items out anew for every tile of
 queries: with 128 queries its product takes half as long again."""
 
-_ITEMS_PER_EXACT_TILE = 1 << 14
-# Of queries that are ranked by exact scores alone: at most 32 MiB of scores.
+_ITEMS_PER_EXACT_TILE = 1 << 13
+# Of queries that are ranked by exact scores alone: at most 32 MiB of scores as float64.
 
 _SPARE = 8
 # Candidates beyond k. So many scores almost never lie within the error of a float32 product of the k-th best, unless

@@ -11,14 +11,8 @@ from numpy.typing import NDArray
 _MANTISSA, _SINGLE = 53, 24
 # Bits of a float64 and of a float32.
 
-_ROWS_PER_CHUNK = 1 << 14
-# Items scored at once where there are few queries.
-
 _VALUES_PER_CHUNK = 1 << 17
 # Values rounded at once: 1 MiB of float64 stays in the processor's cache.
-
-_PRODUCTS_PER_CHUNK = 1 << 22
-# Scores in memory as float64 at once: 32 MiB.
 
 
 def rounded(embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -58,7 +52,7 @@ def bits(dim: int) -> int:
 
 
 def scores(queries: NDArray[np.float32], items: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Dot products: exact, then rounded to float32 once.
+    """Dot products: exact, then rounded to float32 once; all of them are in memory as float64.
 
     Args:
         queries: float32 [m, d], rounded.
@@ -67,12 +61,7 @@ def scores(queries: NDArray[np.float32], items: NDArray[np.float32]) -> NDArray[
     Returns:
         float32 [m, n].
     """
-    found = np.empty((len(queries), len(items)), np.float32)
-    wide = queries.astype(np.float64)
-    size = max(1, min(_ROWS_PER_CHUNK, _PRODUCTS_PER_CHUNK // max(len(queries), 1)))
-    for start in range(0, len(items), size):
-        found[:, start : start + size] = wide @ items[start : start + size].T.astype(np.float64)
-    return found
+    return (queries.astype(np.float64) @ items.T.astype(np.float64)).astype(np.float32)
 
 
 def scores_of(
