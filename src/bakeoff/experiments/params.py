@@ -3,7 +3,6 @@
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cache
 from importlib.resources import files
 from typing import Annotated, Any, TypeVar, cast
 
@@ -18,14 +17,12 @@ from bakeoff.models.neural.spec import SoftmaxParams
 Section = TypeVar("Section", bound=Frozen)
 
 
-@cache
-def _sentences() -> Mapping[str, str]:
-    return tomllib.loads(files("bakeoff.experiments").joinpath("sentences.toml").read_text(encoding="utf-8"))
+_SENTENCES = tomllib.loads(files("bakeoff.experiments").joinpath("sentences.toml").read_text(encoding="utf-8"))
 
 
 def sentence(name: str, **values: Any) -> str:
     """What was done, for people: a text of sentences.toml with these values in the place of its names in braces."""
-    return _sentences()[name].format(**values)
+    return str(_SENTENCES[name]).format(**values)
 
 
 class CompareParams(Frozen):

@@ -132,8 +132,7 @@ def facts_of(events: ir.Table, users: ir.Table, items: ir.Table, latest: Latest 
     facts = _with_vocabulary(facts, events, users, "user")
     facts = _with_vocabulary(facts, events, items, "item")
     is_first, is_first_test = facts.key == facts.first_of_user, facts.key == facts.first_test
-    last_timestamp = _of_part(facts.part, _before(facts, "timestamp") if latest is None else latest)
-    last_position = _of_part(facts.part, _before(facts, "position"))
+    last_timestamp, last_position = _latest(facts, "timestamp", latest), _latest(facts, "position")
     wrong = {
         "new but not held out": is_first & facts.is_new & facts.is_warm,
         "tested but not trained on": is_first_test & ~facts.in_train,
@@ -180,8 +179,10 @@ def _with_vocabulary(facts: ir.Table, events: ir.Table, vocabulary: ir.Table, ki
     return facts.left_join(unknown, facts[name] == unknown[column]).select(*facts.columns, column)
 
 
-def _before(facts: ir.Table, value: str) -> Latest:
-    return {later: facts[f"{value}_before_{later}"] for later in EARLIER}
+def _latest(facts: ir.Table, value: str, of_all: Latest | None = None) -> ir.Value:
+    """The largest value of the parts before that of each event: of the user's own events, or of all users."""
+    latest = of_all or {later: facts[f"{value}_before_{later}"] for later in EARLIER}
+    return ibis.cases(*((facts.part == later, largest) for later, largest in latest.items()), else_=ibis.null())
 
 
 def latest_of_all(events: ir.Table) -> Latest:
@@ -189,10 +190,6 @@ def latest_of_all(events: ir.Table) -> Latest:
     latest = {later: events.timestamp.max(where=events.part.isin(earlier)) for later, earlier in EARLIER_OF_ALL.items()}
     (row,) = events.aggregate(**latest).to_pyarrow().to_pylist()
     return {later: ibis.literal(row[later], "int64") for later in EARLIER_OF_ALL}
-
-
-def _of_part(part: ir.StringColumn, values: Latest) -> ir.Value:
-    return ibis.cases(*((part == later, value) for later, value in values.items()), else_=ibis.null())
 
 
 def sizes_of(events: ir.Table, users: ir.Table, items: ir.Table) -> dict[str, int]:

@@ -1,6 +1,6 @@
 """The suites of the three raw tables: how columns are typed, and what is expected of them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -29,6 +29,9 @@ INTEGER = r"^-?[0-9]{1,18}$"
 _is_given = partial(check, gxe.ExpectColumnValuesToNotBeNull)
 _is_missing = partial(check, gxe.ExpectColumnValuesToBeNull)
 _is_between = partial(check, gxe.ExpectColumnValuesToBeBetween)
+
+Parse = Callable[[pa.ChunkedArray], pa.ChunkedArray]
+"""Texts → values; null where there is none."""
 
 Sizes = dict[str, tuple[str, int]]
 """Vector feature → an id, and the length of its vector."""
@@ -139,18 +142,12 @@ def interactions(raw: RawTable, params: ValidationParams) -> TypedTable:
     known = {name: f"unknown {name}" for name in typed}
     checks = [each for name in typed for each in (*_id_checks(name), _is_known(name, known[name]))]
     typed["timestamp"] = pa.chunked_array([pa.repeat(pa.scalar(0, pa.int64()), len(raw))])
-    optional = {
-        "timestamp": (integers, _timestamp_checks),
-        "rating": (numbers, _rating_checks),
-        "event": (texts, _event_checks),
-        "weight": (numbers, _weight_checks),
-        "split": (lambda values: values, _split_checks),
-    }
+    optional = _optional_columns(params)
     for name in raw.names:
         if name in optional:
-            parse, checks_of = optional[name]
+            parse, of_column = optional[name]
             typed[name] = judged[name] = parse(raw.columns[name])
-            checks += checks_of(params)
+            checks += of_column
         elif name not in typed:
             typed[name] = texts(raw.columns[name])
     key: list[str] = [name for name in ("user_id", "item_id", "timestamp", "event") if name in judged]
@@ -181,39 +178,37 @@ def _every(column: str, what: str = "a number") -> tuple[str, str]:
     return f"Every {column} is {what}", f"{column} is not {what}"
 
 
-def _timestamp_checks(params: ValidationParams) -> list[Check]:
+def _optional_columns(params: ValidationParams) -> dict[str, tuple[Parse, list[Check]]]:
+    """Columns that events may have: how each is typed, and what is expected of it."""
     first, last = params.earliest, params.latest
-    span = f"Events lie on or after {first} and before {last} (UTC)", f"timestamp is not between {first} and {last}"
     low, high = (int(datetime.fromisoformat(f"{day}T00:00:00Z").timestamp()) for day in (first, last))
-    return [
+    span = f"Events lie on or after {first} and before {last} (UTC)", f"timestamp is not between {first} and {last}"
+    timestamps = [
         _is_given(*_every("timestamp", "a whole number of seconds"), column="timestamp"),
         _is_between(*span, column="timestamp", min_value=low, max_value=high, strict_max=True),
     ]
-
-
-def _rating_checks(params: ValidationParams) -> list[Check]:
+    ratings = [_is_given(*_every("rating"), column="rating")]
     least, most = params.rating_min, params.rating_max
-    readable = _is_given(*_every("rating"), column="rating")
-    if least is None and most is None:
-        return [readable]
-    low, high = "-∞" if least is None else f"{least:g}", "∞" if most is None else f"{most:g}"
-    scale = f"Ratings are on the scale from {low} to {high}", f"rating is off the scale from {low} to {high}"
-    return [readable, _is_between(*scale, column="rating", min_value=least, max_value=most)]
-
-
-def _event_checks(_: ValidationParams) -> list[Check]:
-    return [_is_given("The kind (event) of every row is given", "event is empty", column="event")]
-
-
-def _weight_checks(_: ValidationParams) -> list[Check]:
-    span = _every("weight", f"a number from {MIN_WEIGHT:f} to {MAX_WEIGHT:,.0f}")
-    between = _is_between(*span, column="weight", min_value=MIN_WEIGHT, max_value=MAX_WEIGHT)
-    return [_is_given(*_every("weight"), column="weight"), between]
-
-
-def _split_checks(_: ValidationParams) -> list[Check]:
-    labels = _every("split", f"one of {', '.join(PARTS)}")
-    return [check(gxe.ExpectColumnValuesToBeInSet, *labels, column="split", value_set=list(PARTS))]
+    if least is not None or most is not None:
+        lowest, highest = "-∞" if least is None else f"{least:g}", "∞" if most is None else f"{most:g}"
+        scale = f"the scale from {lowest} to {highest}"
+        on_scale = f"Ratings are on {scale}", f"rating is off {scale}"
+        ratings.append(_is_between(*on_scale, column="rating", min_value=least, max_value=most))
+    kinds = [_is_given("The kind (event) of every row is given", "event is empty", column="event")]
+    limits = _every("weight", f"a number from {MIN_WEIGHT:f} to {MAX_WEIGHT:,.0f}")
+    weights = [
+        _is_given(*_every("weight"), column="weight"),
+        _is_between(*limits, column="weight", min_value=MIN_WEIGHT, max_value=MAX_WEIGHT),
+    ]
+    named = _every("split", f"one of {', '.join(PARTS)}")
+    parts = [check(gxe.ExpectColumnValuesToBeInSet, *named, column="split", value_set=list(PARTS))]
+    return {
+        "timestamp": (integers, timestamps),
+        "rating": (numbers, ratings),
+        "event": (texts, kinds),
+        "weight": (numbers, weights),
+        "split": (lambda values: values, parts),
+    }
 
 
 def _free_name(feature: str, taken: Mapping[str, object]) -> str:

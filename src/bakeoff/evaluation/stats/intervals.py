@@ -4,7 +4,7 @@ Values come as an array or in blocks of users, such as the row groups of a file.
 depend on the number of users and not on the blocks.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -80,13 +80,12 @@ def intervals(values: Values, rng: np.random.Generator, confidence: float = 0.95
         Mean and interval of each of the c columns.
     """
     ends = [(1 - confidence) / 2, (1 + confidence) / 2]
-    parts = []
-    for group, blocks in complete_columns(values):
+
+    def figures(blocks: Blocks) -> FloatArray:
         num_users, mean, deviations = resampled_means(blocks, rng, resamples)
-        parts.append(
-            (group, np.stack([np.full(len(mean), num_users), mean, *(mean + np.quantile(deviations, ends, 0))]))
-        )
-    num_users, mean, low, high = scattered(values, parts, [0, np.nan, np.nan, np.nan])
+        return np.stack([np.full(len(mean), num_users), mean, *(mean + np.quantile(deviations, ends, 0))])
+
+    num_users, mean, low, high = figures_of_columns(values, figures, [0, np.nan, np.nan, np.nan])
     return Intervals(num_users.astype(np.int64), mean, low, high)
 
 
@@ -154,35 +153,28 @@ class _Multinomial:
         self.sums += weights @ values
 
 
-def complete_columns(values: Values) -> Iterator[tuple[IntArray, Blocks]]:
-    """Columns that are defined for the same users, in the order of their first column.
+def figures_of_columns(values: Values, figures: Callable[[Blocks], FloatArray], empty: Sequence[float]) -> FloatArray:
+    """Figures [f, c] of all columns; those of columns that are defined for the same users are computed at once.
 
-    Yields:
-        Indices of the columns, and the values of users who have them; columns without any user are left out.
+    Args:
+        values: of the users.
+        figures: values of users who have all of some columns → figures [f, columns]; called in the order of the first
+            of these columns.
+        empty: [f], figures of a column without users.
     """
     if callable(values):
-        first = next(iter(values()))
-        yield np.arange(first.shape[1]), values
-        return
+        return figures(values)
     defined = ~np.isnan(values)
     # Packed to bytes, a column of a million users is a string of 125 kB, which dict compares once.
     groups: dict[bytes, list[int]] = {}
     for column, packed in enumerate(np.packbits(defined, axis=0).T):
         groups.setdefault(packed.tobytes(), []).append(column)
+    found = np.repeat(np.array(empty, np.float64)[:, np.newaxis], values.shape[1], axis=1)
     for group in groups.values():
         users = defined[:, group[0]]
         if users.any():
             complete = values if users.all() and len(group) == len(defined.T) else values[users][:, group]
-            yield np.asarray(group), partial(iter, [complete])
-
-
-def scattered(values: Values, parts: Iterable[tuple[IntArray, FloatArray]], empty: list[float]) -> NDArray[np.float64]:
-    """Figures [f, c] of all columns, from those [f, len(group)] of groups; `empty` for columns without users."""
-    held = list(parts)
-    columns = sum(len(group) for group, _ in held) if callable(values) else values.shape[1]
-    found = np.repeat(np.array(empty, np.float64)[:, np.newaxis], columns, axis=1)
-    for group, figures in held:
-        found[:, group] = figures
+            found[:, group] = figures(partial(iter, [complete]))
     return found
 
 

@@ -97,8 +97,8 @@ def sign_flip_p(differences: Values, rng: np.random.Generator, resamples: int = 
     Returns:
         float64 [c] in (0, 1]. 1 where all differences are 0 and for a single user; NaN without users.
     """
-    parts = [(group, _p(blocks, rng, resamples)) for group, blocks in resampling.complete_columns(differences)]
-    return np.asarray(resampling.scattered(differences, parts, [np.nan])[0])
+    [p] = resampling.figures_of_columns(differences, lambda blocks: _p(blocks, rng, resamples)[np.newaxis], [np.nan])
+    return np.asarray(p)
 
 
 def holm(p: FloatArray) -> FloatArray:
