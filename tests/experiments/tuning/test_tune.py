@@ -50,7 +50,7 @@ def run(workspace, model="mf", **arguments):
         model,
         params.section(model),
         params.seed,
-        params.data.dataset,
+        params.data,
         params.split,
         **{**budget, **arguments},
     )

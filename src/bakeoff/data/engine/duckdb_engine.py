@@ -98,8 +98,6 @@ class DuckDBEngine(Engine):
 
     def ranged(self, name: str, table: ir.Table, index: str, size: int, count: int) -> Partitioned:
         """See `Engine`."""
-        if count == 1:
-            return self.kept_each(name, Partitioned.single(table))
         return self._partitioned(self.scratch / name, table, table[index] // math.ceil(size / count))
 
     def blocks(self, table: ir.Table) -> Iterator[pa.Table]:

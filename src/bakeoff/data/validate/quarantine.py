@@ -33,19 +33,20 @@ class CheckedTable:
 
     Attributes:
         num_rows: rows of the file.
-        raw: names of the columns of the file.
-        typed: names of the columns that are handed on.
         valid: rows that passed.
         quarantined: rows that did not, and `reason`, several joined by "; ".
+        valid_columns: columns of the file of valid rows: name → the column of `valid`.
+        quarantine_columns: likewise of quarantine: raw columns as string, then `reason` and `row`, the line of the raw
+            file.
         reason_of: the reasons by row.
         outcomes: of every check, structure first.
     """
 
     num_rows: int
-    raw: list[str]
-    typed: list[str]
     valid: Partitioned
     quarantined: Partitioned
+    valid_columns: dict[str, str]
+    quarantine_columns: dict[str, str]
     reason_of: pd.Series
     outcomes: list[Outcome]
 
@@ -64,18 +65,6 @@ class CheckedTable:
         """Rows per reason, most frequent first."""
         counts = [(each.check.reason, len(each.rows)) for each in self.outcomes if len(each.rows)]
         return dict(sorted(counts, key=lambda pair: -pair[1]))
-
-    @property
-    def valid_columns(self) -> dict[str, str]:
-        """Columns of the file of valid rows: name → the column of `valid`."""
-        return {name: f"{TYPED}{place}" for place, name in enumerate(self.typed)}
-
-    @property
-    def quarantine_columns(self) -> dict[str, str]:
-        """Likewise of quarantine: raw columns as string, then `reason` and `row`, the line of the raw file."""
-        names = _without_ours(self.raw)
-        raw = {name: f"{RAW}{place}" for place, name in enumerate(names)}
-        return raw | {"reason": "reason", "row": "line"}
 
     def ids(self, column: str) -> ir.Table:
         """One column, known_id: an id of the valid rows."""
@@ -154,8 +143,10 @@ def judge(
     out = loaded(engine, f"{name}-reasons", table)
     valid = rows.map(lambda piece: piece.anti_join(out, "row"))
     quarantined = rows.map(lambda piece: piece.inner_join(out, "row"))
-    typed = list(last.typed.column_names)
-    return CheckedTable(num_rows, raw, typed, valid, quarantined, reasons, [*structure, *outcomes])
+    typed_columns = _numbered(TYPED, last.typed.column_names)
+    raw_columns = _numbered(RAW, _without_ours(raw)) | {"reason": "reason", "row": "line"}
+    found = [*structure, *outcomes]
+    return CheckedTable(num_rows, valid, quarantined, typed_columns, raw_columns, reasons, found)
 
 
 def _stored(
@@ -180,8 +171,13 @@ def _stored(
     return engine.parts(folder), num_rows, raw.names, block
 
 
+def _numbered(prefix: str, names: Iterable[str]) -> dict[str, str]:
+    """Name → the column that holds it in a stored table."""
+    return {name: f"{prefix}{place}" for place, name in enumerate(names)}
+
+
 def _judged(rows: ir.Table, names: list[str], added: Mapping[str, str], known: Mapping[str, ir.Table]) -> ir.Table:
-    judged = rows.select("row", **{name: f"{JUDGED}{place}" for place, name in enumerate(names)})
+    judged = rows.select("row", **_numbered(JUDGED, names))
     for column, unknown in added.items():
         others = known[column]
         joined = judged.left_join(others, judged[column] == others.known_id)

@@ -25,7 +25,7 @@ from bakeoff.core.files import file_hash, locked, write_json, write_text
 from bakeoff.core.parameters import Frozen, read_yaml
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.fetch.versioning import read_data_hash
-from bakeoff.data.params import SplitParams
+from bakeoff.data.params import DataParams, SplitParams
 from bakeoff.data.prepared.tables import load_prepared
 from bakeoff.experiments.params import with_values
 from bakeoff.experiments.training.checkpoints import fingerprint
@@ -51,12 +51,11 @@ def run(
     model: str,
     section: Frozen,
     seed: int,
-    dataset: str,
+    data: DataParams,
     split: SplitParams,
     trials: int | None,
     timeout: float,
     apply: bool,
-    event_weights: Mapping[str, float] | None = None,
 ) -> None:
     """Search until the study has `trials` trials or has taken `timeout` seconds, earlier runs included.
 
@@ -68,12 +67,11 @@ def run(
         model: whose settings are searched.
         section: current settings of the model; their values are the first trial.
         seed: of the search and of every trial.
-        dataset: its name, for the record.
+        data: name of the data set and weights of events, for the record.
         split: how events were divided, for the record.
         trials: in total; None: as many as the time allows.
         timeout: wall time of the trials in total, in seconds.
         apply: whether to write the best values into params.yaml.
-        event_weights: what kinds of events count, for the record; None: there are no kinds.
 
     Raises:
         BakeoffError: there is nothing to search or no split, another run uses the study, or no trial was completed.
@@ -99,9 +97,9 @@ def run(
             raise BakeoffError(f"None of {len(study.tried)} trials of {model} ran to its end ({why}).")
         # By the hash of data/ `compare` knows whether it judges the data that was searched on.
         data_dvc = workspace.root / "data.dvc"
-        data = read_data_hash(data_dvc.read_text(encoding="utf-8")) if data_dvc.exists() else None
-        divided = {**split.model_dump(mode="json"), "event_weights": dict(event_weights or {})}
-        head = {"model": model, "dataset": dataset, "data": data, "split": divided}
+        data_hash = read_data_hash(data_dvc.read_text(encoding="utf-8")) if data_dvc.exists() else None
+        divided = {**split.model_dump(mode="json"), "event_weights": data.event_weights}
+        head = {"model": model, "dataset": data.dataset, "data": data_hash, "split": divided}
         kept = head | {"metric": SELECTION_METRIC, "seed": seed} | record(study, best, timeout)
     _write_record(workspace.tuning(model), kept)
     print(f"{model}: best of {kept['trials']} trials is {_described(best)}, after {kept['wall_seconds']:.0f} s")
