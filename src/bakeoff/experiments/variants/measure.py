@@ -207,7 +207,7 @@ def variant_user_table(prepared: Prepared, results: Sequence[VariantResult]) -> 
 
     def table(variant: str, metrics: VariantMetrics) -> pa.Table:
         warm, num_test = metrics.warm, num_relevant(metrics.warm.eval_set.truth)
-        columns = {"num_test": num_test, **warm.accuracy, **metrics.among_new, **metrics.folding}
+        columns = {"num_test": num_test, **warm.accuracy, **metrics.further}
         return prepared.per_user_table(warm.eval_set.users, columns, variant=variant)
 
     return pa.concat_tables(table(each.variant.name, each.metrics) for each in results)

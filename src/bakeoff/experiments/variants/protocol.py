@@ -117,16 +117,15 @@ class VariantMetrics:
         warm: on warm users.
         new_users: on new users, by the number of their first interactions that are known.
         figures: `metrics`, `new_users`, `folding` and, of new items, `among_new`, as JSON values.
-        folding: figures of each warm user of a sample, NaN for the others; empty where folding is not measured.
-        among_new: metrics of each warm user in lists of new items alone, named `among_new_…`; empty without new items.
+        further: of each warm user, next to the accuracy: metrics in lists of new items alone, `among_new_…`, where
+            there are any; folding of those in a sample, NaN for the others, where it is measured.
         queries_per_cpu_second: warm users embedded and ranked, of every ranking but the first; empty for one ranking.
     """
 
     warm: Evaluated
     new_users: Mapping[str, Evaluated]
     figures: dict[str, Any]
-    folding: PerUser
-    among_new: PerUser
+    further: PerUser
     queries_per_cpu_second: Sequence[float]
 
 
@@ -163,23 +162,21 @@ class VariantProtocol:
             warm = self.warm.evaluate(retriever, params)
             rates.append(len(self.warm) / Seconds.now().since(start).cpu)
         new_users = {count: each.evaluate(retriever, params) for count, each in self.new_users.items()}
-        folding: PerUser = {}
-        if self.relatedness is not None:
-            folding = model_folding(retriever, self.warm, self.relatedness, seed=shipped.seed)
-        figures = {
-            "metrics": warm.means(self.prepared),
-            "new_users": {count: means_or_none(each.accuracy) for count, each in new_users.items()},
-            "folding": means_or_none(folding) if folding else None,
-        }
-        among_new: PerUser = {}
+        of_new_users = {count: means_or_none(each.accuracy) for count, each in new_users.items()}
+        figures: dict[str, Any] = {"metrics": warm.means(self.prepared), "new_users": of_new_users, "folding": None}
+        further: PerUser = {}
         if len(self.new_items):
             subset = ItemSubset(retriever, self.new_items)
             exclude, truth = subset.renumbered(warm.eval_set.exclude), subset.renumbered(warm.eval_set.truth)
             of_new = EvalSet(warm.eval_set.users, warm.eval_set.queries, exclude, truth)
             among_new = of_new.evaluate(subset, params).accuracy  # of lists of new items alone
             figures["among_new"] = means_or_none(among_new)
-        prefixed = {f"among_new_{name}": values for name, values in among_new.items()}
-        return VariantMetrics(warm, new_users, figures, folding, prefixed, rates[1:])
+            further = {f"among_new_{name}": values for name, values in among_new.items()}
+        if self.relatedness is not None:
+            folding = model_folding(retriever, self.warm, self.relatedness, seed=shipped.seed)
+            figures["folding"] = means_or_none(folding)
+            further |= folding
+        return VariantMetrics(warm, new_users, figures, further, rates[1:])
 
 
 def protocol_of(
