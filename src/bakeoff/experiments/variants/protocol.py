@@ -197,18 +197,17 @@ def protocol_of(
         NothingToCompareError: the group is skipped on this split.
     """
     users = draw_users(whole.num_users, settings.evidence.max_users, settings.seed)
-    is_sample = len(users) < whole.num_users
-    prepared = with_users(whole, users) if is_sample else whole
+    prepared = with_users(whole, users)
     group = make_group(name, settings, facts_of(prepared))
-    if is_sample:
-        group = replace(group, sentence=f"{group.sentence} {sample_sentence(len(users), whole.num_users)}")
+    said = filter(None, [group.sentence, sample_sentence(len(users), whole.num_users)])
+    group = replace(group, sentence=" ".join(said))
     shipped, new_users = group.shipped, dict[str, EvalSet]()
     if group.judged_on == "valid":
         known, truth = prepared.train, prepared.valid
         if len(truth.items) == 0:
             raise BakeoffError("The validation part has no event to judge by: raise split.valid_share and split again.")
     else:
-        events = held_out_with_users(held_out(), users) if is_sample else held_out()
+        events = held_out_with_users(held_out(), users)
         users_with_test_items(events.test, "measure")  # raises where there are none
         if group.name == NEW_ITEMS:
             return _on_new_items(group, prepared, events)
