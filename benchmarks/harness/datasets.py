@@ -221,5 +221,5 @@ def _fetch(benchmark: Benchmark, params: Params, workspace: Workspace, raw: Path
     except OSError as error:
         raise BakeoffError(f"{folder} is not {known.about.title} as published: {error}") from None
     with replaced(workspace.data) as data:
-        for name, table in known.sources[0].parse(files).by_name().items():
+        for name, table in known.sources[0].parse(files).items():
             (data / f"{name}.csv").write_bytes(b"".join(csv_blocks(table)))

@@ -41,7 +41,7 @@ def workspace_of(root, rows, columns=COLUMNS, **data):
     lines = ["user_id,item_id,timestamp,what happened,worth", *(",".join(map(str, row)) for row in rows)]
     (root / "own.csv").write_text("\n".join(lines) + "\n")
     tables = complete(read_files({"interactions": root / "own.csv"}, params.data), params.data, "own")
-    for name, table in tables.by_name().items():
+    for name, table in tables.items():
         (workspace.data / f"{name}.csv").write_bytes(b"".join(csv_blocks(table)))
     return workspace, params
 

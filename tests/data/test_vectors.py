@@ -13,7 +13,7 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.features.encoding import TableEncoding
 from bakeoff.data.features.value_sets import unit_vectors
-from bakeoff.data.fetch.canonical_tables import Tables, csv_blocks
+from bakeoff.data.fetch.canonical_tables import csv_blocks
 from bakeoff.data.fetch.own import read_parts
 from bakeoff.data.fetch.parts import merge
 from bakeoff.data.prepared.tables import load_prepared
@@ -63,7 +63,7 @@ def fetched(folder):
     """The workspace with what `bakeoff fetch` makes of the files."""
     workspace = Workspace(folder / "workspace")
     workspace.data.mkdir(parents=True)
-    for name, table in read_directory(folder, PARAMS.data).by_name().items():
+    for name, table in read_directory(folder, PARAMS.data).items():
         (workspace.data / f"{name}.csv").write_bytes(b"".join(csv_blocks(table)))
     return workspace
 
@@ -139,9 +139,8 @@ def test_added_rows_may_come_with_a_column_per_component(tmp_path):
     more.mkdir()
     (more / "users.csv").write_text("user_id,taste_0,taste_1\nu9,5,6\n")
     tables, _ = merge(held, read_parts(more, PARAMS.data), PARAMS.data, "more")
-    assert isinstance(tables, Tables)
-    assert tables.users.column_names == ["user_id", "taste"]
-    assert tables.users["taste"].to_pylist() == ["1|", "", "0|-2", "5|6"]
+    assert tables["users"].column_names == ["user_id", "taste"]
+    assert tables["users"]["taste"].to_pylist() == ["1|", "", "0|-2", "5|6"]
 
 
 def test_a_feature_without_any_column_is_still_refused(tmp_path):

@@ -82,7 +82,7 @@ def test_any_damage_to_parquet_is_refused_or_gives_a_table(tmp_path_factory, cha
         tables = read_directory(directory, DATA)
     except BakeoffError:
         return
-    assert tables.interactions.validate(full=True) is None
+    assert tables["interactions"].validate(full=True) is None
 
 
 @pytest.mark.parametrize("value", ["${oc.env:HOME}", "${oc.env:NOPE}", "9" * 5000], ids=["set", "unset", "digits"])

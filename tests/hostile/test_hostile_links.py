@@ -57,7 +57,7 @@ def test_a_data_set_is_not_a_path(workspace: Workspace, source: Path) -> None:
 @pytest.mark.parametrize("name", ["users.csv", "items.csv", "users.parquet"])
 def test_a_pipe_among_the_files_is_not_waited_for(source: Path, name: str) -> None:
     os.mkfifo(source / name)
-    assert read_directory(source, DATA).interactions.num_rows == 1
+    assert read_directory(source, DATA)["interactions"].num_rows == 1
 
 
 def test_an_endless_device_is_not_read(source: Path) -> None:
@@ -159,7 +159,7 @@ def test_what_a_fetch_writes_is_what_the_files_held(tmp_path_factory, rows) -> N
     (directory / "interactions.csv").write_text(text.getvalue(), encoding="utf-8", newline="")
     columns = ColumnParams(timestamp=None, rating="rating", title=None)
     tables = read_directory(directory, DataParams(dataset="x", columns=columns))
-    back = read_csv(b"".join(csv_blocks(tables.interactions)), "x").columns
+    back = read_csv(b"".join(csv_blocks(tables["interactions"])), "x").columns
     assert back["user_id"].to_pylist() == [row[0] for row in rows]
     assert back["rating"].to_pylist() == [row[3] for row in rows]
 

@@ -44,7 +44,7 @@ def test_movielens_with_any_damage_is_read_or_refused(name: str, data: st.DataOb
     hurt = data.draw(st.sampled_from(sorted(files)))
     with suppress(BakeoffError):
         tables = read(files | {hurt: data.draw(damage(files[hurt]))})
-        assert tables.interactions.column_names[:2] == ["user_id", "item_id"]
+        assert tables["interactions"].column_names[:2] == ["user_id", "item_id"]
 
 
 @given(train=damage(b"0 1 2\n1 3\n2\n"), test=damage(b"0 3\n1 1 2\n"))

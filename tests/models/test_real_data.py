@@ -34,7 +34,7 @@ EPOCHS = 8
 @pytest.fixture(scope="module")
 def movielens():
     tables = movielens_100k()
-    events = tables.interactions.to_pandas().astype({"timestamp": int})
+    events = tables["interactions"].to_pandas().astype({"timestamp": int})
     users, items = (pd.factorize(events[name], sort=True) for name in ("user_id", "item_id"))
     # Events of the same second are in no order: a fixed shuffle, or the order of the file would tell something.
     shuffled = np.random.default_rng(0).permutation(len(events))

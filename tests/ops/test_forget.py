@@ -12,7 +12,7 @@ from promotion_repo import git, new_repo
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
-from bakeoff.data.fetch.canonical_tables import About, Tables, text_table
+from bakeoff.data.fetch.canonical_tables import TABLES, About, text_table
 from bakeoff.data.fetch.data_directory import Content, read_content, read_tables, write
 from bakeoff.ops import forget
 
@@ -28,7 +28,7 @@ def put(root: Path, *users: str) -> None:
     events = {"user_id": [user for user in users for _ in range(2)], "item_id": ["a", "b"] * len(users)}
     items = {"item_id": ["a", "b"], "title": ["A", "B"]}
     columns = ({name: pa.array(texts) for name, texts in each.items()} for each in (events, {"user_id": users}, items))
-    tables = Tables(*map(text_table, columns))
+    tables = dict(zip(TABLES, map(text_table, columns), strict=True))
     (root / "data").mkdir(exist_ok=True)
     write(tables, Content(About("shop", "Shop"), {"monday": "12ab"}), root / "data")
 
@@ -67,9 +67,9 @@ def test_a_person_is_removed_and_the_versions_that_hold_them_are_named(
     assert "HEAD -> main, tag: with" in said
     assert "before" not in said
     tables = read_tables(root / "data")
-    assert tables.interactions["user_id"].to_pylist() == ["1", "1", "3", "3"]
-    assert tables.users["user_id"].to_pylist() == ["1", "3"]
-    assert len(tables.items) == 2
+    assert tables["interactions"]["user_id"].to_pylist() == ["1", "1", "3", "3"]
+    assert tables["users"]["user_id"].to_pylist() == ["1", "3"]
+    assert len(tables["items"]) == 2
     assert read_content(root / "data") == before
     assert dvc(root, "status", "-q", "data.dvc") == ""
     assert git(root, "status", "--short") == "M data.dvc"

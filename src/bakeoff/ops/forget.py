@@ -1,7 +1,6 @@
 """`bakeoff forget USER`: take a person out of data/ and the log, and name the versions that still hold them."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -102,13 +101,13 @@ def _remove(user: str, workspace: Workspace) -> str:
     with reading("data/dataset.json", "`dvc checkout data.dvc` brings it back", OSError, ValueError):
         content = data_directory.read_content(workspace.data)
     held = data_directory.read_tables(workspace.data)
-    theirs = {name: held.by_name()[name] for name in TABLES}
+    theirs = {name: held[name] for name in TABLES}
     kept = {name: table.filter(pc.not_equal(table["user_id"], user)) for name, table in theirs.items()}
     rows = {name: len(table) - len(kept[name]) for name, table in theirs.items()}
     if not any(rows.values()):
         return ""
     with data_directory.staged(workspace.root) as new:
-        data_directory.write(replace(held, **kept), content, new)
+        data_directory.write({**held, **kept}, content, new)
         data_directory.put_in_place(new, workspace.data)
     return " and ".join(f"{number:,} row{'s' * (number != 1)} of {name}" for name, number in rows.items())
 

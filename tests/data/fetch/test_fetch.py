@@ -17,7 +17,7 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.fetch import command as fetch
 from bakeoff.data.fetch import versioning
-from bakeoff.data.fetch.canonical_tables import About, Tables, text_table
+from bakeoff.data.fetch.canonical_tables import About, text_table
 from bakeoff.data.fetch.own_sources import Request
 from bakeoff.data.fetch.publishers import Dataset, Source
 from bakeoff.data.params import ColumnParams, DataParams
@@ -32,11 +32,11 @@ def parse(files):
     users = pa.array(files["users"].decode().split())
     times = pa.array([f"{100 * row}" for row in range(1, len(users) + 1)])
     sevens = pa.array(["7"] * len(users))
-    return Tables(
-        text_table({"user_id": users, "item_id": sevens, "timestamp": times}),
-        text_table({"user_id": users}),
-        text_table({"item_id": pa.array(["7"]), "title": pa.array(["Seven"])}),
-    )
+    return {
+        "interactions": text_table({"user_id": users, "item_id": sevens, "timestamp": times}),
+        "users": text_table({"user_id": users}),
+        "items": text_table({"item_id": pa.array(["7"]), "title": pa.array(["Seven"])}),
+    }
 
 
 def archive():

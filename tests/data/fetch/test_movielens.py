@@ -6,7 +6,7 @@ from bakeoff.data.fetch.canonical_tables import csv_blocks
 
 
 def written(tables):
-    return {name: b"".join(csv_blocks(table)).decode() for name, table in tables.by_name().items()}
+    return {name: b"".join(csv_blocks(table)).decode() for name, table in tables.items()}
 
 
 def test_publisher_and_mirror_give_the_same_bytes(published_files, mirrored_files):

@@ -39,7 +39,7 @@ def read(tmp_path):
                 pq.write_table(pa.table(content), tmp_path / name)
             else:
                 (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
-        tables = read_directory(tmp_path, params or data(timestamp=None)).by_name()
+        tables = read_directory(tmp_path, params or data(timestamp=None))
         return {name: b"".join(csv_blocks(table)).decode() for name, table in tables.items()}
 
     return run
@@ -173,7 +173,7 @@ def test_any_bytes_in_any_encoding_are_read_or_refused(tmp_path_factory, codec, 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(csv_reader, "BLOCK_BYTES", 16 + block_bytes)
         with suppress(BakeoffError):
-            assert read_directory(path.parent, names).interactions.column_names == ["user_id", "item_id"]
+            assert read_directory(path.parent, names)["interactions"].column_names == ["user_id", "item_id"]
 
 
 def test_each_file_has_a_delimiter_of_its_own(read):

@@ -120,12 +120,12 @@ def dataset(publisher, published_files, mirrored_files, zipped, monkeypatch):
 
 
 def written(tables):
-    return {name: b"".join(csv_blocks(table)) for name, table in tables.by_name().items()}
+    return {name: b"".join(csv_blocks(table)) for name, table in tables.items()}
 
 
 def test_the_publisher_is_tried_first_and_named(dataset, publisher):
     tables, where = obtain(dataset)
-    assert tables.interactions.num_rows == 3
+    assert tables["interactions"].num_rows == 3
     assert where == f"the publisher ({publisher.url}/ml-100k.zip)"
 
 

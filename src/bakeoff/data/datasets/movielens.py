@@ -115,12 +115,13 @@ def split_title(published: pa.Array) -> tuple[pa.Array, pa.Array]:
 def _tables(interactions: dict[str, Any], users: dict[str, Any], items: dict[str, Any]) -> Tables:
     """The canonical tables; items have item_id, published (title and year) and genres."""
     title, year = split_title(items["published"])
+    events = {name: interactions[name] for name in ("user_id", "item_id", "timestamp", "rating")}
     described = {"item_id": items["item_id"], "title": title, "year": year, "genres": items["genres"]}
-    return Tables(
-        text_table({name: interactions[name] for name in ("user_id", "item_id", "timestamp", "rating")}),
-        sorted_by_id(text_table({name: users[name] for name in _USERS})),
-        sorted_by_id(text_table(described)),
-    )
+    return {
+        "interactions": text_table(events),
+        "users": sorted_by_id(text_table({name: users[name] for name in _USERS})),
+        "items": sorted_by_id(text_table(described)),
+    }
 
 
 def _read(

@@ -1,6 +1,6 @@
 """The canonical raw tables, and how they are written: everything is text, byte for byte reproducible."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,14 @@ from numpy.typing import NDArray
 
 TABLES = ("interactions", "users", "items")
 """Names of the canonical tables; each is written as <name>.csv."""
+
+Tables = Mapping[str, pa.Table]
+"""Raw data in canonical form: a table for each of TABLES, whose columns are all strings, "" where a value is missing.
+
+- interactions: user_id, item_id, then timestamp (UTC seconds), rating, event, weight and split where they are given;
+- users: user_id, then the user's features;
+- items: item_id, title, then the item's features.
+"""
 
 _ROWS_PER_BLOCK = 1_000_000
 
@@ -24,26 +32,6 @@ class About:
     terms: str = ""
     citation: str = ""
     url: str = ""
-
-
-@dataclass(frozen=True)
-class Tables:
-    """Raw data in canonical form: Arrow tables whose columns are all strings, "" where a value is missing.
-
-    Attributes:
-        interactions: user_id, item_id, then timestamp (UTC seconds), rating, event, weight and split where the
-            source has them.
-        users: user_id, then the user's features.
-        items: item_id, title, then the item's features.
-    """
-
-    interactions: pa.Table
-    users: pa.Table
-    items: pa.Table
-
-    def by_name(self) -> dict[str, pa.Table]:
-        """The three tables under the names of their files, in the order of TABLES."""
-        return {name: getattr(self, name) for name in TABLES}
 
 
 def text_column(values: Any) -> pa.Array:

@@ -128,7 +128,7 @@ def _put(found: Found, content: Content, workspace: Workspace, state: State, bef
 
 
 def _num_rows(tables: Tables) -> dict[str, int]:
-    return {name: table.num_rows for name, table in tables.by_name().items()}
+    return {name: table.num_rows for name, table in tables.items()}
 
 
 def _is_there(name: str, workspace: Workspace, state: State) -> bool:

@@ -70,7 +70,7 @@ def read_tables(data: Path) -> Tables:
         BakeoffError: a file is missing or can't be read.
     """
     try:
-        return Tables(**{name: text_table(read_columns(data / f"{name}.csv", (), delimiter=",")) for name in TABLES})
+        return {name: text_table(read_columns(data / f"{name}.csv", (), delimiter=",")) for name in TABLES}
     except OSError as error:
         raise BakeoffError(f"data/ can't be read: {error}. `dvc checkout data.dvc` brings it back.") from None
 
@@ -168,7 +168,7 @@ def staged(root: Path) -> Iterator[Path]:
 
 def write(tables: Tables, content: Content, directory: Path) -> None:
     """Write the tables and dataset.json: the same bytes for the same content."""
-    for name, table in tables.by_name().items():
+    for name, table in tables.items():
         with (directory / f"{name}.csv").open("wb") as stream:
             stream.writelines(csv_blocks(table))
     taken = {"taken": list(content.taken), "taken_sha256": dict(content.taken)} if content.taken else {}

@@ -11,12 +11,12 @@ import pyarrow.compute as pc
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.data.features.encoding import TAG_SEPARATOR
-from bakeoff.data.fetch.canonical_tables import Tables, id_order, joined, sorted_by_id, text_column, text_table
+from bakeoff.data.fetch.canonical_tables import TABLES, Tables, id_order, joined, sorted_by_id, text_column, text_table
 from bakeoff.data.fetch.table_files import unix_seconds
 from bakeoff.data.params import ColumnParams, DataParams
 
 Parts = Mapping[str, pa.Table]
-"""Those of the canonical `Tables` that a source has, by name; users and items in id order, items with a title."""
+"""Those of the canonical `Tables` that a source has; users and items in id order, items with a title."""
 
 ENTITIES = {"users": "user_id", "items": "item_id"}
 """Tables that events refer to, and the column of their ids."""
@@ -79,7 +79,7 @@ def complete(found: Parts, data: DataParams, where: str) -> Tables:
         if name not in tables:
             tables[name] = named_by_id(tables["interactions"][id_column], id_column)
         check_features(tables[name], name, data.features[name])
-    return Tables(**tables)
+    return {name: tables[name] for name in TABLES}
 
 
 def named_by_id(referenced: Any, id_column: str) -> pa.Table:
@@ -222,26 +222,26 @@ def merge(held: Tables | None, new: Parts, data: DataParams, where: str) -> tupl
     """
     if held is None:
         tables = complete(new, data, where)
-        return tables, Counter({name: table.num_rows for name, table in tables.by_name().items()})
+        return tables, Counter({name: table.num_rows for name, table in tables.items()})
     new = with_vectors(new, data)
-    events = new.get("interactions", held.interactions.slice(0, 0))
-    if events.column_names != held.interactions.column_names:
+    there = held["interactions"]
+    events = new.get("interactions", there.slice(0, 0))
+    if events.column_names != there.column_names:
         raise BakeoffError(
             f"The interactions of {where} have the columns {listed(events.column_names)}, those in data/ have "
-            f"{listed(held.interactions.column_names)}: only rows of the same columns can be added. Fetch all of it "
+            f"{listed(there.column_names)}: only rows of the same columns can be added. Fetch all of it "
             "anew, without adding to what is there."
         )
-    is_new = pc.invert(pc.is_in(_keys(events), value_set=_keys(held.interactions).unique()))
+    is_new = pc.invert(pc.is_in(_keys(events), value_set=_keys(there).unique()))
     fresh = events.filter(is_new)
-    merged = {"interactions": pa.concat_tables([held.interactions, fresh])}
+    merged = {"interactions": pa.concat_tables([there, fresh])}
     counts = Counter(interactions=fresh.num_rows, repeated=events.num_rows - fresh.num_rows)
     for name, id_column in ENTITIES.items():
-        there = held.by_name()[name]
-        given = new.get(name, there.slice(0, 0))
-        merged[name], counts[name], replaced = _updated(there, given, events[id_column])
+        given = new.get(name, held[name].slice(0, 0))
+        merged[name], counts[name], replaced = _updated(held[name], given, events[id_column])
         counts["replaced"] += replaced
         check_features(merged[name], name, data.features[name])
-    return Tables(**merged), counts
+    return merged, counts
 
 
 def _keys(events: pa.Table) -> pa.Array:
