@@ -13,7 +13,7 @@ from bakeoff.data.fetch.canonical_tables import About, Tables
 from bakeoff.data.fetch.data_directory import Content
 from bakeoff.data.fetch.own_sources import PUBLISHER, Found, Request
 from bakeoff.data.fetch.parts import complete
-from bakeoff.data.fetch.publishers import Datasets, datasets, obtain
+from bakeoff.data.fetch.publishers import Dataset, Datasets, datasets, obtain
 from bakeoff.data.fetch.versioning import State, add_data, data_state, is_versioned, restore_data
 from bakeoff.data.params import DataParams
 
@@ -69,23 +69,21 @@ def _replace(data: DataParams, workspace: Workspace, request: Request, state: St
             f"({', '.join(known)}): `bakeoff fetch --from DIR` (or `--interactions FILE`) reads your own files, "
             "`--query DIR` your database."
         )
-    dataset = None if request.origin else known[name]
     if held not in (None, name):
         _say(f"data/ holds {held}, params.yaml names {name}: fetching that.")
-    about = About(name, name)
-    if dataset is None:
+    if request.origin:
+        dataset = Dataset(About(name, name), ())
         tables, where = complete(own_sources.read_source(request, data), data, request.origin), request.origin
     else:
-        about = dataset.about
-        _say(f"Fetching {about.title}.")
+        dataset = known[name]
+        _say(f"Fetching {dataset.about.title}.")
         tables, where = obtain(dataset, _say, progress=_CONSOLE.is_terminal)
     before = None
     if held == name:
         with suppress(BakeoffError):  # it is replaced, and only the sentence about it needs its rows
             before = data_directory.read_tables(workspace.data)
-    found = Found(tables, where, sha256=dataset.sha256 if dataset else {})
-    _put(found, Content(about), workspace, state, before)
-    _show_terms(about)
+    _put(Found(tables, where, sha256=dataset.sha256), Content(dataset.about), workspace, state, before)
+    _show_terms(dataset.about)
 
 
 def _add(data: DataParams, workspace: Workspace, request: Request, state: State) -> None:
