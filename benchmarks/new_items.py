@@ -180,12 +180,14 @@ def tried(period: Period, model: str) -> Iterator[tuple[str, NDArray[np.float32]
     vectors = np.asarray(load_trained(folder).item_embeddings)[known]
     table = pd.concat([items.iloc[known], period.new[items.columns]], ignore_index=True)
     lengths = np.linalg.norm(vectors, axis=1)
+    shipped = positions(encoding, table, model)
+    is_number = np.arange(shipped.shape[1]) >= shipped.shape[1] - len(encoding.dense)
     for weight in (0.0, 0.25, 0.5, 1.0):
-        places = positions(encoding, table, model, weight)
+        places = csr_array(shipped * np.where(is_number, weight / NUMBER_WEIGHT, 1.0))
         for count in (5, 10, 20, 50) if weight == 0.5 else (10,):
             found = mean_of_nearest(places[: len(known)], vectors, places[len(known) :], count)
             yield f"{count} nearest, numbers × {weight:g}", found
-    places = positions(encoding, table, model, 1.0).toarray()
+    places = places.toarray()  # numbers × 1
     mean, centre = vectors.mean(axis=0), places[: len(known)].mean(axis=0)
     inputs, new = places[: len(known)] - centre, places[len(known) :] - centre
     for penalty in (3, 30, 300):

@@ -241,7 +241,7 @@ def serving(workspace: Workspace, log: Path) -> Iterator[tuple[psutil.Process, s
 
 
 def promote(workspace: Workspace, model: str, commit: str) -> None:
-    enter(workspace.root, (model, commit), "Action: promote", push=False)
+    enter(workspace.root, model, commit, "Action: promote", push=False)
 
 
 def call(folder: Path, *command: str) -> str:

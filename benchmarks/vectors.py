@@ -166,7 +166,7 @@ def per_user(data: Measured, model: str, features: str, seed: int) -> Values:
     lists = on_validation.rank(retriever, 10, params.evaluate.users_per_block)
     ndcg = accuracy_per_user(lists, on_validation.truth, (10,))["ndcg@10"]
     metrics = protocol.evaluate(retriever)
-    of_new = {**metrics.warm.accuracy, **metrics.among_new} | chance(protocol, chosen.num_items)
+    of_new = {**metrics.warm.accuracy, **metrics.further} | chance(protocol, chosen.num_items)
     found = {METRICS[0]: (on_validation.users, ndcg)}
     for name, values in of_new.items():
         if name in METRICS or name.startswith(CHANCE):
