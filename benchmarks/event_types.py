@@ -108,8 +108,9 @@ def saying_weights(people: EvalSet) -> EvalSet:
     """Queries that name an item as often as its event weighs, which is how both models would read its weight."""
     history = people.queries.histories
     times = np.asarray(history.weights).astype(int)
-    repeated = [np.repeat(each, times) for each in (history.rows, history.items, history.timestamps)]
-    return replace(people, queries=replace(people.queries, histories=Histories.from_rows(*repeated, USERS)))
+    repeated = np.repeat(np.arange(len(history.items)), times)
+    rows, items, seconds = history.rows[repeated], history.items[repeated], history.timestamps[repeated]
+    return replace(people, queries=replace(people.queries, histories=Histories.from_rows(rows, items, seconds, USERS)))
 
 
 def measure(buys: int, own_views: float, seeds: list[int]) -> dict[str, dict[str, Any]]:
@@ -118,7 +119,9 @@ def measure(buys: int, own_views: float, seeds: list[int]) -> dict[str, dict[str
     for seed in seeds:
         splits, test = made(seed, buys, own_views)
         # The same for all ways, and so are the items that lists may hold: what is disliked is no question any more.
-        seen = splits["alike"].known().merged(splits["disliked"].dislikes)
+        disliked = splits["disliked"].dislikes
+        assert disliked is not None
+        seen = splits["alike"].known().merged(disliked)
         for model in MODELS:
             for way, prepared in splits.items():
                 retriever = fitted(model, prepared, params.section(model), seed).retriever

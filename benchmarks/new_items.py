@@ -27,6 +27,7 @@ import pandas as pd
 from harness.datasets import BENCHMARKS, ROOT, make_split, settings_of
 from numpy.typing import NDArray
 from rich.console import Console
+from scipy.sparse import csr_array
 
 from bakeoff.core.files import replaced, write_json, write_text
 from bakeoff.core.histories import Histories, Queries, offsets_of
@@ -34,7 +35,7 @@ from bakeoff.core.workspace import Workspace
 from bakeoff.evaluation.stats.intervals import intervals
 from bakeoff.experiments.training.runner import Seconds
 from bakeoff.models.base.loading import raw_table
-from bakeoff.models.base.new_items import embed_new_items, mean_of_nearest, positions
+from bakeoff.models.base.new_items import NUMBER_WEIGHT, embed_new_items, mean_of_nearest, positions
 from bakeoff.models.base.storage import load_trained, read_encoding, read_items, read_known_users
 from bakeoff.params import Params, parse_params
 from bakeoff.stages import split, train

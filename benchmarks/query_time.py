@@ -45,7 +45,7 @@ from bakeoff.stages import export
 K = 10
 RESAMPLES = 10_000
 BY_EMBEDDINGS = "diversity, by embeddings"
-TRIED: Sequence[tuple[str, Mapping[str, float]]] = (
+TRIED: Sequence[tuple[str, Mapping[str, Any]]] = (
     ("none", {}),
     *(("diversity", {"diversity": value}) for value in (0.1, 0.2, 0.3, 0.5, 0.7)),
     *((BY_EMBEDDINGS, {"diversity": value}) for value in (0.3, 0.5, 0.7)),
@@ -103,7 +103,7 @@ def listed(
 def requests(prepared: Prepared) -> dict[str, dict[str, Any]]:
     """What is added to a request by user id, by a name for people; filters are on the first features there are."""
     allow = prepared.item_ids.take(np.argsort(-prepared.train_counts, kind="stable")[:1000:10]).to_pylist()
-    encoding, filters = prepared.encoding.item, []
+    encoding, filters = prepared.encoding.item, list[dict[str, Any]]()
     for name, values in [*encoding.tags.items(), *encoding.categorical.items()][:1]:
         filters.append({"feature": name, "any_of": list(values[:1])})
     for name, scale in [*encoding.dense.items()][:1]:
@@ -112,7 +112,7 @@ def requests(prepared: Prepared) -> dict[str, dict[str, Any]]:
     return {
         "plain": {},
         f"allow: {len(allow)} items": {"allow": allow},
-        "filters: " + (" and ".join(each["feature"] for each in filters) or "none"): {"filters": filters},
+        "filters: " + (" and ".join(str(each["feature"]) for each in filters) or "none"): {"filters": filters},
         "debias": {"debias": 0.2},
         "diversity": {"diversity": 0.2},
         "all of these": {"allow": allow, "filters": filters, **both},

@@ -159,7 +159,8 @@ def per_user(data: Measured, model: str, features: str, seed: int) -> Values:
     protocol = protocol_of(params.experiments, NEW_ITEMS, chosen, partial(load_held_out, data.workspace, chosen))
     if not isinstance(protocol, VariantProtocol):
         raise SystemExit(protocol.reason)
-    seen, settings = protocol.prepared, params.section(model)
+    seen = protocol.prepared
+    settings: Any = params.section(model)
     epochs = max(1, round(settings.max_epochs * params.evidence.epoch_share))
     retriever = train_variant(Experiment(spec(model), settings, seen, seed, epochs=epochs)).retriever
     on_validation = EvalSet.of(seen, seen.train, seen.valid)

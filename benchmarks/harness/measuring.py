@@ -32,7 +32,7 @@ class Measured:
 
     system: System
     setting: Mapping[str, Any] = field(default_factory=dict)
-    cost: Mapping[str, float] = field(default_factory=dict)
+    cost: Mapping[str, Any] = field(default_factory=dict)
     scores: Mapping[str, FloatArray] = field(default_factory=dict)
     seeds: Mapping[str, Sequence[float]] = field(default_factory=dict)
     note: str = ""

@@ -47,7 +47,7 @@ def train(data: Data, setting: Mapping[str, Any], seed: int, threads: int) -> It
     def scores(rows: NDArray[np.int64]) -> NDArray[np.float32]:
         read = histories_before(data, data.offsets[rows + 1], rows, setting["length"])
         blocks = [np.asarray(users(read[at : at + USERS_PER_BLOCK])) for at in range(0, len(rows), USERS_PER_BLOCK)]
-        return np.concatenate(blocks) @ np.asarray(items(np.arange(data.num_items))).T
+        return np.asarray(np.concatenate(blocks) @ np.asarray(items(np.arange(data.num_items))).T)
 
     for _ in fit(users, items, before, data.items[places], data, setting):
         yield scores

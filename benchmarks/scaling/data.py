@@ -177,7 +177,7 @@ def _times(counts: IntArray, rng: np.random.Generator) -> IntArray:
     passed = np.cumsum(1 + gaps.clip(max=LONGEST_GAP).astype(np.int64))
     starts = np.cumsum(counts) - counts
     since_first = passed - np.repeat(passed[starts], counts)
-    return FIRST_SECOND + np.repeat(rng.integers(0, SPAN, len(counts)), counts) + since_first
+    return np.asarray(FIRST_SECOND + np.repeat(rng.integers(0, SPAN, len(counts)), counts) + since_first)
 
 
 def _told(groups: IntArray, rng: np.random.Generator) -> IntArray:

@@ -71,10 +71,10 @@ class Growth:
         if self.last is None:
             return None
         measured, cost = self.last
-        known = [each for each in (self.told and self.told.exponent, self.slope) if each is not None]
-        return self.fixed + max(cost - self.fixed, 0.0) * (by(size) / by(measured)) ** max(
-            [0.0, *known] if known else [1.0]
-        )
+        fitted = None if self.told is None else self.told.exponent
+        known = [each for each in (fitted, self.slope) if each is not None]
+        exponent = max(0.0, *known) if known else 1.0
+        return float(self.fixed + max(cost - self.fixed, 0.0) * (by(size) / by(measured)) ** exponent)
 
 
 def family(stage: str) -> str:
