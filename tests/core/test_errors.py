@@ -3,6 +3,13 @@ import pytest
 from bakeoff.core.errors import first_line
 
 
-@pytest.mark.parametrize(("error", "says"), [(OSError("gone\nand more"), "gone"), (ValueError(), "no reason given")])
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (OSError("gone\nand more"), "gone"),
+        (ValueError(), "no reason given"),
+        (KeyError("variants"), "'variants' is missing"),
+    ],
+)
 def test_an_error_says_one_line_whatever_it_holds(error: Exception, says: str) -> None:
     assert first_line(error) == says

@@ -109,7 +109,7 @@ def test_evidence_that_was_skipped_has_no_outcome_and_its_reason_is_said(copy: W
 
 def test_evidence_of_another_version_is_named_with_the_way_out(copy: Workspace, params: Params):
     (copy.planted / "planted.json").write_text("{}")
-    with pytest.raises(BakeoffError, match=r"planted\.json has no 'variants'.*dvc repro"):
+    with pytest.raises(BakeoffError, match=r"planted\.json can't be read \('variants' is missing\).*dvc repro"):
         evidence.run(params, copy)
 
 

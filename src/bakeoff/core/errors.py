@@ -18,7 +18,8 @@ class BakeoffError(Exception):
 
 def first_line(error: BaseException) -> str:
     """What an error says, without the lines after the first, which may be many or not be for people."""
-    return next(iter(str(error).splitlines()), "no reason given")
+    text = next(iter(str(error).splitlines()), "no reason given")
+    return f"{text} is missing" if isinstance(error, KeyError) else text
 
 
 @contextmanager
