@@ -148,7 +148,9 @@ def test_one_epoch_is_all_that_is_run_where_one_was_chosen():
 
 def test_a_training_that_does_not_say_its_epoch_is_refused(workspace):
     say(workspace, "mf", dim=3)
-    with pytest.raises(BakeoffError, match=r"The epoch in .* can't be read \('selected_epoch'\).*bakeoff train mf"):
+    with pytest.raises(
+        BakeoffError, match=r"The epoch in .* can't be read \('selected_epoch' is missing\).*bakeoff train mf"
+    ):
         growth.run(PARAMS, workspace)
 
 

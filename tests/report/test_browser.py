@@ -15,10 +15,10 @@ from versions import compared, version
 
 from bakeoff.core.workspace import Workspace
 from bakeoff.ops.revisions import revision_page as revision_sheet
-from bakeoff.report.render.page import contents
 from bakeoff.report.render.study_page import study_html
 from bakeoff.report.study import read_study
 from bakeoff.report.topics.base.topic import Page as ReportPage
+from bakeoff.report.topics.base.topic import topics_of
 
 pytestmark = pytest.mark.browser
 
@@ -105,7 +105,9 @@ def claims_view(browser: Browser, evidence_page: Path, size: tuple[int, str]) ->
 
 
 def sections(view: Opened) -> list[str]:
-    return [key for titles in contents(ReportPage(view.name)).values() for key in titles]
+    titled = [topic for topic in topics_of(ReportPage(view.name)) if topic.title]
+    groups = dict.fromkeys(topic.group for topic in titled)
+    return [topic.section for group in groups for topic in titled if topic.group == group]
 
 
 @contextmanager
