@@ -99,8 +99,11 @@ def main() -> None:
 def make_repository(arguments: argparse.Namespace) -> tuple[Workspace, str]:
     """A repository with both models in one commit, trained unless they are there; its hash."""
     raw = arguments.data or os.environ.get("BAKEOFF_BENCH_DATA")
-    benchmark = BENCHMARKS[arguments.dataset]
-    workspace = make_split(benchmark, Path(raw) if raw else None, arguments.scratch.resolve()).workspace
+    benchmark, scratch = BENCHMARKS[arguments.dataset], arguments.scratch.resolve()
+    for made in (".git", ".dvc", "dvc.lock"):  # of a run before, in which something is in production
+        path = scratch / "workspace" / made
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    workspace = make_split(benchmark, Path(raw) if raw else None, scratch).workspace
     values = settings_of(benchmark)
     for name in arguments.models:
         values[name] |= {"max_epochs": arguments.epochs} | ({"dim": arguments.dim} if arguments.dim else {})
@@ -115,10 +118,7 @@ def make_repository(arguments: argparse.Namespace) -> tuple[Workspace, str]:
 
 
 def keep(root: Path, models: list[str]) -> str:
-    """Commit the models, with their files in DVC's cache; nothing is in production any more."""
-    for made in (".git", ".dvc", "dvc.lock"):
-        path = root / made
-        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    """Commit the models, with their files in DVC's cache."""
     stages = "".join(f"  export_{name}:\n    cmd: export\n    outs: [models/{name}/saved_model]\n" for name in models)
     write_text(root / "dvc.yaml", f"stages:\n{stages}")
     write_text(root / ".gitignore", "/*\n!/dvc.*\n!/.dvc\n!/.gitignore\n")

@@ -42,7 +42,7 @@ from bakeoff.evaluation.metrics.table import accuracy_per_user
 from bakeoff.evaluation.ranking.protocol import EvalSet
 from bakeoff.evaluation.stats.intervals import intervals
 from bakeoff.experiments.training.runner import Experiment
-from bakeoff.experiments.variants.groups import NEW_ITEMS
+from bakeoff.experiments.variants.groups import NEW_ITEMS, NothingToCompareError
 from bakeoff.experiments.variants.measure import train_variant
 from bakeoff.experiments.variants.protocol import VariantProtocol, protocol_of
 from bakeoff.models.base.specs import spec
@@ -156,9 +156,10 @@ def per_user(data: Measured, model: str, features: str, seed: int) -> Values:
     """Metrics of every user of the split, float64 [num_users]; NaN for users without truth."""
     params = data.params(seed)
     chosen = with_item_features(data.prepared, FEATURES[features])
-    protocol = protocol_of(params.experiments, NEW_ITEMS, chosen, partial(load_held_out, data.workspace, chosen))
-    if not isinstance(protocol, VariantProtocol):
-        raise SystemExit(protocol.reason)
+    try:
+        protocol = protocol_of(params.experiments, NEW_ITEMS, chosen, partial(load_held_out, data.workspace, chosen))
+    except NothingToCompareError as reason:
+        raise SystemExit(str(reason)) from None
     seen = protocol.prepared
     settings: Any = params.section(model)
     epochs = max(1, round(settings.max_epochs * params.evidence.epoch_share))

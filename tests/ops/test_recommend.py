@@ -251,6 +251,6 @@ def test_an_item_that_is_named_twice_counts_once_where_it_stands_last() -> None:
 
 @pytest.mark.parametrize("options", [ListOptions(), ListOptions(debias=0.1)], ids=["plain", "debiased"])
 def test_items_of_the_history_are_recommended_where_they_are_asked_for(ask, options):
-    everything = recommended(ask("popularity", user="u3", k=12, include_seen=True, options=options))
+    everything = recommended(ask("popularity", user="u3", k=12, exclude_seen=False, options=options))
     assert len(everything) == 12
     assert len(recommended(ask("popularity", user="u3", k=12, options=options))) < 12

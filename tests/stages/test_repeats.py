@@ -184,7 +184,7 @@ def test_recommend_does_too_unless_it_is_told_otherwise(workspace, served, capsy
     recommend.run(workspace, **asked)
     listed = re.findall(columns, capsys.readouterr().out)
     assert [float(score) for _, score in listed] == pytest.approx(scores, abs=1e-3)
-    recommend.run(workspace, **asked, include_seen=False)
+    recommend.run(workspace, **asked, exclude_seen=True)
     without = re.findall(columns, capsys.readouterr().out)
     assert len(without) == 5
     assert {item for item, _ in without} != {item for item, _ in listed}

@@ -81,10 +81,10 @@ def recommend(
         bool, typer.Option("--why", help="Say what the items of the history contribute to each score.")
     ] = False,
     allow: Annotated[str | None, typer.Option(help='Item ids that alone may be recommended: "50,181".')] = None,
-    include_seen: Annotated[
+    exclude_seen: Annotated[
         bool | None,
         typer.Option(
-            "--include-seen/--exclude-seen",
+            "--exclude-seen/--include-seen",
             help="Whether items of the history may be recommended. Default: with split.keep_repeats alone.",
         ),
     ] = None,
@@ -106,4 +106,4 @@ def recommend(
 
     options = ListOptions(None, [Filter.parse(each) for each in filter or ()], diversity, debias)
     who = partial(stage.run, Workspace(), model=model, user=user, history=history, features=feature or [])
-    who(k=k, why=why, allow=allow, include_seen=include_seen, options=options)
+    who(k=k, why=why, allow=allow, exclude_seen=exclude_seen, options=options)

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from bakeoff.core.errors import BakeoffError, shortened
 from bakeoff.data.features.encoding import TAG_SEPARATOR, TableEncoding, category_code
-from bakeoff.models.base.list_options import CANDIDATES_PER_PLACE, LONGEST_DIVERSE, diverse, kinds_of_items, only
+from bakeoff.models.base.list_options import CANDIDATES_PER_PLACE, LONGEST_DIVERSE, diverse, kinds_of, only
 from bakeoff.models.base.storage import filterable
 from bakeoff.ops.server.search import ExactSearch, Excluded, SearchResult
 
@@ -103,7 +103,7 @@ class ItemFeatures:
         encoded = only(encoding, ("categorical", "tags"), self.names).encode(table)
         sets = [each.tocsc() for each in (*encoded.category_sets, *encoded.tag_sets)]
         self._items = dict(zip(self._codes, sets, strict=True))  # bool [n, values] each, which items have which value
-        self._kinds = kinds_of_items(table, encoding)
+        self._kinds = kinds_of(encoded)
 
     def extended(self, table: pd.DataFrame) -> "ItemFeatures":
         """The same with further items behind the n, whose raw features the table has."""
@@ -186,14 +186,17 @@ class ListOptions:
         """Whether nothing is asked for."""
         return self.allow is None and not self.filters and not self.diversity and not self.debias
 
-    def allowed(self, features: ItemFeatures, num_items: int) -> NDArray[np.bool_]:
-        """Bool [n], which items the list may contain."""
-        meeting = features.meeting(self.filters) if self.filters else np.ones(num_items, np.bool_)
-        if self.allow is None:
-            return meeting
-        named = np.zeros(num_items, np.bool_)
-        named[self.allow] = True
-        return named & meeting
+    def allowed(self, features: ItemFeatures, exclude: NDArray[np.integer], num_items: int) -> NDArray[np.bool_] | None:
+        """Bool [n], which items the list may contain, without those that are left out; None: any other."""
+        if self.allow is None and not self.filters:
+            return None
+        allowed = features.meeting(self.filters)
+        if self.allow is not None:
+            named = np.zeros(num_items, np.bool_)
+            named[self.allow] = True
+            allowed &= named
+        allowed[exclude] = False
+        return allowed
 
     def check(self, k: int, features: ItemFeatures) -> None:
         """Refuse what makes no sense for a list of k items.
@@ -244,49 +247,49 @@ def find(
     Returns:
         items in the order of each list, and their scores by the model: with diversity or debias they don't descend.
     """
+    num_items, found = len(popularity), dict[int, tuple[SearchResult, NDArray[np.float32]]]()
     lengths = [
-        min(CANDIDATES_PER_PLACE * wanted, len(popularity)) if asked.diversity else wanted
+        min(CANDIDATES_PER_PLACE * wanted, num_items) if asked.diversity else wanted
         for wanted, asked in zip(k, options, strict=True)
     ]
-    found = _candidates(search, queries, exclude, lengths, options, features, popularity)
-    for row, (best, value) in found.items():
-        if diversity := options[row].diversity:
-            vectors = features.vectors(best.items)
-            places = diverse(value, search.vectors(best.items) if vectors is None else vectors, k[row], diversity)
-            found[row] = SearchResult(best.items[places], best.scores[places]), value
-    return [found[row][0] for row in range(len(queries))]
-
-
-def _candidates(
-    search: ExactSearch,
-    queries: NDArray[np.float32],
-    exclude: Excluded,
-    k: Sequence[int],
-    options: Sequence[ListOptions],
-    features: ItemFeatures,
-    popularity: NDArray[np.float32],
-) -> dict[int, tuple[SearchResult, NDArray[np.float32]]]:
-    """Of each query the k best items that its list may contain, and the scores by which they are the best."""
-    left_out, found = list(exclude), {}
-    by_score, debiased = list[int](), list[int]()
-    for row, asked in enumerate(options):
-        (debiased if asked.debias else by_score).append(row)
-        if asked.allow is not None or asked.filters:
-            allowed = asked.allowed(features, len(popularity))
-            allowed[exclude[row]] = False
-            items = np.flatnonzero(allowed)
-            if not asked.debias and len(items) * FEW <= len(popularity):
-                best = search.find_among(queries[by_score.pop()], items, k[row])
-                found[row] = best, best.scores
-            else:
-                left_out[row] = np.flatnonzero(~allowed)
-    for rows in filter(None, (by_score, debiased)):
-        some, longest = [left_out[row] for row in rows], max(k[row] for row in rows)
-        if rows is debiased:
-            strengths = [options[row].debias for row in rows]
-            pairs = search.find_debiased(queries[rows], some, longest, popularity, strengths)
+    allowed = [asked.allowed(features, seen, num_items) for asked, seen in zip(options, exclude, strict=True)]
+    by_score, by_debiased = list[int](), list[int]()
+    for row, mask in enumerate(allowed):
+        if options[row].debias:
+            by_debiased.append(row)
+        elif mask is None:
+            by_score.append(row)
         else:
-            pairs = [(best, best.scores) for best in search.find(queries[rows], some, longest)]
-        for row, (best, value) in zip(rows, pairs, strict=True):
-            found[row] = SearchResult(best.items[: k[row]], best.scores[: k[row]]), value[: k[row]]
-    return found
+            if np.count_nonzero(mask) * FEW <= num_items:
+                best = search.find_among(queries[row], np.flatnonzero(mask), lengths[row])
+            else:  # by itself: what many queries leave out would take much memory
+                [best] = search.find(queries[row : row + 1], [np.flatnonzero(~mask)], lengths[row])
+            found[row] = best, best.scores
+    if by_score:
+        longest = max(lengths[row] for row in by_score)
+        lists = search.find(queries[by_score], [exclude[row] for row in by_score], longest)
+        found |= {row: (best, best.scores) for row, best in zip(by_score, lists, strict=True)}
+    if by_debiased:
+        longest, strengths = max(lengths[row] for row in by_debiased), [options[row].debias for row in by_debiased]
+        masks = ((row, allowed[row]) for row in by_debiased)
+        left_out = (exclude[row] if mask is None else np.flatnonzero(~mask) for row, mask in masks)
+        pairs = search.find_debiased(queries[by_debiased], left_out, longest, popularity, strengths)
+        found |= zip(by_debiased, pairs, strict=True)
+    return [_chosen(search, features, *found[row], k[row], asked.diversity) for row, asked in enumerate(options)]
+
+
+def _chosen(
+    search: ExactSearch,
+    features: ItemFeatures,
+    best: SearchResult,
+    value: NDArray[np.float32],
+    k: int,
+    diversity: float,
+) -> SearchResult:
+    """The list of one query, of its best candidates and the scores by which they are the best."""
+    if not diversity:
+        return SearchResult(best.items[:k], best.scores[:k])
+    items, value = best.items[: CANDIDATES_PER_PLACE * k], value[: CANDIDATES_PER_PLACE * k]
+    vectors = features.vectors(items)
+    places = diverse(value, search.vectors(items) if vectors is None else vectors, k, diversity)
+    return SearchResult(items[places], best.scores[places])

@@ -54,7 +54,7 @@ def run(
     k: int,
     why: bool,
     allow: str | None = None,
-    include_seen: bool | None = None,
+    exclude_seen: bool | None = None,
     options: ListOptions = PLAIN,
 ) -> None:
     """Print what a model recommends to a known user, or to someone new, with the history.
@@ -68,7 +68,7 @@ def run(
         k: number of items.
         why: print what the items of the history contribute to each score, in place of the history.
         allow: ids of the items that may be recommended, separated by commas; None: any.
-        include_seen: whether items of the history may be recommended; None: if they may be in what was evaluated.
+        exclude_seen: whether items of the history are left out; None: as the model was evaluated.
         options: filters, diversity and debias.
 
     Raises:
@@ -98,9 +98,7 @@ def run(
         query = _someone_new(folder, history or "", features, items)
     if allow is not None:
         options = replace(options, allow=_places(allow, "--allow", items))
-    seen = query.histories
-    if users.keeps_repeats if include_seen is None else include_seen:
-        seen = seen.first(0)
+    seen = users.left_out(query.histories, exclude_seen)
     if options.is_plain:
         best, scores = _best(retriever, query, seen, k)
     else:

@@ -32,7 +32,7 @@ Ends = Mapping[str, int | None]
 
 @dataclass(frozen=True)
 class Slice:
-    """A part of the test: events whose gap to the user's last known event lies in one range, or new users by step.
+    """A part of the test: events by the time since the user's last known one, or new users by what is known of them.
 
     Attributes:
         name: of the part: the range, or of the number of first interactions that models know ("0", "1", … or "all").

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from bakeoff.data.features.encoding import TableEncoding
+from bakeoff.data.features.encoding import EncodedFeatures, TableEncoding
 
 CANDIDATES_PER_PLACE = 10
 """A diverse list of k items is chosen among the best 10 k."""
@@ -37,7 +37,12 @@ def kinds_of_items(table: pd.DataFrame, encoding: TableEncoding) -> csr_array | 
         table: n rows with raw features; those that it lacks are left out.
         encoding: of item features.
     """
-    found = only(encoding, ("categorical", "tags"), table).encode(table).directions
+    return kinds_of(only(encoding, ("categorical", "tags"), table).encode(table))
+
+
+def kinds_of(encoded: EncodedFeatures) -> csr_array | None:
+    """The same of items whose categories and tags are encoded."""
+    found = encoded.directions
     return found if 0 < found.shape[1] <= MOST_KINDS else None
 
 

@@ -62,7 +62,7 @@ class Catalogue:
 
 
 class ServingModule(tf.Module):
-    """Brute-force retrieval inside the graph: k is honoured at call time, seen items are left out if they don't count.
+    """Brute-force retrieval inside the graph: k is honoured at call time, and seen items can be left out.
 
     TFRS' BruteForce with exclusions would sort k + |seen| items per query and needs the number of exclusions
     when it is traced; scattering −∞ over the scores of seen items costs neither.

@@ -70,6 +70,11 @@ class KnownUsers:
     queries: Queries
     keeps_repeats: bool = False
 
+    def left_out(self, histories: Histories, exclude_seen: bool | None) -> Histories:
+        """What lists for these histories must not contain: all of them or nothing; None: as the model was evaluated."""
+        leaves_out = not self.keeps_repeats if exclude_seen is None else exclude_seen
+        return histories if leaves_out else histories.first(0)
+
 
 def write_model(
     workspace: Workspace,

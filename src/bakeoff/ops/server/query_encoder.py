@@ -85,8 +85,7 @@ class QueryEncoder:
                 )
             users, row = self.users.queries, slice(user, user + 1)
             encoded = Queries(users.histories.part(user, user + 1), users.dense[row], users.categorical[row])
-        leaves_out = not self.users.keeps_repeats if query.exclude_seen is None else query.exclude_seen
-        seen = encoded.histories.items if leaves_out else np.zeros(0, np.int32)
+        seen = self.users.left_out(encoded.histories, query.exclude_seen).items
         named = [self.items[item] for item in query.exclude if item in self.items]
         exclude = np.concatenate([seen, np.array(named, np.int64)]) if named else seen
         return EncodedQuery(encoded, exclude, query.k, ignored, user, query.why, self._options(query))

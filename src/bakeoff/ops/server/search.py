@@ -1,7 +1,7 @@
 """Exact top k among item embeddings by dot product, with items left out, for any number of queries at once."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,7 +76,7 @@ class ExactSearch:
     def find_debiased(
         self,
         queries: NDArray[np.float32],
-        exclude: Excluded,
+        exclude: Iterable[Items],
         k: int,
         popularity: NDArray[np.float32],
         debias: Sequence[float],
@@ -84,9 +84,9 @@ class ExactSearch:
         """The best items by `list_options.debiased`, with their scores, and the debiased ones, which descend.
 
         Args:
-            queries: as for `find`, as are exclude and k.
-            exclude: see there.
-            k: see there.
+            queries: float32 [B, d].
+            exclude: for each query the items that are left out; asked for one after the other.
+            k: length of the lists, as for `find`.
             popularity: float32 [n].
             debias: β of each query.
         """
