@@ -175,6 +175,19 @@ def test_no_chart_is_wider_than_its_place(view: Opened):
     assert spill == []
 
 
+def test_no_words_of_a_chart_are_cut(view: Opened):
+    with unfolded(view.page):
+        cut = view.page.evaluate(
+            "[...document.querySelectorAll('.chart')].flatMap((c) => {"
+            " const place = c.querySelector('svg').getBoundingClientRect();"
+            " const out = (box) => box.width && (box.left < place.left - 3 || box.right > place.right + 3"
+            "   || box.top < place.top - 3);"
+            " return [...c.querySelectorAll('svg text')].filter((t) => out(t.getBoundingClientRect()))"
+            "   .map((t) => `${c.id}: ${t.textContent}`); })"
+        )
+    assert cut == []
+
+
 def test_the_page_does_not_scroll_sideways(view: Opened):
     assert fits(view.page)
     with unfolded(view.page):

@@ -18,11 +18,21 @@ LETTER, LABEL_HEIGHT = 6.5, 15
 """Pixels that a label takes, per letter and in height."""
 PER_ENTRY, WIDEST = 28, 740
 """Pixels of a legend: of an entry in addition to its letters, and of a row in a wide window."""
+BESIDE = 80
+"""Pixels that the labels of an axis take at least; the legend stands right of them."""
 WIDE, ON_PHONE, HEIGHT = 760, 200, 280
 """Pixels of the plane of `path`: its width on a wide page and on a phone, and its height."""
+PHONE = 400
+"""Below this width of a whole chart labels of one line take two."""
 BY_STYLE = alt.Size("size:Q", scale=None, legend=None)
 """Area of a mark, from the style of its series."""
 FROM_ZERO = alt.Scale(zero=True)
+_LINES = (
+    f"split(containerSize()[0] < {PHONE} && indexof(datum.label, '\\n') < 0 ? "
+    "replace(datum.label, regexp('^(.{6,}) '), '$1\\n') : datum.label, '\\n')"
+)
+# Lines of a label: where a phone has no room, the last word stands below.
+
 FILLED = {"filled": True, "opacity": 1}
 OPEN = {"filled": False, "opacity": 1, "strokeWidth": 2, "fill": "var(--page)"}
 """Properties of a mark, the second of one of which only the outline is drawn."""
@@ -241,7 +251,7 @@ def matrix(shares: NDArray[np.float64], order: list[str], title: str) -> Spec:
     """
     cells = ((order[i], order[j], float(shares[i, j])) for i, j in np.ndindex(shares.shape))
     table = pd.DataFrame(cells, columns=["row", "column", "share"]).dropna()
-    top = alt.Axis(orient="top", labelAngle=-30, ticks=False, domain=False)
+    top = alt.Axis(orient="top", labelAngle=-40, ticks=False, domain=False)
     base = alt.Chart().encode(
         x=alt.X("column:N", sort=order, title=None, axis=top),
         y=alt.Y("row:N", sort=order, title=None, axis=alt.Axis(ticks=False, domain=False)),
@@ -251,7 +261,8 @@ def matrix(shares: NDArray[np.float64], order: list[str], title: str) -> Spec:
         opacity=alt.Opacity("share:Q", scale=alt.Scale(domain=[0, 1], range=[0.03, 0.45]), legend=None)
     )
     text = base.mark_text(fontSize=12, color="var(--text)").encode(text=alt.Text("share:Q", format=".0%"))
-    return layered(table, [cell, text], height=46 * len(order))
+    # The last column's label ends beyond its column.
+    return layered(table, [cell, text], height=46 * len(order)) | {"padding": {"right": 20}}
 
 
 def _grouped(
@@ -266,7 +277,7 @@ def _grouped(
         sort=groups,
         title=title,
         scale=alt.Scale(type="point", padding=0.5),
-        axis=alt.Axis(grid=False, ticks=False, labelPadding=8, labelLimit=180, labelExpr="split(datum.label, '\\n')"),
+        axis=alt.Axis(grid=False, ticks=False, labelPadding=8, labelLimit=180, labelExpr=_LINES),
     )
     offset = alt.YOffset("offset:Q", scale=None)
     base = alt.Chart().encode(y=y, yOffset=offset, color=_by_series(alt.Color, styles, "color"), tooltip=tips)
@@ -290,11 +301,12 @@ def _sized(table: pd.DataFrame, styles: Styles) -> pd.DataFrame:
 
 def _by_series(channel: Any, styles: Styles, attribute: str) -> Any:
     """Encoding of the series by an attribute of its style, with a legend that wraps on a narrow page."""
-    columns = 1 if max(map(len, styles)) > 24 else 2
-    takes = sum(LETTER * len(label) + PER_ENTRY for label in styles)
-    wide = len(styles) if takes < WIDEST else math.ceil(len(styles) / 2)
+    takes = [LETTER * len(label) + PER_ENTRY for label in styles]
+    two = max(takes[::2]) + max(takes[1::2], default=0) + BESIDE
+    wide = len(styles) if sum(takes) < WIDEST else math.ceil(len(styles) / 2)
+    columns = {"expr": f"containerSize()[0] < {two} ? 1 : width < {NARROW} ? 2 : {wide}"}
     return channel(
         "series:N",
         scale=alt.Scale(domain=list(styles), range=[getattr(style, attribute) for style in styles.values()]),
-        legend=alt.Legend(title=None, labelLimit=200, columns={"expr": f"width < {NARROW} ? {columns} : {wide}"}),
+        legend=alt.Legend(title=None, labelLimit=200, columns=columns),
     )
