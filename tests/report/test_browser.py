@@ -132,6 +132,20 @@ def fits(page: Page) -> bool:
     return bool(page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"))
 
 
+def cut_words(page: Page) -> list[str]:
+    """Words of charts that begin left of or above their chart, or end right of it, with every fold open."""
+    with unfolded(page):
+        cut: list[str] = page.evaluate(
+            "[...document.querySelectorAll('.chart')].flatMap((c) => {"
+            " const place = c.querySelector('svg').getBoundingClientRect();"
+            " const out = (box) => box.width && (box.left < place.left - 3 || box.right > place.right + 3"
+            "   || box.top < place.top - 3);"
+            " return [...c.querySelectorAll('svg text')].filter((t) => out(t.getBoundingClientRect()))"
+            "   .map((t) => `${c.id}: ${t.textContent}`); })"
+        )
+    return cut
+
+
 def specs(page: Page) -> list[str]:
     return list(json.loads(page.locator("#specs").text_content() or ""))
 
@@ -176,16 +190,7 @@ def test_no_chart_is_wider_than_its_place(view: Opened):
 
 
 def test_no_words_of_a_chart_are_cut(view: Opened):
-    with unfolded(view.page):
-        cut = view.page.evaluate(
-            "[...document.querySelectorAll('.chart')].flatMap((c) => {"
-            " const place = c.querySelector('svg').getBoundingClientRect();"
-            " const out = (box) => box.width && (box.left < place.left - 3 || box.right > place.right + 3"
-            "   || box.top < place.top - 3);"
-            " return [...c.querySelectorAll('svg text')].filter((t) => out(t.getBoundingClientRect()))"
-            "   .map((t) => `${c.id}: ${t.textContent}`); })"
-        )
-    assert cut == []
+    assert cut_words(view.page) == []
 
 
 def test_the_page_does_not_scroll_sideways(view: Opened):
@@ -401,5 +406,6 @@ def test_a_sheet_answers_the_pointer_is_accessible_silent_and_fits(
     assert violations(page) == []
     assert (opened.console, opened.requests) == ([], [])
     assert fits(page)
+    assert cut_words(page) == []
     assert page.evaluate("window.shifted") < 0.02
     page.close()

@@ -19,7 +19,7 @@ LETTER, LABEL_HEIGHT = 6.5, 15
 PER_ENTRY, WIDEST = 28, 740
 """Pixels of a legend: of an entry in addition to its letters, and of a row in a wide window."""
 BESIDE = 80
-"""Pixels that the labels of an axis take at least; the legend stands right of them."""
+"""Pixels that the labels of an axis take; the legend stands right of them."""
 WIDE, ON_PHONE, HEIGHT = 760, 200, 280
 """Pixels of the plane of `path`: its width on a wide page and on a phone, and its height."""
 PHONE = 400
@@ -302,11 +302,13 @@ def _sized(table: pd.DataFrame, styles: Styles) -> pd.DataFrame:
 def _by_series(channel: Any, styles: Styles, attribute: str) -> Any:
     """Encoding of the series by an attribute of its style, with a legend that wraps on a narrow page."""
     takes = [LETTER * len(label) + PER_ENTRY for label in styles]
-    two = max(takes[::2]) + max(takes[1::2], default=0) + BESIDE
-    wide = len(styles) if sum(takes) < WIDEST else math.ceil(len(styles) / 2)
-    columns = {"expr": f"containerSize()[0] < {two} ? 1 : width < {NARROW} ? 2 : {wide}"}
+    two, whole, half = max(takes[::2]) + max(takes[1::2], default=0), sum(takes), math.ceil(len(styles) / 2)
+    wide = len(styles) if whole < WIDEST else half
+    # Of the whole chart, since a legend that changes with the width of the plane would change that in turn.
+    page = "containerSize()[0] <"
+    columns = f"{page} {two + BESIDE} ? 1 : width < {NARROW} ? 2 : {page} {whole + BESIDE} ? {half} : {wide}"
     return channel(
         "series:N",
         scale=alt.Scale(domain=list(styles), range=[getattr(style, attribute) for style in styles.values()]),
-        legend=alt.Legend(title=None, labelLimit=200, columns=columns),
+        legend=alt.Legend(title=None, labelLimit=200, columns={"expr": columns}),
     )

@@ -115,7 +115,7 @@ def _convergence(shown: SamplingStudy) -> Figure:
 
     The axis is logarithmic, since biased samplers are off by orders of magnitude.
     """
-    kl, axis = shown.converged.kl, "KL divergence from the true distribution, nats"
+    kl, axis = shown.converged.kl, "KL divergence, nats"
     scale = alt.Scale(type="log", clamp=True, domainMin=max(SMALLEST, kl.min()))
     known = shown.converged.dropna(subset="kl")
     is_top_k = known.pool.str.contains(TOP_K)
