@@ -60,7 +60,7 @@ def test_every_share_and_catalogue_is_measured(found):
     assert all(size[cost] > 0 for size in found["sizes"] for cost in growth_costs.COSTS.values())
     # as many epochs as validation chose; a model that is not trained yet gets the default, one without epochs one
     assert [size["epochs"] for size in found["sizes"]] == [1] * 6 + [3] * 3 + [growth.DEFAULT_EPOCHS] * 3
-    assert set(found["exponents"]["mf"]) == {"wall", "cpu", "memory", "epoch"}
+    assert set(found["exponents"]["mf"]) == {"wall", "cpu", "memory"}
     assert found["exponents"]["mf"]["wall"]["low"] < found["exponents"]["mf"]["wall"]["high"]
     assert [row["items"] for row in found["catalogues"]] == [200, 400]
     assert all(row["full_step_seconds"] > 0 and row["sampled_step_seconds"] > 0 for row in found["catalogues"])
