@@ -70,11 +70,6 @@ class LoadedExport:
         """Size of its catalogue."""
         return int(self.module.item_embeddings.shape[0])
 
-    @property
-    def dim(self) -> int:
-        """Dimension of its embeddings."""
-        return int(self.module.item_embeddings.shape[1])
-
 
 def measure_latency(
     exported: Mapping[str, LoadedExport], prepared: Prepared, seed: int, seconds: float
@@ -113,8 +108,6 @@ def measure_latency(
             "batches": by_id[name],
             "history": {"1": _percentiles(by_history[name])},
             "model_bytes": model.num_bytes,
-            "num_items": model.num_items,
-            "dim": model.dim,
             "precomputed": spec(name).precomputed,
             **({"stored": by_id[_STORED.format(name)]} if _STORED.format(name) in by_id else {}),
         }

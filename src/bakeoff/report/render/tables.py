@@ -192,7 +192,6 @@ def search_table(searches: Sequence[SettingSearch]) -> Table:
         ("Model", lambda s: model_label(s.model)),
         (Column("Trials", "trial"), _trials),
         ("Wall seconds", lambda s: formats.count(s.wall_seconds + 0.5)),
-        ("Processes", lambda s: formats.count(s.jobs)),
         (Column(best, "validation"), lambda s: formats.decimal(s.best)),
         (Column("Epoch", "epoch"), lambda s: formats.NO_VALUE if s.epoch is None else str(s.epoch)),
     )
