@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise, zip_longest
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,10 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from pyarrow.dataset import dataset
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.histories import draw_users
+from bakeoff.evaluation.metrics.formulas import FloatArray
 from bakeoff.evaluation.stats.intervals import regrouped
 from bakeoff.report.accuracy import Column, PerUser
 
@@ -82,13 +83,12 @@ def read_sample(folder: Path, most: int, seed: int) -> UserSample:
         most: users of either kind that are looked at.
         seed: of the sample.
     """
-    sizes = {
-        "users": _read(folder / "users.parquet", pq.read_metadata).num_rows,
-        "new_users": _read(folder / "new_users.parquet", _num_new_users),
-    }
-    if max(sizes.values()) <= most:
+    files = (folder / "users.parquet", folder / "new_users.parquet")
+    ids = [read_coded(file, [], ["user_id"])["user_id"].unique() for file in files]
+    if max(map(len, ids)) <= most:
         return UserSample()
-    warm, new = (_is_drawn(folder / f"{name}.parquet", draw_users(size, most, seed)) for name, size in sizes.items())
+    drawn = (each.take(draw_users(len(each), most, seed)).cast(pa.string()) for each in ids)
+    warm, new = (pc.field("user_id").isin(each) for each in drawn)
     return UserSample(warm, new, warm | new)
 
 
@@ -99,7 +99,7 @@ def per_user_on_disk(files: dict[str, Path]) -> PerUser:
         files: model → users.parquet of its evaluation; all with the same users in the same order.
     """
 
-    def blocks(columns: Sequence[Column]) -> Iterator[NDArray[np.float64]]:
+    def blocks(columns: Sequence[Column]) -> Iterator[FloatArray]:
         metrics = {name: [metric for model, metric in columns if model == name] for name, _ in columns}
         order = [(model, metric) for model, names in metrics.items() for metric in names]
         places = [order.index(column) for column in columns]
@@ -107,7 +107,7 @@ def per_user_on_disk(files: dict[str, Path]) -> PerUser:
         for parts in zip(*tables, strict=True):
             yield np.concatenate(parts, axis=1)[:, places].astype(np.float64)
 
-    return PerUser(list(files), blocks, in_memory=False)
+    return lambda columns: partial(blocks, columns)
 
 
 def check_same_users(files: dict[str, Path], keys: Sequence[str]) -> None:
@@ -139,19 +139,6 @@ def _blocks(path: Path, columns: Sequence[str]) -> Iterator[NDArray[Any]]:
                 yield np.stack([batch.column(name).to_numpy(zero_copy_only=False) for name in columns], axis=1)
 
     return regrouped(batches(), USERS_AT_ONCE)
-
-
-def _num_new_users(path: Path) -> int:
-    """Number of new users: rows with the first value of STEP, for which all of them come first."""
-    table = dataset(path)
-    [first] = table.head(1, columns=[STEP])[STEP].to_pylist() or [None]
-    return int(table.count_rows(filter=pc.field(STEP) == first))
-
-
-def _is_drawn(path: Path, rows: NDArray[np.int64]) -> pc.Expression:
-    """A filter that selects the users of these rows; the table is never in memory as a whole."""
-    ids = dataset(path).take(rows, columns=["user_id"])["user_id"]
-    return pc.field("user_id").isin(ids.cast(pa.string()).combine_chunks())
 
 
 def _read(

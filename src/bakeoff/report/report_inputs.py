@@ -1,9 +1,9 @@
 """Collects what the report rests on from the files of the earlier stages."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,13 +15,11 @@ from bakeoff.core.workspace import Workspace
 from bakeoff.data.fetch.versioning import read_data_hash
 from bakeoff.models.base import specs
 from bakeoff.report import input_files
-from bakeoff.report.evidence import Evidence, ModelEvidence, NotMeasured, PlantedGroups, Rerank, VariantGroup
+from bakeoff.report.evidence import Evidence, ModelEvidence, NotMeasured, VariantGroup
 from bakeoff.report.examples import LIST_LENGTH
 from bakeoff.report.input_files import STEP, UserSample, read_coded, read_json, read_optional_json, read_table
 from bakeoff.report.models import CONTENDERS, REFERENCE
 from bakeoff.report.params import ReportParams
-
-T = TypeVar("T")
 
 GROUPS = ("features", "new-items", "folding", "depth")
 """Groups of variants that the report reads."""
@@ -87,10 +85,10 @@ def with_measured(evidence: Evidence, workspace: Workspace) -> Evidence:
     }
     measured = {
         **{name: _variants(workspace, name) for name in GROUPS},
-        "planted": _unless_skipped(workspace.planted / "planted.json", _planted),
+        "planted": _group(workspace.planted / "planted.json", "items"),
         "growth": _cost(workspace.cost("growth"), "Growth"),
         "serving": _cost(workspace.cost("serving"), "Serving"),
-        "rerank": _unless_skipped(workspace.rerank / "rerank.json", _reranked),
+        "rerank": _group(workspace.rerank / "rerank.json", entries="systems"),
     }
     return replace(evidence, models=models, measured=measured)
 
@@ -139,30 +137,23 @@ def _lists(path: Path, longest: int, users: pc.Expression | None, *more: str) ->
 
 def _variants(workspace: Workspace, name: str) -> VariantGroup | NotMeasured:
     cost = read_optional_json(workspace.cost(f"variants/{name}")).get("variants", {})
-
-    def read(notes: Mapping[str, Any], folder: Path) -> VariantGroup:
-        users, new_users = (read_table(folder / f"{table}.parquet") for table in ("users", "new_users"))
-        return VariantGroup(notes, notes["variants"], users, new_users, cost)
-
-    return _unless_skipped(workspace.variants(name) / "variants.json", read)
+    return _group(workspace.variants(name) / "variants.json", "new_users", cost=cost)
 
 
-def _planted(notes: Mapping[str, Any], folder: Path) -> PlantedGroups:
-    items, users = (read_table(folder / f"{name}.parquet") for name in ("items", "users"))
-    return PlantedGroups(notes, notes["variants"], users, items, int(notes["candidates"]))
+def _group(
+    path: Path, *tables: str, entries: str = "variants", cost: Mapping[str, Any] | None = None
+) -> VariantGroup | NotMeasured:
+    """The group that the JSON at `path` describes, with `users` and these tables next to it.
 
-
-def _reranked(notes: Mapping[str, Any], folder: Path) -> Rerank:
-    return Rerank(notes, notes["systems"], read_table(folder / "users.parquet"))
-
-
-def _unless_skipped(path: Path, read: Callable[[Mapping[str, Any], Path], T]) -> T | NotMeasured:
-    """What `read` makes of the JSON at `path` and its folder, unless the JSON says that the stage was skipped."""
+    Unless the JSON says that the stage was skipped.
+    """
     notes = read_json(path)
     if "skipped" in notes:
         return NotMeasured(str(notes["skipped"]))
+    found = {name: read_table(path.with_name(f"{name}.parquet")) for name in ("users", *tables)}
+    found["users"] = found["users"].rename(columns={"system": "variant"})
     with reading(path, "another version wrote it, delete it and run `dvc repro`", KeyError):
-        return read(notes, path.parent)
+        return VariantGroup(notes, notes[entries], **found, cost=cost or {})
 
 
 def _cost(path: Path, what: str) -> Mapping[str, Any] | NotMeasured:

@@ -148,14 +148,15 @@ def summarize(evidence: Evidence, params: ReportParams) -> Summary:
     primary = params.compare.primary_metric
     statistics = Statistics(params.compare.confidence, params.compare.resamples, params.seed)
     users = evidence.per_user
-    estimates = users.estimates([(name, metric) for metric in accuracy for name in users.models], statistics)
-    differences = users.differences([((SOFTMAX, metric), (MF, metric)) for metric in accuracy], statistics)
+    columns = [(name, metric) for metric in accuracy for name in evidence.models]
+    estimates = statistics.estimates(users(columns), columns)
+    differences = statistics.paired(users, [((SOFTMAX, metric), (MF, metric)) for metric in accuracy])
     cutoff = int(primary.partition("@")[2])
     means = {estimate.model: estimate.mean for estimate in estimates if estimate.metric == primary}
     d = next(each for each in differences if each.metric == primary)
     ends = d.mean, d.low, d.high, d.p, params.compare.confidence
     result = Result(primary, means[SOFTMAX], means[MF], *ends, d.num_users, d.detectable)
-    standings = baseline_standings(users, primary, statistics)
+    standings = baseline_standings(users, means, primary, statistics)
     slices, sessions, repeats = all_slices(evidence, primary, statistics)
     new_users = new_user_slices(evidence, primary, statistics)
     searches = training.searches(evidence)

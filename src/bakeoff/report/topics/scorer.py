@@ -13,7 +13,7 @@ import pandas as pd
 from bakeoff.evaluation.metrics.table import ACCURACY_LABELS
 from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import Statistics
-from bakeoff.report.evidence import Evidence, NotMeasured, PlantedGroups, Rerank, Variant, figure, paired
+from bakeoff.report.evidence import Evidence, NotMeasured, Variant, VariantGroup, figure, notes_on, paired
 from bakeoff.report.models import MF, PALETTE, SOFTMAX, Style, Styles, look, model_label
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Column, Figure, Row, Table, caption, table_of
@@ -34,7 +34,7 @@ def _ask(evidence: Evidence, params: ReportParams) -> list[Question]:
     ]
 
 
-def _questions(rerank: Rerank | NotMeasured, metric: str) -> list[Question]:
+def _questions(rerank: VariantGroup | NotMeasured, metric: str) -> list[Question]:
     words = CLAIM.wording("over_mf")
     if isinstance(rerank, NotMeasured):
         return [unknown(words, rerank.reason)]
@@ -63,7 +63,7 @@ def _named(system: Variant) -> dict[str, Any]:
     return {"size": size, "number": formats.count(size), "reranked": _system_label(system)}
 
 
-def _planted(planted: PlantedGroups | NotMeasured) -> list[Question]:
+def _planted(planted: VariantGroup | NotMeasured) -> list[Question]:
     """The DNN that folds, on planted groups: within what MF retrieves, against itself alone and against MF.
 
     Its negatives are those of the user's own group, so that it knows how to order that group.
@@ -74,16 +74,20 @@ def _planted(planted: PlantedGroups | NotMeasured) -> list[Question]:
     if mf is None or folded is None:
         return []
     within = planted.values(folded["name"], "off_group_filtered@10")
-    alone, own = (
-        CLAIM.wording(key, number=formats.count(planted.candidates)) for key in ("planted_alone", "planted_own")
-    )
+    number = formats.count(planted.notes["candidates"])
+    rivals = (("planted_alone", folded, Expected.SMALLER), ("planted_own", mf, Expected.NOT_HIGHER))
     return [
-        Paired(words, *paired(within, planted.values(rival["name"], "off_group@10")), expected, Form.SHARE)
-        for words, rival, expected in ((alone, folded, Expected.SMALLER), (own, mf, Expected.NOT_HIGHER))
+        Paired(
+            CLAIM.wording(key, number=number),
+            *paired(within, planted.values(rival["name"], "off_group@10")),
+            expected,
+            Form.SHARE,
+        )
+        for key, rival, expected in rivals
     ]
 
 
-def _charts(rerank: Rerank, params: ReportParams, statistics: Statistics) -> Iterator[Figure]:
+def _charts(rerank: VariantGroup, params: ReportParams, statistics: Statistics) -> Iterator[Figure]:
     """Every accuracy metric at the cutoff of the primary one, for every system.
 
     The caption gives the first metric and the share of foreign items of each system.
@@ -141,7 +145,7 @@ def _table(systems: Sequence[Variant], frame: pd.DataFrame) -> Table:
 TOPIC = Topic("scorer", 140, Page.EVIDENCE, "scorer", _charts, "Quality", "As a scorer", CLAIM, _ask, "rerank")
 
 
-def _by_candidates(planted: PlantedGroups, _: ReportParams, __: Statistics) -> Iterator[Figure]:
+def _by_candidates(planted: VariantGroup, _: ReportParams, __: Statistics) -> Iterator[Figure]:
     """How the harm that folding does to a scorer depends on the length of the retriever's list.
 
     The caption says what the DNN that folds most shows at the number by which the claim is judged and at the largest.
@@ -156,7 +160,7 @@ def _by_candidates(planted: PlantedGroups, _: ReportParams, __: Statistics) -> I
     frame = pd.DataFrame(rows, columns=["series", "x", "y"])
     sizes: Sequence[int] = sorted(frame.x.unique())
     shares = frame.pivot_table(index="series", columns="x", values="y", sort=False)
-    worst, judged = max(alone, key=lambda name: alone[name]), planted.candidates
+    worst, judged = max(alone, key=lambda name: alone[name]), planted.notes["candidates"]
     yield Figure(
         "scorer-candidates",
         *caption("scorer-candidates", judged=judged, worst=worst, shares=shares.loc[worst].dropna(), alone=alone),
@@ -178,4 +182,9 @@ def _by_candidates(planted: PlantedGroups, _: ReportParams, __: Statistics) -> I
     )
 
 
-CANDIDATES = Topic("scorer_candidates", 141, Page.EVIDENCE, "scorer", _by_candidates, source="planted")
+def _why_not(planted: VariantGroup | NotMeasured) -> list[str]:
+    """What was done is said in the section on folding."""
+    return notes_on(planted) if isinstance(planted, NotMeasured) else []
+
+
+CANDIDATES = Topic("scorer_candidates", 141, Page.EVIDENCE, "scorer", _by_candidates, source="planted", notes=_why_not)
