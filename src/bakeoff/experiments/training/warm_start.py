@@ -130,7 +130,9 @@ def select_auto(
     reason = why_full(experiment, parent, params)
     if parent is not None and reason is None:
         try:
-            warm = Training(_shortened(experiment, parent.last, params.epoch_share), of_warm, keeps=True)
+            epochs = max(1, round(params.epoch_share * experiment.settings.max_epochs))
+            settings = experiment.settings.model_copy(update={"max_epochs": epochs})
+            warm = Training(replace(experiment, start=parent.last, settings=settings), of_warm, keeps=True)
             scores = _compared(warm, warm.select()[1], replace(experiment, start=parent.full))
             reason = _behind(scores, params.margin)
             if reason is None:
@@ -169,11 +171,6 @@ def why_full(experiment: Experiment, parent: Parent | None, params: WarmStartPar
         since = f"{days:.1f} days of events and {parent.nights + 1} trainings since the last full fit"
         return f"It is due: {since}, and warm_start.max_days is {params.max_days}."
     return None
-
-
-def _shortened(experiment: Experiment, start: Start, share: float) -> Experiment:
-    epochs = max(1, round(share * experiment.settings.max_epochs))
-    return replace(experiment, start=start, settings=experiment.settings.model_copy(update={"max_epochs": epochs}))
 
 
 def _compared(warm: Training, curve: list[Row], full: Experiment) -> dict[str, float]:

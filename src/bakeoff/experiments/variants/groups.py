@@ -15,9 +15,8 @@ from bakeoff.models.neural.batches import PositivesOnlyBatches
 from bakeoff.models.neural.spec import SoftmaxParams
 from bakeoff.models.neural.trainer import build
 
-FEATURES, NEW_ITEMS, FOLDING, DEPTH, SAMPLING = NAMES = ("features", "new-items", "folding", "depth", "sampling")
-
-STUDY = SAMPLING
+NEW_ITEMS = "new-items"
+STUDY = "sampling"
 """The group that is a study of its own and not part of a nightly run."""
 
 
@@ -138,15 +137,15 @@ def check_group(name: str) -> None:
     Raises:
         BakeoffError: names those that there are.
     """
-    if name not in NAMES:
-        raise BakeoffError(f"{name!r} is not a group of variants: it must be one of {', '.join(NAMES)}.")
+    if name not in GROUPS:
+        raise BakeoffError(f"{name!r} is not a group of variants: it must be one of {', '.join(GROUPS)}.")
 
 
 def make_group(name: str, shipped: ExperimentSettings, data: DataFacts) -> Group:
     """The group with this name.
 
     Args:
-        name: one of NAMES.
+        name: one of GROUPS.
         shipped: the settings.
         data: facts about the split.
 
@@ -156,7 +155,7 @@ def make_group(name: str, shipped: ExperimentSettings, data: DataFacts) -> Group
     """
     check_group(name)
     settings = shipped if name == STUDY else _shorter(shipped)
-    return _GROUPS[name](settings, data, partial(_group, name, settings, data))
+    return GROUPS[name](settings, data, partial(_group, name, settings, data))
 
 
 def _shorter(shipped: ExperimentSettings) -> ExperimentSettings:
@@ -287,4 +286,5 @@ def _changed(negatives: Mapping[str, Any]) -> dict[str, Any]:
     return {f"softmax.negatives.{name}": value for name, value in negatives.items()}
 
 
-_GROUPS = {FEATURES: _features, NEW_ITEMS: _new_items, FOLDING: _folding, DEPTH: _depth, SAMPLING: _sampling}
+GROUPS = {"features": _features, NEW_ITEMS: _new_items, "folding": _folding, "depth": _depth, STUDY: _sampling}
+"""Name of a group → what makes it."""

@@ -117,14 +117,9 @@ def variant_rows(variants: Sequence[Variant], figures: Sequence[str]) -> pd.Data
 def planted_items(planted: VariantGroup, labels: Mapping[str, str]) -> pd.DataFrame:
     """Variant (a label), name, group, x, y of items, in the order of `labels`: name of a variant → label."""
     items = pd.concat([planted.items[planted.items.variant == name] for name in labels])
-    shown = {
-        "variant": items.variant.map(labels),
-        "name": "item " + items.item_id.astype(str),
-        "group": [f"group {int(group) + 1}" for group in items.group],
-        "x": items.x.astype(float),
-        "y": items.y.astype(float),
-    }
-    return pd.DataFrame(shown)
+    groups = [f"group {int(group) + 1}" for group in items.group]
+    shown = items.assign(variant=items.variant.map(labels), name="item " + items.item_id.astype(str), group=groups)
+    return shown.astype({"x": float, "y": float})
 
 
 def _against_recall(key: str, title: str, variants: pd.DataFrame, foreign: str, x: str, words: str) -> Figure:

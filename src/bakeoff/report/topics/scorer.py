@@ -150,22 +150,16 @@ def _by_candidates(planted: VariantGroup, _: ReportParams, __: Statistics) -> It
 
     The caption says what the DNN that folds most shows at the number by which the claim is judged and at the largest.
     """
-    variants = [each for each in (planted.own_group_only(), planted.base(SOFTMAX)) if each is not None]
-    rows = [
-        (str(variant["label"]), int(size), float(share))
-        for variant in variants
-        for size, share in variant["off_group_by_candidates"].items()
-    ]
-    alone = {str(variant["label"]): float(variant["off_group@10"]) for variant in variants}
-    frame = pd.DataFrame(rows, columns=["series", "x", "y"])
-    sizes: Sequence[int] = sorted(frame.x.unique())
-    shares = frame.pivot_table(index="series", columns="x", values="y", sort=False)
+    variants = {str(v["label"]): v for v in (planted.own_group_only(), planted.base(SOFTMAX)) if v is not None}
+    alone = {label: float(variant["off_group@10"]) for label, variant in variants.items()}
+    by_size = {label: variant["off_group_by_candidates"] for label, variant in variants.items()}
+    shares = pd.DataFrame.from_dict(by_size, "index", np.float64).rename(columns=int)
     worst, judged = max(alone, key=lambda name: alone[name]), planted.notes["candidates"]
     yield Figure(
         "scorer-candidates",
         *caption("scorer-candidates", judged=judged, worst=worst, shares=shares.loc[worst].dropna(), alone=alone),
         spec=series_charts.series_lines(
-            frame,
+            shares.stack().rename_axis(["series", "x"]).rename("y").reset_index(),
             dict(zip(alone, PALETTE, strict=False)),
             alt.X("x:O", title="candidates that MF retrieved", axis=alt.Axis(labelAngle=0)),
             alt.Y("y:Q", title="foreign among the first 10", axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1])),
@@ -173,11 +167,8 @@ def _by_candidates(planted: VariantGroup, _: ReportParams, __: Statistics) -> It
         ),
         table=table_of(
             "Share of foreign items among the first 10, by number of candidates",
-            ["Negatives of the DNN", *map(formats.count, sizes), "Whole catalogue"],
-            [
-                [name, *(formats.percent(shares.loc[name, size]) for size in sizes), formats.percent(whole)]
-                for name, whole in alone.items()
-            ],
+            ["Negatives of the DNN", *map(formats.count, shares.columns), "Whole catalogue"],
+            [[name, *map(formats.percent, shares.loc[name]), formats.percent(whole)] for name, whole in alone.items()],
         ),
     )
 
