@@ -10,7 +10,7 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.prepared.tables import load_prepared
 from bakeoff.experiments import growth as growth_costs
-from bakeoff.experiments.growth import measure_fit, shortest_fit, users_of_share
+from bakeoff.experiments.growth import measure_fit, users_of_share
 from bakeoff.experiments.training.runner import Experiment
 from bakeoff.models.base.specs import spec
 from bakeoff.stages import growth
@@ -158,12 +158,3 @@ def test_a_missing_split_is_told_before_anything_is_measured(tmp_path):
     with pytest.raises(BakeoffError, match="bakeoff split"):
         growth.run(PARAMS, Workspace(tmp_path))
     assert not Workspace(tmp_path).cost("growth").exists()
-
-
-@pytest.mark.parametrize(("epochs", "seconds", "fits"), [(1, 60, 3), (1, 4, 2), (2, 60, 1)])
-def test_what_is_learned_at_once_is_fitted_a_few_times_and_the_shortest_counts(monkeypatch, epochs, seconds, fits):
-    costs = [{"fit_seconds": each} for each in (3.0, 1.0, 2.0, 0.5)]
-    asked = iter(costs)
-    monkeypatch.setattr(growth_costs, "measure_fit", lambda *_: next(asked))
-    assert shortest_fit(sleeping(), None, epochs, seconds) is min(costs[:fits], key=lambda cost: cost["fit_seconds"])
-    assert next(asked) is costs[fits]

@@ -25,9 +25,6 @@ from bakeoff.models.base.specs import contenders, spec
 SECONDS_PER_FIT = 4.0
 """After which no further epoch of a fit begins; two always run. The others are assumed to cost the same."""
 
-MAX_FITS = 3
-"""Times that a model without epochs is fitted if that is short: a single second is too noisy."""
-
 SECONDS_PER_CATALOGUE = 4.0
 """After which no further turn of steps begins."""
 
@@ -112,7 +109,7 @@ def measure_share(root: Path, settings: ExperimentSettings, model: str, share: f
     ends = np.unique(np.argsort(queries.histories.lengths)[[0, -1]])
     timed_fit(experiment, queries.take(ends), 1)
     sizes = {"users": len(users), "items": prepared.num_items, "events": len(queries.histories.items)}
-    fit, memory = shortest_fit(experiment, queries, epochs, SECONDS_PER_FIT), own_peak_memory_bytes()
+    fit, memory = measure_fit(experiment, queries, epochs, SECONDS_PER_FIT), own_peak_memory_bytes()
     print(
         f"{model}: {sizes['events']:,} events of {len(users):,} users: {epochs} epochs in {fit['fit_seconds']:.1f} s, "
         f"{fit['cpu_seconds']:.1f} s of CPU, {memory / 2**20:,.0f} MiB",
@@ -126,14 +123,6 @@ def users_of_share(prepared: Prepared, share: float, seed: int) -> NDArray[np.in
     users = np.flatnonzero(prepared.train.lengths)
     drawn = np.random.default_rng(seed).permutation(users)[: max(1, round(share * len(users)))]
     return np.sort(drawn)
-
-
-def shortest_fit(experiment: Experiment, queries: Queries, epochs: int, seconds: float) -> dict[str, float]:
-    """As measure_fit; of a model without epochs the shortest of a few fits, since other load only adds time."""
-    found = [measure_fit(experiment, queries, epochs, seconds)]
-    while epochs == 1 and len(found) < MAX_FITS and sum(each["fit_seconds"] for each in found) < seconds:
-        found.append(measure_fit(experiment, queries, epochs, seconds))
-    return min(found, key=lambda each: each["fit_seconds"])
 
 
 def measure_fit(experiment: Experiment, queries: Queries, epochs: int, seconds: float) -> dict[str, float]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.formats import natural_key, plain
+from bakeoff.report.formats import plain
 from bakeoff.report.models import CONTENDERS, MF, SOFTMAX
 
 LIST_LENGTH = 10
@@ -71,7 +71,7 @@ class Example:
 def choose_examples(evidence: Evidence, metric: str, count: int, show_ids: bool = False) -> list[Example]:
     """Up to `count` users, chosen by their figures alone: the largest wins, a typical user, a new one.
 
-    Ties go to the user with most test items, then to the first id, so the choice never changes.
+    Ties go to the user with most test items, then to the first, so the choice never changes.
 
     Args:
         evidence: of the report.
@@ -125,11 +125,10 @@ def _new_user(evidence: Evidence, metric: str) -> list[tuple[str, str, str]]:
 
 
 def _paired(tables: Mapping[str, pd.DataFrame], metric: str) -> pd.DataFrame:
-    """Indexed by user id: value per contender, num_test, place in the numeric-aware order of ids."""
+    """Indexed by user id, in the order of the tables: value per contender, num_test."""
     users = {name: table.set_index("user_id") for name, table in tables.items()}
-    values = pd.DataFrame({name: table[metric] for name, table in users.items()} | {"num_test": users[MF].num_test})
-    places = {user_id: place for place, user_id in enumerate(sorted(values.index, key=natural_key))}
-    return values.assign(place=values.index.map(places)).dropna()
+    values = {name: table[metric] for name, table in users.items()}
+    return pd.DataFrame(values | {"num_test": users[MF].num_test}).dropna()
 
 
 def _distance_from_means(values: pd.DataFrame) -> pd.Series:
@@ -140,7 +139,7 @@ def _distance_from_means(values: pd.DataFrame) -> pd.Series:
 
 def _smallest(values: pd.DataFrame, key: pd.Series) -> str:
     """The user with the smallest key; of several the one with most test items, then the first."""
-    order = values.assign(key=key).sort_values(["key", "num_test", "place"], ascending=[True, False, True])
+    order = values.assign(key=key).sort_values(["key", "num_test"], ascending=[True, False], kind="stable")
     return str(order.index[0])
 
 

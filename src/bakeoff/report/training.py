@@ -9,10 +9,9 @@ import pandas as pd
 
 from bakeoff.core.errors import reading
 from bakeoff.data.params import SplitParams
+from bakeoff.experiments.training.validation import SELECTION_METRIC
 from bakeoff.report.evidence import Evidence, figure
 
-SELECTION_METRIC = "ndcg@10"
-"""Validation metric of the learning curves."""
 USUAL_SPLIT: dict[str, Any] = {**SplitParams().model_dump(mode="json"), "event_weights": {}}
 """What a record of a search that was made before a setting of the split was there need not name."""
 

@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bakeoff.core.errors import BakeoffError
 from bakeoff.core.histories import Histories
 from bakeoff.data.features.encoding import FeatureEncoding
 from bakeoff.data.prepared.tables import HeldOut, Prepared
@@ -64,11 +63,7 @@ def generate(params: PlantedParams, seed: int) -> PlantedDataset:
 
     The same params and seed give the same data set. Groups are assigned in turn, so that the order of users or items
     doesn't tell them apart.
-
-    Raises:
-        BakeoffError: a group has too few items for its users' events, or users too few events for three parts.
     """
-    _check(params)
     rng = np.random.default_rng(seed)
     user_groups = np.arange(params.groups * params.users_per_group) % params.groups
     item_groups = np.arange(params.groups * params.items_per_group) % params.groups
@@ -87,19 +82,6 @@ def generate(params: PlantedParams, seed: int) -> PlantedDataset:
     items = pd.DataFrame({"item_id": _ids(item_groups), "title": _ids(item_groups)})
     prepared = Prepared.encoded(users, items, FeatureEncoding(), _histories(train), _histories(valid))
     return PlantedDataset(prepared, HeldOut(_histories(test), nobody, nobody), user_groups, item_groups)
-
-
-def _check(params: PlantedParams) -> None:
-    if params.events_per_user > params.items_per_group:
-        raise BakeoffError(
-            f"evidence.planted.events_per_user is {params.events_per_user} and a group has "
-            f"{params.items_per_group} items: users never repeat an item, so raise items_per_group in params.yaml."
-        )
-    if params.events_per_user < 3:
-        raise BakeoffError(
-            f"evidence.planted.events_per_user is {params.events_per_user}: train, validation and test need an event "
-            "each, so that it must be 3 or more."
-        )
 
 
 def _draw(log_weights: NDArray[np.float64], count: int, rng: np.random.Generator) -> NDArray[np.int64]:

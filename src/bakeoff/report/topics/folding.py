@@ -192,8 +192,8 @@ def _scores_by_group(blocks: Mapping[str, NDArray[np.float64]]) -> Figure:
 
 
 def _clouds(items: pd.DataFrame) -> Figure:
-    groups = sorted(items.group.unique(), key=formats.natural_key)
-    styles = {group: (f"var(--tag-{place % 6 + 1})", SHAPES[place % 6]) for place, group in enumerate(groups)}
+    groups = enumerate(items.group.unique())
+    styles = {group: (f"var(--tag-{place % 6 + 1})", SHAPES[place % 6]) for place, group in groups}
     rounded = items.round({"x": 3, "y": 3})
     panels = {
         str(label): series_charts.cloud(part[["x", "y", "group", "name"]], styles)

@@ -75,16 +75,12 @@ def _planted(planted: VariantGroup | NotMeasured) -> list[Question]:
         return []
     within = planted.values(folded["name"], "off_group_filtered@10")
     number = formats.count(planted.notes["candidates"])
+    questions: list[Question] = []
     rivals = (("planted_alone", folded, Expected.SMALLER), ("planted_own", mf, Expected.NOT_HIGHER))
-    return [
-        Paired(
-            CLAIM.wording(key, number=number),
-            *paired(within, planted.values(rival["name"], "off_group@10")),
-            expected,
-            Form.SHARE,
-        )
-        for key, rival, expected in rivals
-    ]
+    for key, rival, expected in rivals:
+        both = paired(within, planted.values(rival["name"], "off_group@10"))
+        questions.append(Paired(CLAIM.wording(key, number=number), *both, expected, Form.SHARE))
+    return questions
 
 
 def _charts(rerank: VariantGroup, params: ReportParams, statistics: Statistics) -> Iterator[Figure]:
