@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.report import input_files
+from bakeoff.report import report_inputs
 from bakeoff.report.accuracy import PerUser, Statistics, per_user_of
-from bakeoff.report.input_files import check_same_users, per_user_on_disk
+from bakeoff.report.report_inputs import check_same_users, per_user_on_disk
 
 STATISTICS = Statistics(confidence=0.95, resamples=2000, seed=1)
 NUM_USERS = 1000
@@ -30,7 +30,7 @@ def tables() -> dict[str, pd.DataFrame]:
 @pytest.fixture
 def files(tmp_path: Path, tables: dict[str, pd.DataFrame], monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
     """Row groups differ from file to file, and blocks from both."""
-    monkeypatch.setattr(input_files, "USERS_AT_ONCE", 64)
+    monkeypatch.setattr(report_inputs, "USERS_AT_ONCE", 64)
     for place, (name, each) in enumerate(tables.items()):
         each.to_parquet(tmp_path / f"{name}.parquet", row_group_size=100 + 37 * place)
     return {name: tmp_path / f"{name}.parquet" for name in tables}
