@@ -180,14 +180,13 @@ def _features(shipped: ExperimentSettings, data: DataFacts, group: MakeGroup) ->
 
 
 def _depth(shipped: ExperimentSettings, _: DataFacts, group: MakeGroup) -> Group:
+    # Without hidden layers there is no width.
+    sizes = ((depth, depth and width) for depth in shipped.evidence.depths for width in shipped.evidence.widths)
     variants = []
-    for depth in dict.fromkeys(shipped.evidence.depths):
-        for width in dict.fromkeys(shipped.evidence.widths):
-            name, label = (f"{depth}x{width}", f"{depth} × {width}") if depth else ("none", "no hidden layer")
-            settings = {"softmax.hidden": [width] * depth}
-            variants.append(Variant(name, "softmax", label, settings))
-    different = {each.name: each for each in variants}  # without hidden layers there is no width
-    towers = with_bases(different.values(), shipped)
+    for depth, width in dict.fromkeys(sizes):
+        name, label = (f"{depth}x{width}", f"{depth} × {width}") if depth else ("none", "no hidden layer")
+        variants.append(Variant(name, "softmax", label, {"softmax.hidden": [width] * depth}))
+    towers = with_bases(variants, shipped)
     if len(towers) == 1:
         raise NothingToCompareError(sentence("depth_skipped"))
     return group(towers, rankings=RANKINGS)
