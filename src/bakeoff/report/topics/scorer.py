@@ -16,10 +16,10 @@ from bakeoff.report.accuracy import Statistics
 from bakeoff.report.evidence import Evidence, NotMeasured, Variant, VariantGroup, figure, notes_on, paired
 from bakeoff.report.models import MF, PALETTE, SOFTMAX, Style, Styles, look, model_label
 from bakeoff.report.params import ReportParams
-from bakeoff.report.render.figure import Column, Figure, Row, Table, caption, table_of
+from bakeoff.report.render.figure import Column, Figure, Table, caption, table_of
 from bakeoff.report.topics.base.claims import CLAIMS, Expected, Form, Paired, Question
 from bakeoff.report.topics.base.judge import on_users, unknown
-from bakeoff.report.topics.base.topic import Named, Page, Topic, estimates, interval_cell
+from bakeoff.report.topics.base.topic import Named, Page, Topic, estimate_table, estimates
 
 CLAIM = CLAIMS["scorer"]
 
@@ -127,15 +127,10 @@ def _styles(systems: Sequence[Variant]) -> Styles:
 
 def _table(systems: Sequence[Variant], frame: pd.DataFrame) -> Table:
     """A row per system."""
-    metrics = list(dict.fromkeys(frame.group))
-    means = {(row.series, row.group): row for row in frame.itertuples()}
-    rows: list[Row] = []
-    for system in systems:
-        label = _system_label(system)
-        shares = [formats.percent(figure(system, name)) for name in ("candidate_recall", SPURIOUS)]
-        rows.append([label, *(interval_cell(means[label, metric]) for metric in metrics), *shares])
-    columns = ["System", *metrics, "Recall of the candidates", Column("Foreign among 10", "spurious")]
-    return table_of("Who orders the candidates", columns, rows)
+    ranked = estimate_table("Who orders the candidates", "System", frame)
+    shares = [[formats.percent(figure(system, name)) for name in ("candidate_recall", SPURIOUS)] for system in systems]
+    columns = [*ranked.columns, "Recall of the candidates", Column("Foreign among 10", "spurious")]
+    return table_of(ranked.caption, columns, [[*row, *more] for row, more in zip(ranked.rows, shares, strict=True)])
 
 
 TOPIC = Topic("scorer", 140, Page.EVIDENCE, "scorer", _charts, "Quality", "As a scorer", CLAIM, _ask, "rerank")
