@@ -129,7 +129,7 @@ def _table(systems: Sequence[Variant], frame: pd.DataFrame) -> Table:
     """A row per system."""
     ranked = estimate_table("Who orders the candidates", "System", frame)
     shares = [[formats.percent(figure(system, name)) for name in ("candidate_recall", SPURIOUS)] for system in systems]
-    columns = [*ranked.columns, "Recall of the candidates", Column("Foreign among 10", "spurious")]
+    columns = [*ranked.columns, Column("Recall of the candidates"), Column("Foreign among 10", "spurious")]
     return table_of(ranked.caption, columns, [[*row, *more] for row, more in zip(ranked.rows, shares, strict=True)])
 
 
