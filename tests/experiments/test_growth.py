@@ -10,7 +10,7 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.prepared.tables import load_prepared
 from bakeoff.experiments import growth as growth_costs
-from bakeoff.experiments.growth import measure_fit, shortest_fit, users_of_share
+from bakeoff.experiments.growth import measure_fit, users_of_share
 from bakeoff.experiments.training.runner import Experiment
 from bakeoff.models.base.specs import spec
 from bakeoff.stages import growth
@@ -60,7 +60,7 @@ def test_every_share_and_catalogue_is_measured(found):
     assert all(size[cost] > 0 for size in found["sizes"] for cost in growth_costs.COSTS.values())
     # as many epochs as validation chose; a model that is not trained yet gets the default, one without epochs one
     assert [size["epochs"] for size in found["sizes"]] == [1] * 6 + [3] * 3 + [growth.DEFAULT_EPOCHS] * 3
-    assert set(found["exponents"]["mf"]) == {"wall", "cpu", "memory", "epoch"}
+    assert set(found["exponents"]["mf"]) == {"wall", "cpu", "memory"}
     assert found["exponents"]["mf"]["wall"]["low"] < found["exponents"]["mf"]["wall"]["high"]
     assert [row["items"] for row in found["catalogues"]] == [200, 400]
     assert all(row["full_step_seconds"] > 0 and row["sampled_step_seconds"] > 0 for row in found["catalogues"])
@@ -158,12 +158,3 @@ def test_a_missing_split_is_told_before_anything_is_measured(tmp_path):
     with pytest.raises(BakeoffError, match="bakeoff split"):
         growth.run(PARAMS, Workspace(tmp_path))
     assert not Workspace(tmp_path).cost("growth").exists()
-
-
-@pytest.mark.parametrize(("epochs", "seconds", "fits"), [(1, 60, 3), (1, 4, 2), (2, 60, 1)])
-def test_what_is_learned_at_once_is_fitted_a_few_times_and_the_shortest_counts(monkeypatch, epochs, seconds, fits):
-    costs = [{"fit_seconds": each} for each in (3.0, 1.0, 2.0, 0.5)]
-    asked = iter(costs)
-    monkeypatch.setattr(growth_costs, "measure_fit", lambda *_: next(asked))
-    assert shortest_fit(sleeping(), None, epochs, seconds) is min(costs[:fits], key=lambda cost: cost["fit_seconds"])
-    assert next(asked) is costs[fits]

@@ -60,10 +60,6 @@ def test_metrics_have_the_names_that_people_know():
     assert [formats.metric_label(m) for m in ("ndcg@10", "hit_rate@100")] == ["NDCG@10", "Hit rate@100"]
 
 
-def test_ids_sort_as_people_count():
-    assert sorted(["10", "9", "b2", "b10", "b"], key=formats.natural_key) == ["9", "10", "b", "b2", "b10"]
-
-
 @pytest.mark.parametrize(
     ("words", "text"), [(["a"], "a"), (["a", "b"], "a and b"), (["a", "b", "c"], "a, b and c"), ([], "")]
 )

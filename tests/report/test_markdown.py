@@ -43,7 +43,7 @@ def test_every_model_has_a_row_among_means_standings_and_new_users(text: str):
 
 
 def test_the_record_of_the_search_is_in_it(text: str):
-    assert "| MF | 20 (5 pruned, 1 failed) | 600 | 2 |" in text
+    assert "| MF | 20 (5 pruned, 1 failed) | 600 | 0.1947 |" in text
 
 
 def test_a_skipped_model_is_named_with_its_reason_once(summary: Summary, evidence: Evidence):

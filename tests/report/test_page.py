@@ -247,7 +247,7 @@ def test_lists_that_may_hold_what_the_user_had_are_not_said_to_leave_it_out(
 
 
 def test_without_new_users_and_time_the_page_says_so(summary: Summary, evidence: Evidence):
-    html = page.report_html(replace(summary, slices=[], new_users=[], situations=[]), evidence)
+    html = page.report_html(replace(summary, slices=[], sessions=[], new_users=[]), evidence)
     assert "No users were held out of training." in html
     assert "there are no situations to tell apart" in html
     assert ids_of(html).targets <= set(ids_of(html).ids)

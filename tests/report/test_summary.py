@@ -6,6 +6,7 @@ from synthetic import NOISE
 from bakeoff.evaluation.stats.significance import Verdict
 from bakeoff.params import Params
 from bakeoff.report.evidence import Evidence
+from bakeoff.report.render.tables import situation_table
 from bakeoff.report.summary import Summary, summarize
 from bakeoff.report.topics.popularity import exposure_profile
 
@@ -37,7 +38,7 @@ def test_without_new_users_there_is_nothing_said_of_them(evidence: Evidence, par
     }
     summary = summarize(replace(evidence, models=models), params)
     assert not summary.new_users
-    assert len(summary.situations) == len(summary.sessions)
+    assert len(situation_table(summary.sessions, summary.new_users, "ndcg@10").rows) == len(summary.sessions)
 
 
 def test_a_fallback_is_counted_where_the_model_had_no_answer_of_its_own(summary: Summary):
@@ -52,7 +53,7 @@ def test_steps_come_in_the_order_of_what_is_told(summary: Summary):
 
 
 def test_there_are_situations_within_the_session_later_and_by_what_is_known_of_new_users(summary: Summary):
-    assert [situation.name for situation in summary.situations] == [
+    assert [row[0].text for row in situation_table(summary.sessions, summary.new_users, "ndcg@10").rows] == [
         "Known user, within an hour",
         "Known user, within a day",
         "Known user, later",

@@ -8,16 +8,14 @@ from statistics import fmean, median
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import psutil
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtrit
 
 from bakeoff.core.cost import own_peak_memory_bytes
-from bakeoff.core.histories import Histories, Queries
+from bakeoff.core.histories import Queries
 from bakeoff.core.processes import run_alone
 from bakeoff.core.workspace import Workspace
-from bakeoff.data.features.encoding import FeatureEncoding
 from bakeoff.data.prepared.tables import Prepared, load_prepared
 from bakeoff.evaluation.stats.timing_intervals import interval_json
 from bakeoff.experiments.params import ExperimentSettings
@@ -27,18 +25,14 @@ from bakeoff.models.base.specs import contenders, spec
 SECONDS_PER_FIT = 4.0
 """After which no further epoch of a fit begins; two always run. The others are assumed to cost the same."""
 
-MAX_FITS = 3
-"""Times that a model without epochs is fitted if that is short: a single second is too noisy."""
-
 SECONDS_PER_CATALOGUE = 4.0
 """After which no further turn of steps begins."""
 
 USERS_PER_BATCH = 8
 """Of generated catalogues: with 64 queries a full step over 10⁶ items takes a second or two."""
 
-COSTS = {"wall": "fit_seconds", "cpu": "cpu_seconds", "memory": "peak_memory_bytes", "epoch": "cpu_seconds_per_epoch"}
-"""Cost → the figure that an exponent is fitted to. CPU time for an epoch: it excludes what does not grow, such as
-tracing, and a busy machine distorts it less."""
+COSTS = {"wall": "fit_seconds", "cpu": "cpu_seconds", "memory": "peak_memory_bytes"}
+"""Cost → the figure that an exponent is fitted to."""
 
 FEWEST_SIZES = 3
 """A line through two points fits whatever they are: its slope would have no interval."""
@@ -111,9 +105,11 @@ def measure_share(root: Path, settings: ExperimentSettings, model: str, share: f
     users = users_of_share(prepared, share, settings.seed)
     queries = prepared.queries(prepared.known(), users)
     experiment = Experiment(spec(model), settings.models[model], prepared, settings.seed)
-    warm_up(experiment)
+    # Imports and compiled kernels are no part of a fit: those of MF differ for short and long histories.
+    ends = np.unique(np.argsort(queries.histories.lengths)[[0, -1]])
+    timed_fit(experiment, queries.take(ends), 1)
     sizes = {"users": len(users), "items": prepared.num_items, "events": len(queries.histories.items)}
-    fit, memory = shortest_fit(experiment, queries, epochs, SECONDS_PER_FIT), own_peak_memory_bytes()
+    fit, memory = measure_fit(experiment, queries, epochs, SECONDS_PER_FIT), own_peak_memory_bytes()
     print(
         f"{model}: {sizes['events']:,} events of {len(users):,} users: {epochs} epochs in {fit['fit_seconds']:.1f} s, "
         f"{fit['cpu_seconds']:.1f} s of CPU, {memory / 2**20:,.0f} MiB",
@@ -127,29 +123,6 @@ def users_of_share(prepared: Prepared, share: float, seed: int) -> NDArray[np.in
     users = np.flatnonzero(prepared.train.lengths)
     drawn = np.random.default_rng(seed).permutation(users)[: max(1, round(share * len(users)))]
     return np.sort(drawn)
-
-
-def warm_up(experiment: Experiment) -> None:
-    """Train the model on a tiny split, so that imports and compiled kernels do not count as part of a fit.
-
-    One history is longer than `models.mf.als.EXACT_SIZE` and one is shorter, so that both of MF's solvers are loaded.
-    """
-    lengths = np.array([1, 32])
-    ids = [str(number) for number in range(int(lengths.max()))]
-    users, items = pd.DataFrame({"user_id": ids[:2], "is_new": False}), pd.DataFrame({"item_id": ids, "title": ids})
-    rows, events = np.repeat([0, 1], lengths), np.concatenate([np.arange(length) for length in lengths])
-    train = Histories.from_rows(rows, events, np.arange(len(events)) + 1, 2)
-    split = Prepared.encoded(users, items, FeatureEncoding(), train, train.first(0))
-    tiny = Experiment(experiment.spec, experiment.settings, split, experiment.seed)
-    timed_fit(tiny, tiny.queries(train), 1)
-
-
-def shortest_fit(experiment: Experiment, queries: Queries, epochs: int, seconds: float) -> dict[str, float]:
-    """As measure_fit; of a model without epochs the shortest of a few fits, since other load only adds time."""
-    found = [measure_fit(experiment, queries, epochs, seconds)]
-    while epochs == 1 and len(found) < MAX_FITS and sum(each["fit_seconds"] for each in found) < seconds:
-        found.append(measure_fit(experiment, queries, epochs, seconds))
-    return min(found, key=lambda each: each["fit_seconds"])
 
 
 def measure_fit(experiment: Experiment, queries: Queries, epochs: int, seconds: float) -> dict[str, float]:
@@ -179,7 +152,6 @@ def measure_fit(experiment: Experiment, queries: Queries, epochs: int, seconds: 
         "fit_seconds": whole.wall + left * wall,
         "seconds_per_epoch": wall,
         "cpu_seconds": whole.cpu + left * cpu,
-        "cpu_seconds_per_epoch": cpu,
     }
 
 

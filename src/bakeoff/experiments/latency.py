@@ -65,16 +65,6 @@ class LoadedExport:
         """
         return cls(load_serving(folder), graph_bytes(folder), read_encoding(extras_of(folder)).user)
 
-    @property
-    def num_items(self) -> int:
-        """Size of its catalogue."""
-        return int(self.module.item_embeddings.shape[0])
-
-    @property
-    def dim(self) -> int:
-        """Dimension of its embeddings."""
-        return int(self.module.item_embeddings.shape[1])
-
 
 def measure_latency(
     exported: Mapping[str, LoadedExport], prepared: Prepared, seed: int, seconds: float
@@ -101,11 +91,9 @@ def measure_latency(
         for name, model in exported.items()
         if spec(name).precomputes_users and len(prepared.warm_users) <= LARGEST
     }
-    by_id: dict[str, dict[str, Any]] = {name: {} for name in (*exported, *stored)}
-    for size in BATCHES:
-        calls = calls_by_id({**exported, **stored}, prepared, users, size)
-        for name, taken in take_turns(calls, CALLS[size], seconds).items():
-            by_id[name][str(size)] = _percentiles(taken)
+    asked = {**exported, **stored}
+    taken = {size: take_turns(calls_by_id(asked, prepared, users, size), CALLS[size], seconds) for size in BATCHES}
+    by_id = {name: {str(size): _percentiles(of[name]) for size, of in taken.items()} for name in asked}
     calls = calls_by_history(exported, prepared, users, prepared.known().take(users))
     by_history = take_turns(calls, CALLS[1], seconds)
     return {
@@ -113,8 +101,6 @@ def measure_latency(
             "batches": by_id[name],
             "history": {"1": _percentiles(by_history[name])},
             "model_bytes": model.num_bytes,
-            "num_items": model.num_items,
-            "dim": model.dim,
             "precomputed": spec(name).precomputed,
             **({"stored": by_id[_STORED.format(name)]} if _STORED.format(name) in by_id else {}),
         }
@@ -201,7 +187,7 @@ def load_exported(workspace: Workspace, items: pa.Table) -> dict[str, LoadedExpo
         if why_skipped(workspace, name) is None:
             folder = workspace.saved_model(name)
             model = LoadedExport.load(folder)
-            refuse_other_catalogue(extras_of(folder), name, model.num_items, items)
+            refuse_other_catalogue(extras_of(folder), name, int(model.module.item_embeddings.shape[0]), items)
             exported[name] = model
     return exported
 

@@ -4,9 +4,9 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib.resources import files
-from typing import Annotated, Any, TypeVar, cast
+from typing import Annotated, Any, Self, TypeVar, cast
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, ValidationError, model_validator
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.parameters import Dimension, Frozen, Share
@@ -53,10 +53,17 @@ class PlantedParams(Frozen):
     """Users of each group."""
     items_per_group: PositiveInt = 80
     """Items of each group."""
-    events_per_user: PositiveInt = 20
-    """Events of each user."""
+    events_per_user: Annotated[int, Field(ge=3)] = 20
+    """Events of each user, on different items: train, validation and test need one each."""
     noise: Share = 0.0
     """Share of a user's events that fall on items of other groups."""
+
+    @model_validator(mode="after")
+    def _has_items_for_events(self) -> Self:
+        if self.events_per_user > self.items_per_group:
+            events, items = f"events_per_user is {self.events_per_user}", f"{self.items_per_group} items"
+            raise ValueError(f"{events} and a group has {items}: users never repeat an item, so raise items_per_group")
+        return self
 
 
 class EvidenceParams(Frozen):
@@ -68,7 +75,7 @@ class EvidenceParams(Frozen):
     max_users: PositiveInt = 100_000
     """Users that variants are trained and evaluated on, and whose candidates are reranked; a seeded sample where
     there are more, which the report says."""
-    depths: tuple[NonNegativeInt, ...] = (0, 1, 2, 3)
+    depths: tuple[Annotated[int, Field(ge=0)], ...] = (0, 1, 2, 3)
     """Numbers of hidden layers of the softmax DNN that are compared."""
     widths: tuple[Dimension, ...] = (64, 128)
     """Units of a hidden layer that are compared."""

@@ -27,15 +27,6 @@ QUERIES = 10
 BATCHES = 25
 """Independent batches per step, as a less noisy gradient; the mask of own items keeps them apart."""
 
-Loss = Callable[[Any, Any, Any, Any, Any, Any, Any], Any]
-"""As the project's own: target_logits [P], target_rows [P], target_weights [P], candidate_logits [U, 1, K],
-log_expected_count [K] or [U, 1, K] and is_own [U, 1, K]; then target_log_expected_count [P] → scalar."""
-
-
-def positives_exact(*arguments: Any) -> Any:
-    """The project's loss, whose targets are not corrected."""
-    return MultiHotSampledSoftmax()(*arguments[:6])
-
 
 class TabularWorld:
     """Users with their positives, and one logit per item that is trained against a sampler."""
@@ -45,7 +36,7 @@ class TabularWorld:
         make_sampler: Callable[[Histories], NegativeSampler],
         selector: CandidateSelector | None = None,
         num_positives: int = 1,
-        loss: Loss = positives_exact,
+        corrects_targets: bool = False,
     ) -> None:
         """Draw the users.
 
@@ -53,7 +44,7 @@ class TabularWorld:
             make_sampler: the sampler over the users' positives, which are all of their events and all targets.
             selector: what narrows the candidates down; none: all of them act as negatives.
             num_positives: distinct positives of each user, 1 to NUM_ITEMS.
-            loss: called in graph mode.
+            corrects_targets: whether the loss corrects positives as it does candidates, as models are trained.
         """
         shares = 1 / np.arange(1, NUM_ITEMS + 1)
         noise = np.random.default_rng(7).gumbel(size=(NUM_USERS, NUM_ITEMS))
@@ -61,30 +52,20 @@ class TabularWorld:
         items = self._positives.ravel()
         users = np.repeat(np.arange(NUM_USERS), num_positives)
         self._sampler = make_sampler(Histories.from_rows(users, items, np.zeros(len(items), np.int64), NUM_USERS))
-        inclusion = self._sampler.target_inclusion(np.arange(NUM_ITEMS), np.ones(NUM_ITEMS))  # all events are targets
-        self._target_log_counts = log_counts(inclusion)
+        self._target_log_counts = np.zeros(NUM_ITEMS, np.float32)
+        if corrects_targets:  # all events are targets
+            inclusion = self._sampler.target_inclusion(np.arange(NUM_ITEMS), np.ones(NUM_ITEMS))
+            self._target_log_counts = log_counts(inclusion)
         self.p_true = np.bincount(items, minlength=NUM_ITEMS) / len(items)
-        self._gradient = _gradient_graph(selector, loss)
+        self._gradient = _gradient_graph(selector)
 
-    def figures(self, correction: float = 1.0, steps: int = 150, repeats: int = 80) -> dict[str, float]:
-        """How far sampling leads away from the full softmax.
+    def kl_at_convergence(self, correction: float = 1.0, steps: int = 150) -> float:
+        """KL(p_true ‖ softmax(s)) in nats, ≥ 0, after Adam with a rate that falls to 0.
 
         Args:
             correction: what log expected counts are multiplied by: 1 the project's, 0 none, −1 the wrong sign.
             steps: of Adam, to convergence.
-            repeats: gradients that are averaged.
-
-        Returns:
-            kl: KL(p_true ‖ softmax(s)) in nats at convergence, ≥ 0.
-            gradient_error: ‖E[∇L_sampled] − ∇L_full‖₁ / ‖∇L_full‖₁ at random logits, ≥ 0.
-            gradient_cosine: of the angle between the two, in [−1, 1].
         """
-        error, cosine = self.gradient_figures(correction, repeats)
-        kl = self.kl_at_convergence(correction, steps)
-        return {"kl": kl, "gradient_error": error, "gradient_cosine": cosine}
-
-    def kl_at_convergence(self, correction: float = 1.0, steps: int = 150) -> float:
-        """KL(p_true ‖ softmax(s)) in nats after Adam with a rate that falls to 0."""
         rng = np.random.default_rng(0)
         logits, mean, square = np.zeros(NUM_ITEMS), np.zeros(NUM_ITEMS), np.zeros(NUM_ITEMS)
         for step in range(1, steps + 1):
@@ -95,7 +76,15 @@ class TabularWorld:
         return float(np.sum(self.p_true * np.log(self.p_true / softmax(logits))))
 
     def gradient_figures(self, correction: float = 1.0, repeats: int = 80) -> tuple[float, float]:
-        """Relative error and cosine of the mean gradient at random logits."""
+        """How far the mean gradient is from that of the full softmax, at random logits.
+
+        Args:
+            correction: as above.
+            repeats: gradients that are averaged.
+
+        Returns:
+            ‖E[∇L_sampled] − ∇L_full‖₁ / ‖∇L_full‖₁, ≥ 0, and the cosine of the angle between the two.
+        """
         logits = np.random.default_rng(5).normal(0, 1, NUM_ITEMS)
         rng = np.random.default_rng(0)
         full = softmax(logits) - self.p_true
@@ -121,12 +110,12 @@ class TabularWorld:
 
 
 @cache
-def _gradient_graph(selector: CandidateSelector | None, loss: Loss) -> Any:
-    """`_gradient` of a selector and a loss, traced once for all samplers."""
-    return graph(partial(_gradient, selector, loss), reduce_retracing=True)
+def _gradient_graph(selector: CandidateSelector | None) -> Any:
+    """`_gradient` of a selector, traced once for all samplers."""
+    return graph(partial(_gradient, selector), reduce_retracing=True)
 
 
-def _gradient(selector: CandidateSelector | None, loss: Loss, logits: Any, *drawn: Any) -> Any:
+def _gradient(selector: CandidateSelector | None, logits: Any, *drawn: Any) -> Any:
     """Gradient float32 [NUM_ITEMS] of the loss of a block of users with respect to the logits."""
     target_log_counts, correction, positives, candidates, log_expected_count, own, seed = drawn
     with tf.GradientTape() as tape:
@@ -141,7 +130,8 @@ def _gradient(selector: CandidateSelector | None, loss: Loss, logits: Any, *draw
             log_expected_count, is_own = selection.log_expected_count, selection.is_own
         of_targets = tf.gather(logits, targets), rows, tf.ones_like(targets, tf.float32)
         target_log_count = correction * tf.gather(target_log_counts, targets)
-        value = loss(*of_targets, pool, correction * log_expected_count, is_own, target_log_count)
+        counts = correction * log_expected_count
+        value = MultiHotSampledSoftmax()(*of_targets, pool, counts, is_own, target_log_count)
     return tf.convert_to_tensor(tape.gradient(value, logits))
 
 
@@ -198,9 +188,12 @@ def _row(name: str, corrected: bool, steps: int, repeats: int) -> dict[str, Any]
     def make(events: Histories) -> NegativeSampler:
         return make_sampler(events, NUM_ITEMS, negatives, all_targets, QUERIES)
 
-    def figures(loss: Callable[..., Any]) -> dict[str, float]:
-        world = TabularWorld(make, make_selector(negatives), NUM_POSITIVES, loss)
-        return world.figures(float(corrected), steps, repeats)
+    def figures(corrects_targets: bool) -> dict[str, float]:
+        world = TabularWorld(make, make_selector(negatives), NUM_POSITIVES, corrects_targets)
+        kl = world.kl_at_convergence(float(corrected), steps)
+        error, cosine = world.gradient_figures(float(corrected), repeats)
+        return {"kl": kl, "gradient_error": error, "gradient_cosine": cosine}
 
-    exact = figures(positives_exact) if corrected else None
-    return {"sampler": name, "corrected": corrected, **figures(MultiHotSampledSoftmax()), "exact_targets": exact}
+    exact = figures(corrects_targets=False) if corrected else None
+    own = figures(corrects_targets=True)
+    return {"sampler": name, "corrected": corrected, **own, "exact_targets": exact}

@@ -1,7 +1,8 @@
 """Means with intervals and paired differences over the users of the test set, and models against the best baseline."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,9 @@ AHEAD = {Verdict.BETTER: SOFTMAX, Verdict.WORSE: MF}
 """Verdict on softmax compared with MF → the better contender, where one is shown to be better."""
 Column = tuple[str, str]
 """A model and a metric."""
+PerUser = Callable[[Sequence[Column]], Values]
+"""Columns → their values over all test users: float64 [num_users, c], or in blocks where memory must not grow with
+users. NaN where a user has no value, but for blocks, whose values are finite."""
 
 
 @dataclass(frozen=True)
@@ -77,27 +81,19 @@ class Statistics:
     resamples: int
     seed: int
 
-    def estimates(self, columns: Sequence[tuple[str, str, FloatArray]]) -> list[Estimate]:
-        """Mean and interval of each (model, metric, [num_users] values); all at once, to share the draws."""
-        if not columns:
-            return []
-        values = _side_by_side([column for _, _, column in columns])
-        return self.estimates_of(values, [(model, metric) for model, metric, _ in columns])
+    def estimates(self, values: Values, columns: Sequence[Column]) -> list[Estimate]:
+        """Mean and interval of each column; all at once, to share the draws.
 
-    def estimates_of(self, values: Values, columns: Sequence[Column]) -> list[Estimate]:
-        """The same of [num_users, c] values at once, or of finite ones in blocks, with the names of their columns."""
+        Args:
+            values: [num_users, c] at once, or finite ones in blocks.
+            columns: model and metric of each.
+        """
         found = intervals(values, np.random.default_rng(self.seed), self.confidence, self.resamples)
         rows = zip(columns, found.mean.tolist(), found.low.tolist(), found.high.tolist(), strict=True)
         return [Estimate(*column, mean, low, high) for column, mean, low, high in rows]
 
-    def differences(
-        self, first: Sequence[FloatArray], second: Sequence[FloatArray], metrics: Sequence[str]
-    ) -> list[Difference]:
-        """First − second, judged together: one array of [num_users] values per metric from each side."""
-        return self.differences_of(_side_by_side(first) - _side_by_side(second), metrics)
-
-    def differences_of(self, values: Values, metrics: Sequence[str]) -> list[Difference]:
-        """The same of [num_users, c] differences at once, or of finite ones in blocks."""
+    def differences(self, values: Values, metrics: Sequence[str]) -> list[Difference]:
+        """First − second of each metric, judged together: [num_users, c] at once, or finite ones in blocks."""
         found = compare_paired(values, np.random.default_rng(self.seed), self.confidence, self.resamples)
         rows = pd.DataFrame(vars(found)).assign(p_holm=holm(found.p)).to_dict("records")
         return [
@@ -105,44 +101,14 @@ class Statistics:
             for metric, row in zip(metrics, rows, strict=True)
         ]
 
-
-@dataclass(frozen=True)
-class PerUser:
-    """Metrics of all test users by model.
-
-    Attributes:
-        models: in the order of the report.
-        blocks: columns → their values, float64 [m, c] per block, the same users in the same order on every call.
-        in_memory: whether a single block holds all users; it may then hold NaN for users without a value.
-    """
-
-    models: Sequence[str]
-    blocks: Callable[[Sequence[Column]], Iterator[FloatArray]]
-    in_memory: bool = True
-
-    def means(self, metric: str) -> dict[str, float]:
-        """Model → mean over users with a value; −∞ if there are none, so that the model is never the best."""
-        total, count = np.zeros(len(self.models)), np.zeros(len(self.models), np.int64)
-        for block in self.blocks([(name, metric) for name in self.models]):
-            total, count = total + np.nansum(block, axis=0), count + (~np.isnan(block)).sum(axis=0)
-        return {n: float(t / c) if c else -np.inf for n, t, c in zip(self.models, total, count, strict=True)}
-
-    def estimates(self, columns: Sequence[Column], statistics: Statistics) -> list[Estimate]:
-        """Mean and interval of each column; all at once, so that they share the draws."""
-        return statistics.estimates_of(self._values(lambda: self.blocks(columns)), columns)
-
-    def differences(self, pairs: Sequence[tuple[Column, Column]], statistics: Statistics) -> list[Difference]:
-        """First − second of each pair, judged together; each is named by the metric of the first."""
+    def paired(self, users: PerUser, pairs: Sequence[tuple[Column, Column]]) -> list[Difference]:
+        """First − second of each pair of columns, judged together; each is named by the metric of the first."""
         columns = list(dict.fromkeys(column for pair in pairs for column in pair))
         first, second = ([columns.index(pair[side]) for pair in pairs] for side in (0, 1))
-
-        def blocks() -> Iterator[FloatArray]:
-            return (block[:, first] - block[:, second] for block in self.blocks(columns))
-
-        return statistics.differences_of(self._values(blocks), [metric for (_, metric), _ in pairs])
-
-    def _values(self, blocks: Callable[[], Iterator[FloatArray]]) -> Values:
-        return blocks if not self.in_memory else next(blocks())
+        values, metrics = users(columns), [metric for (_, metric), _ in pairs]
+        if isinstance(values, np.ndarray):
+            return self.differences(values[:, first] - values[:, second], metrics)
+        return self.differences(lambda: (block[:, first] - block[:, second] for block in values()), metrics)
 
 
 def per_user_of(tables: Mapping[str, pd.DataFrame]) -> PerUser:
@@ -151,11 +117,7 @@ def per_user_of(tables: Mapping[str, pd.DataFrame]) -> PerUser:
     Args:
         tables: model → one row per user, a column per metric; NaN: the user has no value.
     """
-
-    def blocks(columns: Sequence[Column]) -> Iterator[FloatArray]:
-        yield np.stack([tables[model][metric].to_numpy(np.float64) for model, metric in columns], axis=1)
-
-    return PerUser(list(tables), blocks)
+    return lambda columns: np.stack([tables[model][metric].to_numpy(np.float64) for model, metric in columns], axis=1)
 
 
 @dataclass(frozen=True)
@@ -185,42 +147,52 @@ def best(names: Sequence[str], values: OfModels) -> str:
     return max(names, key=lambda name: _mean(values[name]))
 
 
-def baseline_standings(users: PerUser, metric: str, statistics: Statistics) -> list[BaselineComparison]:
+def baseline_standings(
+    users: PerUser, means: Mapping[str, float], metric: str, statistics: Statistics
+) -> list[BaselineComparison]:
     """One row per model other than the best baseline, in the order of the models; p adjusted over all rows.
 
     The best baseline is chosen on the same users, which is in its favour and not in that of the others.
 
     Args:
-        users: metrics of each, at least one baseline among the models.
+        users: metrics of each.
+        means: model → its mean over users, at least one baseline among them.
         metric: its name.
         statistics: how intervals and tests are made.
     """
-    means = users.means(metric)
     baseline = max(baselines(means), key=lambda name: means[name])
     others = [name for name in means if name != baseline]
-    found = users.differences([((name, metric), (baseline, metric)) for name in others], statistics)
+    found = statistics.paired(users, [((name, metric), (baseline, metric)) for name in others])
     return [
         BaselineComparison(name, baseline, means[name], means[baseline], d)
         for name, d in zip(others, found, strict=True)
     ]
 
 
-def compare_contenders(
+def judge_parts(
     parts: Sequence[OfModels], metric: str, statistics: Statistics
-) -> tuple[list[Difference], list[BaselineComparison]]:
-    """Per part, softmax − MF, and the better contender compared with the best baseline; p adjusted over all parts."""
-    softmax, mf = ([part[name] for part in parts] for name in (SOFTMAX, MF))
+) -> list[tuple[tuple[Estimate, ...], Difference, BaselineComparison]]:
+    """Of each part the estimates, softmax − MF, and the better contender compared with the best baseline.
+
+    p is adjusted over all parts.
+    """
+    if not parts:
+        return []
+    columns = [(model, metric) for part in parts for model in part]
+    estimates = iter(statistics.estimates(side_by_side([each for part in parts for each in part.values()]), columns))
+    softmax, mf = (side_by_side([part[name] for part in parts]) for name in (SOFTMAX, MF))
     pairs = [(best([n for n in CONTENDERS if n in part], part), best(baselines(part), part), part) for part in parts]
-    first, second = [part[contender] for contender, _, part in pairs], [part[baseline] for _, baseline, part in pairs]
+    first, second = (side_by_side([part[names[side]] for *names, part in pairs]) for side in (0, 1))
     metrics = [metric] * len(parts)
     leads = [
         BaselineComparison(one, other, _mean(part[one]), _mean(part[other]), d)
-        for (one, other, part), d in zip(pairs, statistics.differences(first, second, metrics), strict=True)
+        for (one, other, part), d in zip(pairs, statistics.differences(first - second, metrics), strict=True)
     ]
-    return statistics.differences(softmax, mf, metrics), leads
+    of_parts = [tuple(islice(estimates, len(part))) for part in parts]
+    return list(zip(of_parts, statistics.differences(softmax - mf, metrics), leads, strict=True))
 
 
-def _side_by_side(columns: Sequence[FloatArray]) -> FloatArray:
+def side_by_side(columns: Sequence[FloatArray]) -> FloatArray:
     """[num_users, c]; a column of fewer users ends in NaN, which counts nowhere."""
     size = max(map(len, columns))
     return np.stack([np.pad(each, (0, size - len(each)), constant_values=np.nan) for each in columns], axis=1)

@@ -6,7 +6,7 @@ And what was measured for the claims in addition to the evaluation of the shippe
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,20 +27,29 @@ class NotMeasured:
 
 
 @dataclass(frozen=True)
-class HasVariants:
-    """Models trained with different settings, and their metrics per user.
+class VariantGroup:
+    """Models trained with different settings, or systems of two models, and their metrics per user.
 
     Attributes:
         notes: what the file of the stage says: what was done, for people, and figures of the whole.
-        variants: one entry each, with name, model, label, base and figures.
-        users: a row per variant and user: `key`, user_id and metrics.
+        variants: one entry each, with name, model, label, base and figures, such as settings, metrics, new_users and
+            folding; on planted groups unobserved_weight, folding, off_group@10 and recall@10; of MF's candidates that
+            the softmax DNN ranked again system, candidates, metrics, candidate_recall and spurious@10.
+        users: variant, user_id, num_test and accuracy metrics of warm test users; where folding is measured, `folding`
+            and `spurious@10` of a sample of them, NaN of the others. On planted groups recall@10, folding, off_group@10
+            and, of the softmax DNN as a scorer of what MF retrieved, off_group_filtered@10, NaN of others.
+        new_users: variant, first_interactions, user_id, fallback, num_test and metrics; without rows in most groups.
+        items: of planted groups: variant, item_id, group, x, y: item embeddings in two dimensions.
+        cost: variant → training_seconds, seconds_per_epoch (the fastest), seconds_per_step, and, with the ends of their
+            intervals, epoch_cpu_seconds and queries_per_cpu_second (medians); as measured.
     """
 
     notes: Mapping[str, Any]
     variants: Sequence[Variant]
     users: pd.DataFrame
-    key: ClassVar = "variant"
-    """Column of `users` that holds the name of a variant."""
+    new_users: pd.DataFrame = field(default_factory=pd.DataFrame)
+    items: pd.DataFrame = field(default_factory=pd.DataFrame)
+    cost: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
 
     def of(self, model: str) -> list[Variant]:
         """The variants of one model."""
@@ -56,57 +65,11 @@ class HasVariants:
 
     def values(self, name: str, metric: str) -> pd.Series:
         """The metric of one variant, by user id."""
-        return self.users[self.users[self.key] == name].set_index("user_id")[metric]
-
-
-@dataclass(frozen=True)
-class VariantGroup(HasVariants):
-    """Contenders trained again with some settings changed.
-
-    Attributes:
-        variants: entries have settings, metrics, new_users and folding.
-        users: variant, user_id, num_test and accuracy metrics of warm test users; where folding is measured, `folding`
-            and `spurious@10` of a sample of them, NaN of the others.
-        new_users: variant, first_interactions, user_id, fallback, num_test and metrics; without rows in most groups.
-        cost: variant → training_seconds, seconds_per_epoch (the fastest), seconds_per_step, and, with the ends of their
-            intervals, epoch_cpu_seconds and queries_per_cpu_second (medians); as measured.
-    """
-
-    new_users: pd.DataFrame
-    cost: Mapping[str, Mapping[str, float | None]]
+        return self.users[self.users.variant == name].set_index("user_id")[metric]
 
     def new_values(self, name: str, first: str, metric: str) -> pd.Series:
         """The same for new users with test items; the model is given their first `first` interactions."""
         return asked(self.new_users[self.new_users.variant == name], first).set_index("user_id")[metric]
-
-
-@dataclass(frozen=True)
-class PlantedGroups(HasVariants):
-    """Folding on a made data set with known groups.
-
-    Attributes:
-        notes: planted.json: groups, sizes, noise, the sentences on what was done and how scores are calibrated.
-        variants: entries have unobserved_weight, folding, off_group@10 and recall@10.
-        items: variant, item_id, group, x, y: item embeddings in two dimensions.
-        users: variant, user_id, recall@10, folding, off_group@10 and, of the softmax DNN as a scorer of what MF
-            retrieved, off_group_filtered@10, NaN of others.
-        candidates: that MF retrieved for each user: few enough that all of them can be of the user's own group.
-    """
-
-    items: pd.DataFrame
-    candidates: int
-
-
-@dataclass(frozen=True)
-class Rerank(HasVariants):
-    """Candidates of MF, ranked again by the softmax DNN.
-
-    Attributes:
-        variants: systems, one entry each, with system, candidates, metrics, candidate_recall, spurious@10.
-        users: system, user_id, num_test and accuracy metrics.
-    """
-
-    key: ClassVar = "system"
 
 
 def paired(first: pd.Series, second: pd.Series) -> tuple[FloatArray, FloatArray]:
@@ -127,12 +90,13 @@ def figure(values: Mapping[str, Any] | None, name: str) -> float:
 
 
 def notes_on(measured: Any) -> list[str]:
-    """What was done, or why it was skipped; then a sentence per model that was left out, with the reason."""
+    """What was done and how scores are calibrated, or why it was skipped; then why each model was left out."""
     if isinstance(measured, NotMeasured):
         return [measured.reason]
-    if not isinstance(measured, VariantGroup | Rerank):
+    if not isinstance(measured, VariantGroup):
         return []
-    return [measured.notes["sentence"], *not_asked(measured.notes.get("left_out", {}))]
+    notes = measured.notes
+    return [notes["sentence"], notes.get("calibration", ""), *not_asked(notes.get("left_out", {}))]
 
 
 def resolved(variant: Variant, name: str, params: ReportParams) -> Any:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from bakeoff.report.evidence import Evidence
-from bakeoff.report.formats import natural_key, plain
+from bakeoff.report.formats import plain
 from bakeoff.report.models import CONTENDERS, MF, SOFTMAX
 
 LIST_LENGTH = 10
@@ -32,13 +32,11 @@ class ShownList:
         model: name of the contender.
         value: the user's value of the metric that chose the user.
         items: title of each, and whether it is among the user's test items; best first.
-        fallback: the model had no answer of its own.
     """
 
     model: str
     value: float
     items: Sequence[tuple[str, bool]]
-    fallback: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,7 +71,7 @@ class Example:
 def choose_examples(evidence: Evidence, metric: str, count: int, show_ids: bool = False) -> list[Example]:
     """Up to `count` users, chosen by their figures alone: the largest wins, a typical user, a new one.
 
-    Ties go to the user with most test items, then to the first id, so the choice never changes.
+    Ties go to the user with most test items, then to the first, so the choice never changes.
 
     Args:
         evidence: of the report.
@@ -81,15 +79,9 @@ def choose_examples(evidence: Evidence, metric: str, count: int, show_ids: bool 
         count: most users that are shown.
         show_ids: whether users are shown by their ids; by pseudonyms if not.
     """
-    warm = _warm_choices(evidence, metric, count)
-    chosen = [_example(evidence, user_id, reason, metric, show_ids) for user_id, reason in warm]
-    if (new := _new_user(evidence, metric)) and count > len(chosen[:3]):
-        user_id, first = new
-        known = "interaction is" if first == "1" else f"{first} interactions are"
-        reason = f"a new user, of whom only the first {known} known"
-        example = _example(evidence, user_id, reason, metric, show_ids, first)
-        chosen = [*chosen[: min(3, count - 1)], example, *chosen[3 : count - 1]]
-    return chosen[:count]
+    warm = _warm_choices(evidence, metric)
+    chosen = [*warm[:3], *_new_user(evidence, metric), *warm[3:]][:count]
+    return [_example(evidence, metric, show_ids, *each) for each in chosen]
 
 
 def pseudonym(user_id: str) -> str:
@@ -97,7 +89,7 @@ def pseudonym(user_id: str) -> str:
     return f"user {hashlib.sha256(user_id.encode()).hexdigest()[:6]}"
 
 
-def _warm_choices(evidence: Evidence, metric: str, count: int) -> list[tuple[str, str]]:
+def _warm_choices(evidence: Evidence, metric: str) -> list[tuple[str, str]]:
     """(user id, reason) without repeats; the first three are those that a reader needs most."""
     values = _paired({name: evidence.models[name].users for name in CONTENDERS}, metric)
     gain, away = values[SOFTMAX] - values[MF], _distance_from_means(values)
@@ -109,30 +101,34 @@ def _warm_choices(evidence: Evidence, metric: str, count: int) -> list[tuple[str
         (gain, "where MF gains second most on the softmax DNN"),
     ]
     chosen: dict[str, str] = {}
-    for key, reason in rules[:count]:
+    for key, reason in rules:
         others = values[~values.index.isin(chosen)]
         if len(others):
             chosen[_smallest(others, key)] = reason
     return list(chosen.items())
 
 
-def _new_user(evidence: Evidence, metric: str) -> tuple[str, str] | None:
-    """The new user whose lists after a few interactions are closest to the average, and the number of interactions."""
+def _new_user(evidence: Evidence, metric: str) -> list[tuple[str, str, str]]:
+    """The new user whose lists after a few interactions are closest to the average, the reason, and how many these are.
+
+    None where there is no such user.
+    """
     tables = {name: evidence.models[name].new_users for name in CONTENDERS}
     asked = [int(m) for m in tables[MF].first_interactions.unique() if m != "all" and int(m) > 0]
     first = str(max(asked, default=0))
     values = _paired({name: table[table.first_interactions == first] for name, table in tables.items()}, metric)
     if not asked or values.empty:
-        return None
-    return _smallest(values, _distance_from_means(values)), first
+        return []
+    known = "interaction is" if first == "1" else f"{first} interactions are"
+    reason = f"a new user, of whom only the first {known} known"
+    return [(_smallest(values, _distance_from_means(values)), reason, first)]
 
 
 def _paired(tables: Mapping[str, pd.DataFrame], metric: str) -> pd.DataFrame:
-    """Indexed by user id: value per contender, num_test, place in the numeric-aware order of ids."""
+    """Indexed by user id, in the order of the tables: value per contender, num_test."""
     users = {name: table.set_index("user_id") for name, table in tables.items()}
-    values = pd.DataFrame({name: table[metric] for name, table in users.items()} | {"num_test": users[MF].num_test})
-    places = {user_id: place for place, user_id in enumerate(sorted(values.index, key=natural_key))}
-    return values.assign(place=values.index.map(places)).dropna()
+    values = {name: table[metric] for name, table in users.items()}
+    return pd.DataFrame(values | {"num_test": users[MF].num_test}).dropna()
 
 
 def _distance_from_means(values: pd.DataFrame) -> pd.Series:
@@ -143,12 +139,12 @@ def _distance_from_means(values: pd.DataFrame) -> pd.Series:
 
 def _smallest(values: pd.DataFrame, key: pd.Series) -> str:
     """The user with the smallest key; of several the one with most test items, then the first."""
-    order = values.assign(key=key).sort_values(["key", "num_test", "place"], ascending=[True, False, True])
+    order = values.assign(key=key).sort_values(["key", "num_test"], ascending=[True, False], kind="stable")
     return str(order.index[0])
 
 
 def _example(
-    evidence: Evidence, user_id: str, reason: str, metric: str, show_ids: bool, first: str | None = None
+    evidence: Evidence, metric: str, show_ids: bool, user_id: str, reason: str, first: str | None = None
 ) -> Example:
     """A warm user; a new one, with that many first interactions, if `first` is given."""
     events = _rows(evidence.events if first is None else evidence.new_events, user_id).sort_values("position")
@@ -167,7 +163,7 @@ def _example(
         model = evidence.models[name]
         figures = _rows(model.users if first is None else model.new_users, user_id, first).iloc[0]
         items = [(titles[item], item in found) for item in tops[name]]
-        shown.append(ShownList(name, float(figures[metric]), items, bool(figures.get("fallback", False))))
+        shown.append(ShownList(name, float(figures[metric]), items))
     return Example(
         user_id=user_id,
         name=f"user {user_id}" if show_ids else pseudonym(user_id),

@@ -119,11 +119,6 @@ def plain(value: object, digits: int = 6) -> str:
     return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
 
 
-def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:
-    """Sort key that puts `user 9` before `user 10`."""
-    return tuple((0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.findall(r"\d+|\D+", text))
-
-
 def level(confidence: float) -> str:
     """`95 %`, for the level of an interval."""
     return f"{100 * confidence:g} %"

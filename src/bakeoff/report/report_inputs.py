@@ -1,7 +1,10 @@
-"""Collects what the report rests on from the files of the earlier stages."""
+"""Collects what the report rests on from the files of the earlier stages; no other module of it knows their formats."""
 
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
+from itertools import pairwise, zip_longest
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -9,15 +12,19 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from bakeoff.core.errors import BakeoffError, reading
+from bakeoff.core.histories import draw_users
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.fetch.versioning import read_data_hash
+from bakeoff.evaluation.metrics.formulas import FloatArray
+from bakeoff.evaluation.stats.intervals import regrouped
 from bakeoff.models.base import specs
-from bakeoff.report import input_files
-from bakeoff.report.evidence import Evidence, ModelEvidence, NotMeasured, PlantedGroups, Rerank, VariantGroup
+from bakeoff.report.accuracy import Column, PerUser
+from bakeoff.report.evidence import Evidence, ModelEvidence, NotMeasured, VariantGroup
 from bakeoff.report.examples import LIST_LENGTH
-from bakeoff.report.input_files import STEP, UserSample, read_coded, read_json, read_optional_json, read_table
 from bakeoff.report.models import CONTENDERS, REFERENCE
 from bakeoff.report.params import ReportParams
 
@@ -27,6 +34,10 @@ GROUPS = ("features", "new-items", "folding", "depth")
 """Groups of variants that the report reads."""
 IDS = ("user_id", "item_id")
 PARTS = ("train", "valid", "test")
+MISSING = "an earlier stage has not run. Run `dvc repro`, which runs what is missing"
+STEP = "first_interactions"
+USERS_AT_ONCE = 1 << 16
+"""Users in a block of per-user metrics."""
 
 
 def read_evidence(params: ReportParams, workspace: Workspace, models: Sequence[str] | None = None) -> Evidence:
@@ -42,8 +53,8 @@ def read_evidence(params: ReportParams, workspace: Workspace, models: Sequence[s
     models = specs.names() if models is None else models
     skipped = _skipped(workspace, models)
     shown = [name for name in models if name not in skipped]
-    sample = input_files.read_sample(workspace.evaluation(shown[0]), params.compare.max_users, params.seed)
-    users = read_table(workspace.vocabulary / "users.parquet", sample.either)
+    sample = read_sample(workspace.evaluation(shown[0]), params.compare.max_users, params.seed)
+    users = read_table(workspace.vocabulary / "users.parquet", sample)
     features = [name for name, kind in params.data.user_features.items() if name in users and kind != "vector"]
     data_dvc = workspace.root / "data.dvc"
     # Ranks that are read: those of the primary metric, of recall by item, and of the examples.
@@ -52,12 +63,12 @@ def read_evidence(params: ReportParams, workspace: Workspace, models: Sequence[s
     warm, new = (
         {name: workspace.evaluation(name) / f"{of}.parquet" for name in shown} for of in ("users", "new_users")
     )
-    input_files.check_same_users(warm, ["user_id"])
-    input_files.check_same_users(new, ["user_id", STEP])
+    check_same_users(warm, ["user_id"])
+    check_same_users(new, ["user_id", STEP])
     return Evidence(
         models=found,
-        events=_events(workspace.split, sample.warm),
-        new_events=read_table(workspace.split / "new_users.parquet", sample.new),
+        events=_events(workspace.split, sample),
+        new_events=read_table(workspace.split / "new_users.parquet", sample),
         users=users[["user_id", *features]],
         items=read_table(workspace.vocabulary / "items.parquet"),
         validation=read_json(workspace.validation_report),
@@ -66,7 +77,7 @@ def read_evidence(params: ReportParams, workspace: Workspace, models: Sequence[s
         data_hash=read_data_hash(data_dvc.read_text(encoding="utf-8")) if data_dvc.exists() else None,
         skipped=skipped,
         tuning={name: read_json(path) for name in models if (path := workspace.tuning(name)).exists()},
-        everyone=None if sample.warm is None else input_files.per_user_on_disk(warm),
+        everyone=None if sample is None else per_user_on_disk(warm),
     )
 
 
@@ -87,10 +98,10 @@ def with_measured(evidence: Evidence, workspace: Workspace) -> Evidence:
     }
     measured = {
         **{name: _variants(workspace, name) for name in GROUPS},
-        "planted": _unless_skipped(workspace.planted / "planted.json", _planted),
+        "planted": _group(workspace.planted / "planted.json", "items"),
         "growth": _cost(workspace.cost("growth"), "Growth"),
         "serving": _cost(workspace.cost("serving"), "Serving"),
-        "rerank": _unless_skipped(workspace.rerank / "rerank.json", _reranked),
+        "rerank": _group(workspace.rerank / "rerank.json", entries="systems"),
     }
     return replace(evidence, models=models, measured=measured)
 
@@ -105,28 +116,25 @@ def _skipped(workspace: Workspace, models: Sequence[str]) -> dict[str, str]:
     return reasons
 
 
-def _events(split: Path, warm: pc.Expression | None) -> pd.DataFrame:
+def _events(split: Path, users: pc.Expression | None) -> pd.DataFrame:
     """Train, valid and test events, with the name of the part."""
-    tables = [read_coded(split / f"{part}.parquet", IDS, rows=warm) for part in PARTS]
-    codes = pa.array(np.repeat(np.arange(len(PARTS), dtype=np.int8), [table.num_rows for table in tables]))
-    together = pa.concat_tables(tables, promote_options="default").append_column(
-        "part", pa.DictionaryArray.from_arrays(codes, list(PARTS))
-    )
-    return together.unify_dictionaries().to_pandas()
+    tables = [(part, read_coded(split / f"{part}.parquet", IDS, rows=users)) for part in PARTS]
+    named = [table.append_column("part", pa.repeat(part, len(table)).dictionary_encode()) for part, table in tables]
+    return pa.concat_tables(named, promote_options="default").unify_dictionaries().to_pandas()
 
 
-def _model(workspace: Workspace, name: str, longest: int, sample: UserSample) -> ModelEvidence:
+def _model(workspace: Workspace, name: str, longest: int, users: pc.Expression | None) -> ModelEvidence:
     folder = workspace.evaluation(name)
     return ModelEvidence(
-        **{of: read_table(folder / f"{of}.parquet", sample.warm) for of in ("users", "shuffled_users", "sampled")},
-        new_users=read_table(folder / "new_users.parquet", sample.new),
-        lists=_lists(folder / "recommendations.parquet", longest, sample.warm),
-        new_lists=_lists(folder / "new_user_recommendations.parquet", longest, sample.new, STEP),
+        **{of: read_table(folder / f"{of}.parquet", users) for of in ("users", "shuffled_users", "sampled")},
+        new_users=read_table(folder / "new_users.parquet", users),
+        lists=_lists(folder / "recommendations.parquet", longest, users),
+        new_lists=_lists(folder / "new_user_recommendations.parquet", longest, users, STEP),
         metrics=read_json(folder / "metrics.json"),
         training=read_json(workspace.training(name)),
         training_cost=read_optional_json(workspace.cost(f"train/{name}")),
         evaluation_cost=read_optional_json(workspace.cost(f"evaluate/{name}")),
-        shuffled_lists=_lists(folder / "shuffled_recommendations.parquet", longest, sample.warm),
+        shuffled_lists=_lists(folder / "shuffled_recommendations.parquet", longest, users),
     )
 
 
@@ -139,30 +147,23 @@ def _lists(path: Path, longest: int, users: pc.Expression | None, *more: str) ->
 
 def _variants(workspace: Workspace, name: str) -> VariantGroup | NotMeasured:
     cost = read_optional_json(workspace.cost(f"variants/{name}")).get("variants", {})
-
-    def read(notes: Mapping[str, Any], folder: Path) -> VariantGroup:
-        users, new_users = (read_table(folder / f"{table}.parquet") for table in ("users", "new_users"))
-        return VariantGroup(notes, notes["variants"], users, new_users, cost)
-
-    return _unless_skipped(workspace.variants(name) / "variants.json", read)
+    return _group(workspace.variants(name) / "variants.json", "new_users", cost=cost)
 
 
-def _planted(notes: Mapping[str, Any], folder: Path) -> PlantedGroups:
-    items, users = (read_table(folder / f"{name}.parquet") for name in ("items", "users"))
-    return PlantedGroups(notes, notes["variants"], users, items, int(notes["candidates"]))
+def _group(
+    path: Path, *tables: str, entries: str = "variants", cost: Mapping[str, Any] | None = None
+) -> VariantGroup | NotMeasured:
+    """The group that the JSON at `path` describes, with `users` and these tables next to it.
 
-
-def _reranked(notes: Mapping[str, Any], folder: Path) -> Rerank:
-    return Rerank(notes, notes["systems"], read_table(folder / "users.parquet"))
-
-
-def _unless_skipped(path: Path, read: Callable[[Mapping[str, Any], Path], T]) -> T | NotMeasured:
-    """What `read` makes of the JSON at `path` and its folder, unless the JSON says that the stage was skipped."""
+    Unless the JSON says that the stage was skipped.
+    """
     notes = read_json(path)
     if "skipped" in notes:
         return NotMeasured(str(notes["skipped"]))
+    found = {name: read_table(path.with_name(f"{name}.parquet")) for name in ("users", *tables)}
+    found["users"] = found["users"].rename(columns={"system": "variant"})
     with reading(path, "another version wrote it, delete it and run `dvc repro`", KeyError):
-        return read(notes, path.parent)
+        return VariantGroup(notes, notes[entries], **found, cost=cost or {})
 
 
 def _cost(path: Path, what: str) -> Mapping[str, Any] | NotMeasured:
@@ -171,3 +172,105 @@ def _cost(path: Path, what: str) -> Mapping[str, Any] | NotMeasured:
     if not notes:
         return NotMeasured(f"{what} was not measured.")
     return NotMeasured(str(notes["skipped"])) if "skipped" in notes else notes
+
+
+def read_json(path: Path, missing: str = MISSING, again: str = "dvc repro") -> Any:
+    """Content of a JSON file.
+
+    Args:
+        path: of the file.
+        missing: why it may be missing and what to do about it.
+        again: the command that writes it.
+
+    Raises:
+        BakeoffError: it does not exist, or can't be read as JSON.
+    """
+    return _read(path, lambda it: json.loads(it.read_text(encoding="utf-8")), "JSON", missing, again)
+
+
+def read_optional_json(path: Path) -> dict[str, Any]:
+    """Content of a JSON file; empty if there is none, such as a cost that was not measured."""
+    return read_json(path) if path.exists() else {}
+
+
+def read_table(path: Path, rows: pc.Expression | None = None) -> pd.DataFrame:
+    """A Parquet file, or the rows of it that a filter selects."""
+    return _read(path, lambda it: pd.read_parquet(it, filters=rows))
+
+
+def read_coded(
+    path: Path, coded: Sequence[str], columns: Sequence[str] | None = None, rows: pc.Expression | None = None
+) -> pa.Table:
+    """A Parquet file whose columns `coded` are dictionaries: each text is in memory once."""
+    return _read(path, lambda it: pq.read_table(it, columns=columns, filters=rows, read_dictionary=list(coded)))
+
+
+def read_sample(folder: Path, most: int, seed: int) -> pc.Expression | None:
+    """Selects the rows of the users that the report looks at, a seeded sample; None: there are few, and all count.
+
+    Args:
+        folder: the evaluation of any model.
+        most: warm users that are looked at, and as many new ones.
+        seed: of the sample.
+    """
+    files = (folder / "users.parquet", folder / "new_users.parquet")
+    ids = [read_coded(file, [], ["user_id"])["user_id"].unique().cast(pa.string()) for file in files]
+    if max(map(len, ids)) <= most:
+        return None
+    return pc.field("user_id").isin(pa.concat_arrays([each.take(draw_users(len(each), most, seed)) for each in ids]))
+
+
+def per_user_on_disk(files: dict[str, Path]) -> PerUser:
+    """Metrics of all users, read block by block; memory does not grow with their number.
+
+    Args:
+        files: model → users.parquet of its evaluation; all with the same users in the same order.
+    """
+
+    def blocks(columns: Sequence[Column]) -> Iterator[FloatArray]:
+        for parts in zip(*(_blocks(files[model], [metric]) for model, metric in columns), strict=True):
+            yield np.concatenate(parts, axis=1).astype(np.float64)
+
+    return lambda columns: partial(blocks, columns)
+
+
+def check_same_users(files: dict[str, Path], keys: Sequence[str]) -> None:
+    """Check that all models were evaluated on the same users: a paired comparison needs it.
+
+    Args:
+        files: model → a table of its evaluation.
+        keys: columns that tell the rows of such a table apart.
+
+    Raises:
+        BakeoffError: two models differ in their users, or in the order of these.
+    """
+    for found in zip_longest(*(_blocks(path, keys) for path in files.values())):
+        for (name, one), (other, another) in pairwise(zip(files, found, strict=True)):
+            if not np.array_equal(one, another):
+                raise BakeoffError(
+                    f"{other} was evaluated on other {files[other].stem.replace('_', ' ')} than {name}, or in another "
+                    "order: their figures can't be compared. Run `dvc repro` so that every model is evaluated on the "
+                    "present split."
+                )
+
+
+def _blocks(path: Path, columns: Sequence[str]) -> Iterator[NDArray[Any]]:
+    """Blocks [m, c] of a table, USERS_AT_ONCE rows each except the last, whatever its row groups."""
+
+    def batches() -> Iterator[NDArray[Any]]:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(USERS_AT_ONCE, columns=list(columns)):
+                yield np.stack([batch.column(name).to_numpy(zero_copy_only=False) for name in columns], axis=1)
+
+    return regrouped(batches(), USERS_AT_ONCE)
+
+
+def _read(
+    path: Path, read: Callable[[Path], T], kind: str = "Parquet", missing: str = MISSING, again: str = "dvc repro"
+) -> T:
+    try:
+        return read(path)
+    except FileNotFoundError:
+        raise BakeoffError(f"{path} does not exist: {missing}.") from None
+    except (OSError, ValueError) as error:
+        raise BakeoffError(f"{path} can't be read as {kind}: {error}. Delete it and run `{again}`.") from None

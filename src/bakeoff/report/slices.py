@@ -6,7 +6,6 @@ users were held out of training whole.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 
 import numpy as np
 import pandas as pd
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from bakeoff.core.histories import PAD, Histories
 from bakeoff.evaluation.metrics.table import accuracy_per_user
 from bakeoff.evaluation.ranking import TopLists
-from bakeoff.report.accuracy import BaselineComparison, Difference, Estimate, OfModels, Statistics, compare_contenders
+from bakeoff.report.accuracy import BaselineComparison, Difference, Estimate, Statistics, judge_parts
 from bakeoff.report.evidence import Evidence, asked
 from bakeoff.report.models import MF
 
@@ -75,20 +74,8 @@ def slices_of(
     values = [values_on(evidence, lists, events, metric) for events in found.values()]
     return [
         Slice(name, int(events.user_id.nunique()), len(events), *judged)
-        for (name, events), judged in zip(found.items(), _judged(values, metric, statistics), strict=True)
+        for (name, events), judged in zip(found.items(), judge_parts(values, metric, statistics), strict=True)
     ]
-
-
-def _judged(
-    parts: Sequence[OfModels], metric: str, statistics: Statistics
-) -> list[tuple[tuple[Estimate, ...], Difference, BaselineComparison]]:
-    """Estimates, difference and standing of each part, from the values of its users; p adjusted over all parts."""
-    if not parts:
-        return []
-    columns = [(model, metric, column) for part in parts for model, column in part.items()]
-    estimates = iter(statistics.estimates(columns))
-    of_parts = [tuple(islice(estimates, len(part))) for part in parts]
-    return list(zip(of_parts, *compare_contenders(parts, metric, statistics), strict=True))
 
 
 def share_within_an_hour(slices: Sequence[Slice]) -> float:
@@ -188,5 +175,5 @@ def new_user_slices(evidence: Evidence, metric: str, statistics: Statistics) -> 
             *judged,
             fallbacks={name: float(of.fallback.mean()) if len(of) else 0.0 for name, of in tables.items()},
         )
-        for (first, tables), judged in zip(found.items(), _judged(values, metric, statistics), strict=True)
+        for (first, tables), judged in zip(found.items(), judge_parts(values, metric, statistics), strict=True)
     ]

@@ -22,7 +22,7 @@ from bakeoff.report.topics.base.topic import Page, judge_claims, section_notes, 
 from bakeoff.report.topics.explore import Explorer, explorer
 from bakeoff.report.topics.popularity import exposure_profile, exposures
 from bakeoff.report.training import SettingSearch, TrainingFigure
-from bakeoff.report.verdict import Result, Segment, Situation, recommendation, segments, situations, verdict_headline
+from bakeoff.report.verdict import Result, Segment, choose, recommendation, segments, verdict_headline
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,6 @@ class Summary:
         exposures: popularity and coverage per cutoff and model.
         profile: share of list places by tenth of the catalogue.
         new_users: the primary metric on users held out whole, by the number of their interactions that models know.
-        situations: who should get what.
         segments: known users by feature and activity, as the better contender serves them; the lowest mean first.
         training: per model.
         searches: how settings were searched; empty without records.
@@ -68,7 +67,6 @@ class Summary:
     exposures: pd.DataFrame
     profile: pd.DataFrame
     new_users: Sequence[Slice]
-    situations: Sequence[Situation]
     segments: Sequence[Segment]
     training: Sequence[TrainingFigure]
     searches: Sequence[SettingSearch]
@@ -100,7 +98,7 @@ class Summary:
         """Which contender to ship, and for whom."""
         if self.reasons:
             return ["Clear the failed checks before you ship either contender."]
-        choices = {each.span: (each.choice, each.reason) for each in self.situations if each.span is not None}
+        choices = {part.name: choose(part.difference, part.standing) for part in self.sessions}
         return recommendation(self.result, self.standings, choices, self.new_users)
 
 
@@ -148,14 +146,15 @@ def summarize(evidence: Evidence, params: ReportParams) -> Summary:
     primary = params.compare.primary_metric
     statistics = Statistics(params.compare.confidence, params.compare.resamples, params.seed)
     users = evidence.per_user
-    estimates = users.estimates([(name, metric) for metric in accuracy for name in users.models], statistics)
-    differences = users.differences([((SOFTMAX, metric), (MF, metric)) for metric in accuracy], statistics)
+    columns = [(name, metric) for metric in accuracy for name in evidence.models]
+    estimates = statistics.estimates(users(columns), columns)
+    differences = statistics.paired(users, [((SOFTMAX, metric), (MF, metric)) for metric in accuracy])
     cutoff = int(primary.partition("@")[2])
     means = {estimate.model: estimate.mean for estimate in estimates if estimate.metric == primary}
     d = next(each for each in differences if each.metric == primary)
     ends = d.mean, d.low, d.high, d.p, params.compare.confidence
     result = Result(primary, means[SOFTMAX], means[MF], *ends, d.num_users, d.detectable)
-    standings = baseline_standings(users, primary, statistics)
+    standings = baseline_standings(users, means, primary, statistics)
     slices, sessions, repeats = all_slices(evidence, primary, statistics)
     new_users = new_user_slices(evidence, primary, statistics)
     searches = training.searches(evidence)
@@ -175,7 +174,6 @@ def summarize(evidence: Evidence, params: ReportParams) -> Summary:
         exposures=exposures(evidence, params.evaluate.cutoffs),
         profile=exposure_profile(evidence, cutoff),
         new_users=new_users,
-        situations=situations(sessions, new_users),
         segments=segments(ahead, evidence.users, params.data.user_features, primary, params.compare.confidence),
         training=training.training_figures(evidence),
         searches=searches,

@@ -9,10 +9,9 @@ import pandas as pd
 
 from bakeoff.core.errors import reading
 from bakeoff.data.params import SplitParams
+from bakeoff.experiments.training.validation import SELECTION_METRIC
 from bakeoff.report.evidence import Evidence, figure
 
-SELECTION_METRIC = "ndcg@10"
-"""Validation metric of the learning curves."""
 USUAL_SPLIT: dict[str, Any] = {**SplitParams().model_dump(mode="json"), "event_weights": {}}
 """What a record of a search that was made before a setting of the split was there need not name."""
 
@@ -96,7 +95,6 @@ class SettingSearch:
         pruned: those that were stopped early.
         failed: those that ended with an error.
         wall_seconds: of the whole search; NaN if they are not recorded.
-        jobs: processes that shared it.
         dataset: name of the data that it was done on.
         data: hash of that data, as in data.dvc; None if it is not recorded.
         split: settings and seed of the split that it was done on; empty if they are not recorded.
@@ -112,7 +110,6 @@ class SettingSearch:
     pruned: int
     failed: int
     wall_seconds: float
-    jobs: int
     dataset: str
     data: str | None
     split: Mapping[str, Any]
@@ -150,7 +147,7 @@ def _search(name: str, record: Mapping[str, Any]) -> SettingSearch:
         history = sorted(record["history"], key=lambda trial: int(trial["number"]))
         return SettingSearch(
             model=name,
-            **{key: int(record[key]) for key in ("trials", "pruned", "failed", "jobs")},
+            **{key: int(record[key]) for key in ("trials", "pruned", "failed")},
             wall_seconds=figure(record, "wall_seconds"),
             dataset=str(record["dataset"]),
             data=record.get("data"),

@@ -16,7 +16,7 @@ from bakeoff.evaluation.stats.significance import Verdict, holm, verdict
 from bakeoff.report import formats
 from bakeoff.report.accuracy import AHEAD, BaselineComparison, Difference
 from bakeoff.report.models import MF, SOFTMAX, model_noun
-from bakeoff.report.slices import LATER, Slice, known_interactions, step_label
+from bakeoff.report.slices import LATER, Slice, known_interactions
 from bakeoff.report.topics.base.claims import MARGINS
 
 SENTENCES = "verdict.txt.j2"
@@ -104,32 +104,6 @@ def cost_sentence(seconds: Mapping[str, float]) -> str | None:
     if not all(each > 0 for each in both.values()):
         return None
     return formats.phrase(SENTENCES, "cost", **both, same_time=SAME_TIME)
-
-
-@dataclass(frozen=True)
-class Situation:
-    """Test users in one situation.
-
-    Attributes:
-        name: the situation, for people.
-        part: these users; p adjusted over the situations of its kind.
-        choice: name of the model to ship, EITHER or OPEN.
-        reason: how far the choice can be trusted.
-        span: of `slices.SESSIONS`; None for new users.
-    """
-
-    name: str
-    part: Slice
-    choice: str
-    reason: str
-    span: str | None = None
-
-
-def situations(sessions: Sequence[Slice], new_users: Sequence[Slice]) -> list[Situation]:
-    """Known users by the time since their last event, then one per number of interactions known of a new user."""
-    found = [(f"Known user, {part.name}", part, part.name) for part in sessions]
-    new = [(f"New user, {step_label(part.name)} known", part, None) for part in new_users]
-    return [Situation(name, part, *choose(part.difference, part.standing), span) for name, part, span in (*found, *new)]
 
 
 def choose(difference: Difference, lead: BaselineComparison) -> tuple[str, str]:

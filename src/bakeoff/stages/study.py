@@ -3,8 +3,8 @@
 from bakeoff.core.errors import reading
 from bakeoff.core.files import write_text
 from bakeoff.core.workspace import Workspace
-from bakeoff.report.input_files import read_json
 from bakeoff.report.render.study_page import study_html
+from bakeoff.report.report_inputs import read_json
 from bakeoff.report.study import read_study
 
 MISSING = "run `make study`, or `dvc repro studies/dvc.yaml`"

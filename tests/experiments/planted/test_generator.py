@@ -4,6 +4,7 @@ import pytest
 from bakeoff.core.errors import BakeoffError
 from bakeoff.experiments.params import PlantedParams
 from bakeoff.experiments.planted.contenders import generate
+from bakeoff.params import parse_params
 
 PARAMS = PlantedParams(groups=3, users_per_group=40, items_per_group=20, events_per_user=10)
 
@@ -68,9 +69,9 @@ def test_relatedness_is_one_within_the_group_and_zero_across():
 
 def test_a_group_with_too_few_items_is_refused():
     with pytest.raises(BakeoffError, match=r"events_per_user is 21 .* 20 items"):
-        generate(PARAMS.model_copy(update={"events_per_user": 21}), 1)
+        parse_params({"evidence": {"planted": {"items_per_group": 20, "events_per_user": 21}}})
 
 
 def test_too_few_events_for_three_parts_are_refused():
-    with pytest.raises(BakeoffError, match="events_per_user is 2"):
-        generate(PARAMS.model_copy(update={"events_per_user": 2}), 1)
+    with pytest.raises(BakeoffError, match=r"events_per_user: .* 3 \(got 2\)"):
+        parse_params({"evidence": {"planted": {"events_per_user": 2}}})

@@ -76,7 +76,6 @@ def test_a_model_that_confuses_the_groups_recommends_nothing_else(dataset):
     # No known pair scores above a random one, so that no score is worth more than 1/2 and all foreign ones are.
     metrics = evaluate_planted(Fixed(dataset, right=False), dataset, 0)
     assert not metrics.per_user["recall@10"].any()
-    assert not metrics.per_user["ndcg@10"].any()
     assert (metrics.per_user["off_group@10"] == 1).all()
     assert metrics.per_user["folding"].mean() == pytest.approx(0.25)
 

@@ -11,6 +11,7 @@ import small_split
 from ruamel.yaml import YAML
 
 from bakeoff.core.errors import BakeoffError
+from bakeoff.core.files import locked
 from bakeoff.core.workspace import Workspace
 from bakeoff.experiments.tuning import tune
 from bakeoff.params import load_params
@@ -107,9 +108,7 @@ def test_the_record_holds_every_trial_and_what_it_cost(workspace, faked):
     run(workspace, trials=2)
     found = record(workspace)
     assert found["split"] == load_params(workspace.params).split.model_dump(mode="json") | {"event_weights": {}}
-    assert {
-        name: found[name] for name in ("model", "dataset", "metric", "seed", "trials", "pruned", "failed", "jobs")
-    } == {
+    assert {name: found[name] for name in ("model", "dataset", "metric", "seed", "trials", "pruned", "failed")} == {
         "model": "mf",
         "dataset": "ml-100k",
         "metric": "ndcg@10",
@@ -117,7 +116,6 @@ def test_the_record_holds_every_trial_and_what_it_cost(workspace, faked):
         "trials": 2,
         "pruned": 0,
         "failed": 0,
-        "jobs": 1,
     }
     assert found["data"] is None
     assert found["timeout"] == 600
@@ -159,7 +157,7 @@ def test_the_same_command_continues_to_the_total(workspace, faked, capsys):
     after = record(workspace)
     assert "mf: 2 of 4 trials are done" in capsys.readouterr().out
     assert after["history"][:2] == before
-    assert (after["trials"], after["jobs"]) == (4, 1)
+    assert after["trials"] == 4
 
 
 def test_the_diff_is_printed_and_nothing_is_written(workspace, faked, capsys):
@@ -284,7 +282,7 @@ def test_when_every_trial_fails_the_reasons_are_said(workspace, faked):
 def test_two_at_a_time_on_one_study_are_refused(workspace, faked):
     run(workspace, trials=1)
     [lock] = (workspace.root / ".bakeoff/tuning").glob("*.lock")
-    with tune._locked(lock), pytest.raises(BakeoffError, match="Another `bakeoff tune` uses this study"):
+    with locked(lock), pytest.raises(BakeoffError, match="Another `bakeoff tune` uses this study"):
         run(workspace, trials=1)
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.experiments.variants.groups import NAMES, Group, NothingToCompareError, make_group
+from bakeoff.experiments.variants.groups import GROUPS, Group, NothingToCompareError, make_group
 from bakeoff.models.base.specs import DataFacts
 from bakeoff.params import Params
 
@@ -24,7 +24,7 @@ def made(name, data=ALL, **sections):
     return make_group(name, Params.model_validate(values).experiments, data)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", GROUPS)
 def test_every_group_has_settings_that_can_be_distinct_names_and_one_base_per_model(name):
     group = made(name)
     assert isinstance(group, Group)

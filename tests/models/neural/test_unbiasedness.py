@@ -159,10 +159,3 @@ def test_the_gradient_of_top_k_mining_is_not_that_of_the_full_softmax():
     # It has nothing of the 40 items below the cut; found: an error of .78.
     error, _ = world("full", 5, TopKSelector(10)).gradient_figures(repeats=20)
     assert error > 0.5
-
-
-def test_the_figures_are_those_of_training_and_of_the_gradient():
-    tried = world("in-batch")
-    figures = tried.figures(0, steps=5, repeats=3)
-    assert figures["kl"] == tried.kl_at_convergence(0, steps=5)
-    assert (figures["gradient_error"], figures["gradient_cosine"]) == tried.gradient_figures(0, repeats=3)

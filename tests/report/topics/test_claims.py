@@ -9,7 +9,7 @@ from topic_parts import group_of, parts, with_measured
 
 from bakeoff.params import Params
 from bakeoff.report.accuracy import Statistics
-from bakeoff.report.evidence import Evidence, NotMeasured, PlantedGroups, Rerank, VariantGroup
+from bakeoff.report.evidence import Evidence, NotMeasured, VariantGroup
 from bakeoff.report.summary import JudgedClaims, Summary
 from bakeoff.report.topics.base.claims import Claim, ClaimOutcome, ClaimPart, difference, figure_text, overview
 from bakeoff.report.topics.base.topic import judge_claims
@@ -102,7 +102,7 @@ def test_planted_groups_show_that_folding_moves_and_recall_does_not(claims: dict
 
 def test_a_recall_that_falls_does_not_hold(evidence: Evidence, params: Params):
     planted = evidence.part("planted")
-    assert isinstance(planted, PlantedGroups)
+    assert isinstance(planted, VariantGroup)
     fallen = planted.users.assign(**{"recall@10": planted.users["recall@10"] - 0.4 * (planted.users.variant == "mf-0")})
     found = parts(judged(evidence, params, planted=replace(planted, users=fallen))["folding"])
     assert found["planted_recall"].outcome is ClaimOutcome.CONTRADICTED
@@ -192,8 +192,8 @@ def test_the_scorer_is_compared_with_both_and_judged_on_foreign_items(claims: di
 
 def test_foreign_items_per_user_are_judged_over_users(evidence: Evidence, params: Params):
     rerank = evidence.part("rerank")
-    assert isinstance(rerank, Rerank)
-    shares = rerank.users.system.map({"mf": 0.05, "softmax": 0.2}).fillna(0.15)
+    assert isinstance(rerank, VariantGroup)
+    shares = rerank.users.variant.map({"mf": 0.05, "softmax": 0.2}).fillna(0.15)
     noise = np.random.default_rng(0).normal(0, 0.01, len(shares))
     measured = replace(rerank, users=rerank.users.assign(**{"spurious@10": shares + noise}))
     found = parts(judged(evidence, params, rerank=measured)["scorer"])

@@ -11,7 +11,7 @@ from topic_parts import group_of, with_group, with_measured
 
 from bakeoff.params import Params
 from bakeoff.report.accuracy import Statistics
-from bakeoff.report.evidence import Evidence, ModelEvidence, PlantedGroups, Rerank
+from bakeoff.report.evidence import Evidence, ModelEvidence, VariantGroup
 from bakeoff.report.topics.base.claims import ClaimOutcome
 from bakeoff.report.topics.base.judge import judge_questions
 from bakeoff.report.topics.base.topic import topics
@@ -26,11 +26,11 @@ def varied(level: float, size: int) -> np.ndarray:
     return level * (1 + 0.1 * np.where(np.arange(size) % 2, 1, -1))
 
 
-def by_variant(users: pd.DataFrame, column: str, levels: Mapping[str, float], key: str = "variant") -> pd.DataFrame:
+def by_variant(users: pd.DataFrame, column: str, levels: Mapping[str, float]) -> pd.DataFrame:
     """The table with other values of a column for each variant that is named."""
     found = users.copy()
     for name, level in levels.items():
-        rows = found[key] == name
+        rows = found.variant == name
         found.loc[rows, column] = varied(level, int(rows.sum()))
     return found
 
@@ -73,7 +73,7 @@ def new_items(evidence: Evidence, holds: bool) -> Evidence:
 
 def folding(evidence: Evidence, holds: bool) -> Evidence:
     planted, own = evidence.part("planted"), group_of(evidence, "folding")
-    assert isinstance(planted, PlantedGroups)
+    assert isinstance(planted, VariantGroup)
     high, middle, low = (0.4, 0.2, 0.05) if holds else (0.05, 0.2, 0.4)
     recall = {"mf-0": 0.5 if holds else 0.1, "mf-1.03": 0.5}
     table = by_variant(planted.users, "folding", {"mf-0": high, "own-group": high, "shipped": middle, "mf-1.03": low})
@@ -138,14 +138,14 @@ def serving_cost(evidence: Evidence, holds: bool) -> Evidence:
 
 def scorer(evidence: Evidence, holds: bool) -> Evidence:
     rerank, planted = evidence.part("rerank"), evidence.part("planted")
-    assert isinstance(rerank, Rerank)
-    assert isinstance(planted, PlantedGroups)
+    assert isinstance(rerank, VariantGroup)
+    assert isinstance(planted, VariantGroup)
     again = ("mf→softmax@100", "mf→softmax@500")
     quality, foreign = (0.4, 0.05) if holds else (0.1, 0.5)
     levels = {"mf": 0.3, "softmax": 0.4, **dict.fromkeys(again, quality)}
-    users = by_variant(rerank.users, "ndcg@10", levels, "system")
+    users = by_variant(rerank.users, "ndcg@10", levels)
     shares = {"mf": 0.05, "softmax": 0.3, **dict.fromkeys(again, foreign)}
-    users = by_variant(users, "spurious@10", shares, "system")
+    users = by_variant(users, "spurious@10", shares)
     table = by_variant(planted.users, "off_group_filtered@10", {"own-group": 0.01 if holds else 0.9})
     table = by_variant(table, "off_group@10", {"own-group": 0.6, "mf-1.03": 0.01})
     return with_measured(evidence, rerank=replace(rerank, users=users), planted=replace(planted, users=table))

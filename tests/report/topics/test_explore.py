@@ -21,7 +21,7 @@ def found(evidence: Evidence, params: Params) -> Explorer:
 
 
 def test_models_without_embeddings_are_left_out(found: Explorer):
-    assert list(found.models) == ["ease", "mf", "softmax", "two_tower"]
+    assert list(found.neighbours) == ["ease", "mf", "softmax", "two_tower"]
 
 
 def test_items_with_most_events_come_first(found: Explorer, evidence: Evidence):

@@ -9,7 +9,7 @@ from synthetic import NOISE
 from topic_parts import STATISTICS, figures_of, group_of, rows_of, with_group, with_measured
 
 from bakeoff.params import Params
-from bakeoff.report.evidence import Evidence, NotMeasured, PlantedGroups
+from bakeoff.report.evidence import Evidence, NotMeasured, VariantGroup
 from bakeoff.report.render.figure import Figure
 from bakeoff.report.series_charts import label_sides
 from bakeoff.report.summary import Summary
@@ -100,7 +100,7 @@ def test_features_are_shown_per_step_and_for_warm_users(figures: dict[str, Figur
 
 def test_planted_variants_keep_groups_and_order_mf_by_weight(figures: dict[str, Figure], evidence: Evidence):
     planted = evidence.part("planted")
-    assert isinstance(planted, PlantedGroups)
+    assert isinstance(planted, VariantGroup)
     variants = [row[1].text for row in figures["folding-planted"].table.rows]
     assert variants[:2] == ["α₀ = 0", "α₀ = 1.03 (shipped)"]
     assert len(figures["planted-map"].panels) == len(planted.variants)
@@ -117,7 +117,7 @@ def test_groups_that_are_apart_have_a_ratio_above_one(figures: dict[str, Figure]
 
 def test_scores_of_users_of_a_planted_group_are_shown_by_group_of_items(figures: dict[str, Figure], evidence: Evidence):
     planted = evidence.part("planted")
-    assert isinstance(planted, PlantedGroups)
+    assert isinstance(planted, VariantGroup)
     figure = figures["planted-blocks"]
     assert len(figure.panels) == len(planted.variants)
     rows = {row[0].text: (row[1].text, row[2].text) for row in figure.table.rows}

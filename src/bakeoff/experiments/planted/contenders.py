@@ -13,14 +13,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bakeoff.core.errors import BakeoffError
 from bakeoff.core.histories import Histories
 from bakeoff.data.features.encoding import FeatureEncoding
 from bakeoff.data.prepared.tables import HeldOut, Prepared
 from bakeoff.evaluation.ranking.protocol import EvalSet
 from bakeoff.experiments.params import ExperimentSettings, PlantedParams
 from bakeoff.experiments.training.runner import REFERENCES, Build, Experiment
-from bakeoff.experiments.variants.groups import Variant, positives_only_trainer
+from bakeoff.experiments.variants.groups import POSITIVES_ONLY, Variant, mf_by_weight, softmax_against, with_bases
 from bakeoff.models.neural.batches import Batch, Batches, in_batch_sampler
 from bakeoff.models.neural.proposals import NegativeSampler
 from bakeoff.models.neural.spec import SoftmaxParams
@@ -64,11 +63,7 @@ def generate(params: PlantedParams, seed: int) -> PlantedDataset:
 
     The same params and seed give the same data set. Groups are assigned in turn, so that the order of users or items
     doesn't tell them apart.
-
-    Raises:
-        BakeoffError: a group has too few items for its users' events, or users too few events for three parts.
     """
-    _check(params)
     rng = np.random.default_rng(seed)
     user_groups = np.arange(params.groups * params.users_per_group) % params.groups
     item_groups = np.arange(params.groups * params.items_per_group) % params.groups
@@ -87,19 +82,6 @@ def generate(params: PlantedParams, seed: int) -> PlantedDataset:
     items = pd.DataFrame({"item_id": _ids(item_groups), "title": _ids(item_groups)})
     prepared = Prepared.encoded(users, items, FeatureEncoding(), _histories(train), _histories(valid))
     return PlantedDataset(prepared, HeldOut(_histories(test), nobody, nobody), user_groups, item_groups)
-
-
-def _check(params: PlantedParams) -> None:
-    if params.events_per_user > params.items_per_group:
-        raise BakeoffError(
-            f"evidence.planted.events_per_user is {params.events_per_user} and a group has "
-            f"{params.items_per_group} items: users never repeat an item, so raise items_per_group in params.yaml."
-        )
-    if params.events_per_user < 3:
-        raise BakeoffError(
-            f"evidence.planted.events_per_user is {params.events_per_user}: train, validation and test need an event "
-            "each, so that it must be 3 or more."
-        )
 
 
 def _draw(log_weights: NDArray[np.float64], count: int, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -176,8 +158,9 @@ SOFTMAX_EPOCHS, LEARNING_RATE = 12, 0.03
 def planted_contenders(settings: ExperimentSettings, dataset: PlantedDataset) -> list[tuple[Variant, Experiment]]:
     """All that the data allows: MF by ascending weight, the softmax DNN, then the reference models as shipped."""
     fitted = planted_settings(settings, dataset)
-    references = (Variant(model, model, "as shipped", base=True) for model in REFERENCES)
-    variants = (*_mf(settings), *_softmax(settings, dataset), *references)
+    of_mf = mf_by_weight(settings, lambda weight: {"mf.unobserved_weight": weight})
+    references = (Variant(model, model, "as shipped") for model in REFERENCES)
+    variants = with_bases([*of_mf, *_softmax(dataset), *references], fitted)
     contenders = [(each, each.experiment(fitted, dataset.prepared)) for each in variants]
     return [(variant, experiment) for variant, experiment in contenders if experiment.why_not is None]
 
@@ -191,6 +174,7 @@ def planted_settings(settings: ExperimentSettings, dataset: PlantedDataset) -> E
     """
     planted, mf = settings.evidence.planted, settings.mf
     base = planted.events_per_user + mf.unobserved_weight * planted.groups * planted.items_per_group
+    num_sampled = max(1, dataset.prepared.num_items // SAMPLED_SHARE)
     values = {
         "mf.dim": planted.groups,
         "mf.regularization": mf.regularization * base**mf.regularization_exponent,
@@ -198,37 +182,16 @@ def planted_settings(settings: ExperimentSettings, dataset: PlantedDataset) -> E
         "softmax.dim": 2 * planted.groups,
         "softmax.max_epochs": SOFTMAX_EPOCHS,
         "softmax.learning_rate": LEARNING_RATE,
-        "softmax.negatives.num_sampled": _num_sampled(dataset),
-        "softmax.negatives.selection": "none",
+        "softmax.negatives.num_sampled": num_sampled,
+        "softmax.negatives.num_selected": max(1, num_sampled // SELECTED_SHARE),
     }
     return settings.with_values(values, "Training on planted groups")
 
 
-def _num_sampled(dataset: PlantedDataset) -> int:
-    return max(1, dataset.prepared.num_items // SAMPLED_SHARE)
-
-
-def _mf(settings: ExperimentSettings) -> Iterator[Variant]:
-    shipped = settings.mf.unobserved_weight
-    for weight in sorted({*settings.evidence.unobserved_weights, shipped}):
-        changed = {"mf.unobserved_weight": weight}
-        yield Variant(f"mf-{weight:g}", "mf", f"α₀ = {weight:g}", changed, weight == shipped)
-
-
-def _softmax(settings: ExperimentSettings, dataset: PlantedDataset) -> Iterator[Variant]:
-    num_selected = max(1, _num_sampled(dataset) // SELECTED_SHARE)
-    hard = {"negatives.sampler": "mixed", "negatives.selection": "hard", "negatives.num_selected": num_selected}
+def _softmax(dataset: PlantedDataset) -> Iterator[Variant]:
+    yield POSITIVES_ONLY
     of_group = own_group_trainer(dataset.user_groups)
-    positives = {"loss": "multi-hot", "negatives.logq_correction": False}
-    variants: tuple[tuple[str, str, dict[str, Any], Build | None], ...] = (
-        ("positives", "positives only", positives, positives_only_trainer),
-        ("own-group", "negatives of the own group only", {}, of_group),
-        *((name, name, {"negatives.sampler": name}, None) for name in ("uniform", "popularity", "in-batch", "mixed")),
-        ("hard", "hard", hard, None),
-    )
-    shipped = settings.softmax.negatives
-    for name, label, changed, special in variants:
-        kind = changed.get("negatives.sampler"), changed.get("negatives.selection", "none")
-        base = special is None and kind == (shipped.sampler, shipped.selection)
-        values = {f"softmax.{setting}": value for setting, value in changed.items()}
-        yield Variant(f"softmax-{name}", "softmax", label, values, base, special)
+    yield softmax_against("softmax-own-group", "negatives of the own group only", of_group)
+    for name in ("uniform", "popularity", "in-batch", "mixed"):
+        yield softmax_against(f"softmax-{name}", name, sampler=name)
+    yield softmax_against("softmax-hard", "hard", sampler="mixed", selection="hard")

@@ -28,8 +28,8 @@ class PlantedMetrics:
     """What is measured of a model on a planted data set.
 
     Attributes:
-        per_user: float64 [num_users] in [0, 1] each: recall@10 and ndcg@10 of the test items; folding over all items;
-            off_group@10, the share of the first ten items from another group.
+        per_user: float64 [num_users] in [0, 1] each: recall@10 of the test items; folding over all items; off_group@10,
+            the share of the first ten items from another group.
         blocks: float64 [groups, groups], mean calibrated score in [0, 1] of users (rows) and items (columns) by group.
         positions: float32 [num_items, 2], see `project_items`.
     """
@@ -63,22 +63,20 @@ def measure_planted(settings: ExperimentSettings) -> tuple[dict[str, Any], dict[
         scorer_of = candidates if variant.model == "softmax" else None
         by_size = _off_group_by_candidates(trained.retriever, dataset, scorer_of, sizes)
         own = {**metrics.per_user, f"off_group_filtered@{CUTOFF}": by_size[num_candidates(settings)]}
-        curve = {"off_group_by_candidates": means_or_none({str(size): each for size, each in by_size.items()})}
-        row: dict[str, Any] = {"name": variant.name, "model": variant.model, "label": variant.label}
-        row |= {"unobserved_weight": getattr(experiment.settings, "unobserved_weight", None), "base": variant.base}
-        row |= {"blocks": metrics.blocks.round(4).tolist(), "selected_epoch": trained.epoch}
-        rows.append(row | means_or_none(own) | curve)
+        row: dict[str, Any] = {name: getattr(variant, name) for name in ("name", "model", "label", "base")}
+        row["unobserved_weight"] = getattr(experiment.settings, "unobserved_weight", None)
+        row["blocks"] = metrics.blocks.round(4).tolist()
+        row["off_group_by_candidates"] = means_or_none({str(size): each for size, each in by_size.items()})
+        rows.append(row | means_or_none(own))
         x, y = metrics.positions.T
         places = {"item_id": dataset.prepared.item_ids, "group": dataset.item_groups.astype(np.int32), "x": x, "y": y}
         items.append(pa.table({"variant": pa.repeat(variant.name, len(x)), **places}))
-        shown = {name: values for name, values in own.items() if name != f"ndcg@{CUTOFF}"}
-        everyone = np.arange(len(dataset.user_groups))
-        users.append(dataset.prepared.per_user_table(everyone, shown, variant=variant.name))
+        users.append(dataset.prepared.per_user_table(dataset.eval_set.users, own, variant=variant.name))
         names = (f"recall@{CUTOFF}", "folding", f"off_group@{CUTOFF}")
         figures = "  ".join(f"{name} {rows[-1][name]:.3f}" for name in names)
         print(f"{variant.model}, {variant.label}: {figures}", flush=True)
     sections = {variant.model: experiment.settings for variant, experiment in contenders}
-    summary = _summary(settings, dataset, sections) | {"variants": rows}
+    summary = _summary(settings, sections) | {"variants": rows}
     return summary, {"items": pa.concat_tables(items), "users": pa.concat_tables(users)}
 
 
@@ -99,7 +97,7 @@ def evaluate_planted(retriever: Retriever, dataset: PlantedDataset, seed: int) -
     )
     calibrated = calibration(scores)
     per_user = {
-        **{name: accuracy[name] for name in (f"recall@{CUTOFF}", f"ndcg@{CUTOFF}")},
+        f"recall@{CUTOFF}": accuracy[f"recall@{CUTOFF}"],
         "folding": folding_per_user(calibrated, dataset.relatedness),
         f"off_group@{CUTOFF}": _off_group(lists, dataset),
     }
@@ -161,7 +159,7 @@ def candidate_numbers(settings: ExperimentSettings) -> list[int]:
     return sorted({min(max(CUTOFF, size), num_items) for size in (judged // 2, judged, 2 * judged, 4 * judged)})
 
 
-def _summary(settings: ExperimentSettings, dataset: PlantedDataset, sections: Mapping[str, Any]) -> dict[str, Any]:
+def _summary(settings: ExperimentSettings, sections: Mapping[str, Any]) -> dict[str, Any]:
     planted = settings.evidence.planted
     noise = f", but for {planted.noise:.0%} of what they did before" if planted.noise else ""
     differences = " ".join(
@@ -171,10 +169,6 @@ def _summary(settings: ExperimentSettings, dataset: PlantedDataset, sections: Ma
     )
     candidates = num_candidates(settings)
     return {
-        "groups": planted.groups,
-        "users": dataset.prepared.num_users,
-        "items": dataset.prepared.num_items,
-        "noise": planted.noise,
         "sentence": sentence("planted", planted=planted, noise=noise, differences=differences, candidates=candidates),
         "calibration": sentence("calibration"),
         "candidates": candidates,

@@ -7,7 +7,7 @@ nothing of it, and the model is that of one process but for the order of sums.
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -51,16 +51,7 @@ class ShippedModel:
     earlier_seconds: float = 0.0
 
 
-Agreed = Callable[[Validate], Validate]
-"""Makes of a validation one whose scores are the same in all processes that train together."""
-
-
-def by_itself(validate: Validate) -> Validate:
-    """Of a process that trains by itself: the validation as it is."""
-    return validate
-
-
-def train_shipped(experiment: Experiment, checkpoints: Checkpoints, agreed: Agreed = by_itself) -> ShippedModel:
+def train_shipped(experiment: Experiment, checkpoints: Checkpoints) -> ShippedModel:
     """Choose the epoch on validation and train that long on train and validation; a model without epochs is fitted.
 
     Without validation events the last epoch is taken, and training.json says so. A killed training resumes from its
@@ -69,13 +60,12 @@ def train_shipped(experiment: Experiment, checkpoints: Checkpoints, agreed: Agre
     Args:
         experiment: what to train.
         checkpoints: of this training.
-        agreed: see Agreed.
 
     Raises:
         BakeoffError: the train part has no event, or the settings don't lead to a usable model.
     """
     if experiment.spec.has_epochs:
-        return Training(experiment, checkpoints, agreed).run()
+        return Training(experiment, checkpoints).run()
     queries, start = experiment.queries(experiment.prepared.known()), time.perf_counter()
     fitted = experiment.fitted(queries)
     seconds = time.perf_counter() - start
@@ -120,14 +110,14 @@ class Training:
 
     Attributes:
         experiment: what is trained.
+        validate: scores an epoch on validation; None without validation events.
         best_weights: of the selected epoch, before validation is added; empty unless they are kept.
     """
 
-    def __init__(
-        self, experiment: Experiment, checkpoints: Checkpoints, agreed: Agreed = by_itself, *, keeps: bool = False
-    ) -> None:
+    def __init__(self, experiment: Experiment, checkpoints: Checkpoints, *, keeps: bool = False) -> None:
         """Take up what a killed run left; `keeps` says whether the weights of the selected epoch are kept."""
-        self.experiment, self._checkpoints, self._agreed, self._keeps = experiment, checkpoints, agreed, keeps
+        self.experiment, self._checkpoints, self._keeps = experiment, checkpoints, keeps
+        self.validate = shipped_validation(experiment.prepared, experiment.seed)
         self._progress, self._state = checkpoints.load()
         kept = [name for name in self._state if name.startswith(_KEPT)]
         self.best_weights = {name.removeprefix(_KEPT): self._state.pop(name) for name in kept}
@@ -148,13 +138,11 @@ class Training:
 
     def select(self) -> tuple[int, list[Row]]:
         """The best epoch on validation and the curve; the last one, with no curve, without validation events."""
-        prepared, epochs = self.experiment.prepared, self.experiment.max_epochs
-        validate = shipped_validation(prepared, self.experiment.seed)
-        if validate is None:
+        epochs, curve = self.experiment.max_epochs, self._progress.selection
+        if self.validate is None:
             return epochs, []
-        curve = self._progress.selection
         if len(curve) < epochs:
-            _, curve = self._phase("selection", prepared.train, epochs, self._agreed(validate))
+            _, curve = self._phase("selection", self.experiment.prepared.train, epochs, self.validate)
         return int(best_row(curve)["epoch"]), curve
 
     def _phase(
@@ -268,15 +256,14 @@ def _train(task: Mapping[str, Any]) -> tuple[Any, ...] | str | None:
     experiment = Experiment(model, task["settings"], load_prepared(workspace), task["seed"], build=build)
     checkpoints = (Checkpoints if is_first else _ReadCheckpoints)(workspace, model.name, task["fingerprint"], 0.0)
 
-    def agreed(validate: Validate) -> Validate:
+    def agreed(validate: Validate, retriever: Retriever) -> Mapping[str, float]:
         # Another kind of processor may round to another best epoch.
-        def scores(retriever: Retriever) -> Mapping[str, float]:
-            return dict(broadcast_from_rank_zero(dict(validate(retriever)) if is_first else None))
-
-        return scores
+        return dict(broadcast_from_rank_zero(dict(validate(retriever)) if is_first else None))
 
     try:
-        trained = train_shipped(experiment, checkpoints, agreed)
+        training = Training(experiment, checkpoints)
+        training.validate = training.validate and partial(agreed, training.validate)
+        trained = training.run()
     except BakeoffError as error:
         return str(error)
     return (

@@ -24,7 +24,7 @@ from bakeoff.experiments.training.checkpoints import Checkpoints
 from bakeoff.experiments.training.params import WarmStartParams
 from bakeoff.experiments.training.runner import Experiment, Row, best_row
 from bakeoff.experiments.training.shipped import ShippedModel, Training
-from bakeoff.experiments.training.validation import SELECTION_METRIC, shipped_validation
+from bakeoff.experiments.training.validation import SELECTION_METRIC
 from bakeoff.models.base.start import Start, StartError
 
 DAY = 24 * 3600
@@ -130,8 +130,10 @@ def select_auto(
     reason = why_full(experiment, parent, params)
     if parent is not None and reason is None:
         try:
-            warm = Training(_shortened(experiment, parent.last, params.epoch_share), of_warm, keeps=True)
-            scores = _compared(warm.select()[1], replace(experiment, start=parent.full))
+            epochs = max(1, round(params.epoch_share * experiment.settings.max_epochs))
+            settings = experiment.settings.model_copy(update={"max_epochs": epochs})
+            warm = Training(replace(experiment, start=parent.last, settings=settings), of_warm, keeps=True)
+            scores = _compared(warm, warm.select()[1], replace(experiment, start=parent.full))
             reason = _behind(scores, params.margin)
             if reason is None:
                 return warm, {"fit": "warm", "reason": None, **scores}
@@ -171,18 +173,11 @@ def why_full(experiment: Experiment, parent: Parent | None, params: WarmStartPar
     return None
 
 
-def _shortened(experiment: Experiment, start: Start, share: float) -> Experiment:
-    epochs = max(1, round(share * experiment.settings.max_epochs))
-    return replace(experiment, start=start, settings=experiment.settings.model_copy(update={"max_epochs": epochs}))
-
-
-def _compared(curve: list[Row], full: Experiment) -> dict[str, float]:
+def _compared(warm: Training, curve: list[Row], full: Experiment) -> dict[str, float]:
     """The warm fit and the last full one on today's validation; nothing without validation events."""
-    prepared = full.prepared
-    validate = shipped_validation(prepared, full.seed)
-    if validate is None:
+    if warm.validate is None:
         return {}
-    before = validate(full.trainer(full.queries(prepared.train)).retriever())
+    before = warm.validate(full.trainer(full.queries(full.prepared.train)).retriever())
     name = f"valid_{SELECTION_METRIC}"
     return {name: best_row(curve)[name], f"{name}_of_last_full_fit": float(before[SELECTION_METRIC])}
 

@@ -128,7 +128,9 @@ class TuningStudy:
             max_epochs: of a trial; 0 if the model has no epochs.
         """
         path.touch()
-        os.truncate(path, path.read_bytes().rfind(b"\n") + 1)  # a killed process may have left half a line
+        # A killed process may have left half a line, and Optuna's lock.
+        os.truncate(path, path.read_bytes().rfind(b"\n") + 1)
+        path.with_name(f"{path.name}.lock").unlink(missing_ok=True)
         self._space, self._seed = space, seed
         storage = JournalStorage(JournalFileBackend(str(path)))
         # No pruning in the first quarter: a small learning rate starts slowly and may end well.
@@ -241,7 +243,6 @@ def record(study: TuningStudy, best: FrozenTrial, timeout: float) -> dict[str, A
         "failed": states.count(TrialState.FAIL),
         "wall_seconds": round(study.seconds, 3),
         "timeout": timeout,
-        "jobs": 1,
         "best": {"value": best.value, "epoch": best.user_attrs["epoch"], "params": best.user_attrs["values"]},
         "history": [
             {

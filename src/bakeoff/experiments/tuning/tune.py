@@ -80,7 +80,7 @@ def run(
     space, of_all = space_of(model, section), "" if trials is None else f" of {trials}"
     path = workspace.root / ".bakeoff/tuning" / f"{model}-{_identity(workspace, model, section, space, seed)}.journal"
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(path.with_suffix(".lock")):
+    with locked(path.with_suffix(".lock"), _refuse):
         study = TuningStudy(path, space, current_values(section, space), seed, getattr(section, "max_epochs", 0))
         print(f"{model}: searching {', '.join(space)} by validation {SELECTION_METRIC}", flush=True)
         print(f"{model}: {len(study.tried)}{of_all} trials are done, in {study.seconds:.0f} s", flush=True)
@@ -159,20 +159,8 @@ def _identity(workspace: Workspace, model: str, section: Frozen, space: Space, s
     return fingerprint(load_prepared(workspace), specs.spec(model), decisive)[:12]
 
 
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Keep other runs off the study.
-
-    Raises:
-        BakeoffError: another run uses it.
-    """
-
-    def refuse() -> None:
-        raise BakeoffError("Another `bakeoff tune` uses this study: wait until it ends.") from None
-
-    with locked(path, refuse):
-        path.with_suffix(".journal.lock").unlink(missing_ok=True)  # Optuna's, left by a run that was killed
-        yield
+def _refuse() -> None:
+    raise BakeoffError("Another `bakeoff tune` uses this study: wait until it ends.") from None
 
 
 @contextmanager

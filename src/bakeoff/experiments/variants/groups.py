@@ -15,9 +15,8 @@ from bakeoff.models.neural.batches import PositivesOnlyBatches
 from bakeoff.models.neural.spec import SoftmaxParams
 from bakeoff.models.neural.trainer import build
 
-FEATURES, NEW_ITEMS, FOLDING, DEPTH, SAMPLING = NAMES = ("features", "new-items", "folding", "depth", "sampling")
-
-STUDY = SAMPLING
+NEW_ITEMS = "new-items"
+STUDY = "sampling"
 """The group that is a study of its own and not part of a nightly run."""
 
 
@@ -138,15 +137,15 @@ def check_group(name: str) -> None:
     Raises:
         BakeoffError: names those that there are.
     """
-    if name not in NAMES:
-        raise BakeoffError(f"{name!r} is not a group of variants: it must be one of {', '.join(NAMES)}.")
+    if name not in GROUPS:
+        raise BakeoffError(f"{name!r} is not a group of variants: it must be one of {', '.join(GROUPS)}.")
 
 
 def make_group(name: str, shipped: ExperimentSettings, data: DataFacts) -> Group:
     """The group with this name.
 
     Args:
-        name: one of NAMES.
+        name: one of GROUPS.
         shipped: the settings.
         data: facts about the split.
 
@@ -156,7 +155,7 @@ def make_group(name: str, shipped: ExperimentSettings, data: DataFacts) -> Group
     """
     check_group(name)
     settings = shipped if name == STUDY else _shorter(shipped)
-    return _GROUPS[name](settings, data, partial(_group, name, settings, data))
+    return GROUPS[name](settings, data, partial(_group, name, settings, data))
 
 
 def _shorter(shipped: ExperimentSettings) -> ExperimentSettings:
@@ -181,31 +180,33 @@ def _features(shipped: ExperimentSettings, data: DataFacts, group: MakeGroup) ->
 
 
 def _depth(shipped: ExperimentSettings, _: DataFacts, group: MakeGroup) -> Group:
+    # Without hidden layers there is no width.
+    sizes = ((depth, depth and width) for depth in shipped.evidence.depths for width in shipped.evidence.widths)
     variants = []
-    for depth in dict.fromkeys(shipped.evidence.depths):
-        for width in dict.fromkeys(shipped.evidence.widths):
-            name, label = (f"{depth}x{width}", f"{depth} × {width}") if depth else ("none", "no hidden layer")
-            settings = {"softmax.hidden": [width] * depth}
-            variants.append(Variant(name, "softmax", label, settings))
-    different = {each.name: each for each in variants}  # without hidden layers there is no width
-    towers = with_bases(different.values(), shipped)
+    for depth, width in dict.fromkeys(sizes):
+        name, label = (f"{depth}x{width}", f"{depth} × {width}") if depth else ("none", "no hidden layer")
+        variants.append(Variant(name, "softmax", label, {"softmax.hidden": [width] * depth}))
+    towers = with_bases(variants, shipped)
     if len(towers) == 1:
         raise NothingToCompareError(sentence("depth_skipped"))
     return group(towers, rankings=RANKINGS)
 
 
 def _folding(shipped: ExperimentSettings, data: DataFacts, group: MakeGroup) -> Group:
-    weights = [
-        Variant(f"mf-{weight:g}", "mf", f"α₀ = {weight:g}", _weighted(shipped.mf, weight, data))
-        for weight in sorted({*shipped.evidence.unobserved_weights, shipped.mf.unobserved_weight})
-    ]
-    negatives = [
+    variants = [
+        *mf_by_weight(shipped, lambda weight: _weighted(shipped.mf, weight, data)),
         POSITIVES_ONLY,
-        *(_negatives(name, name, sampler=name) for name in ("uniform", "popularity", "in-batch")),
-        _negatives("mixed", "in-batch + uniform", sampler="mixed", mixture=["in-batch", "uniform"]),
-        _negatives("hard", "hard among uniform", sampler="uniform", selection="hard"),
+        *(softmax_against(name, name, sampler=name) for name in ("uniform", "popularity", "in-batch")),
+        softmax_against("mixed", "in-batch + uniform", sampler="mixed", mixture=["in-batch", "uniform"]),
+        softmax_against("hard", "hard among uniform", sampler="uniform", selection="hard"),
     ]
-    return group(with_bases([*weights, *negatives], shipped), measures_folding=True)
+    return group(with_bases(variants, shipped), measures_folding=True)
+
+
+def mf_by_weight(shipped: ExperimentSettings, changed: Callable[[float], Mapping[str, Any]]) -> Iterator[Variant]:
+    """MF by ascending weight of unobserved pairs, the shipped one among them; `changed` gives the settings of each."""
+    for weight in sorted({*shipped.evidence.unobserved_weights, shipped.mf.unobserved_weight}):
+        yield Variant(f"mf-{weight:g}", "mf", f"α₀ = {weight:g}", changed(weight))
 
 
 def _group(
@@ -217,19 +218,14 @@ def _group(
     **options: Any,
 ) -> Group:
     """The variants, and models as shipped that they are compared with, those of them that the data allows."""
-    left_out = _left_out(shipped, data, models)
+    reasons = {model: spec(model).why_not(data, shipped.models[model]) for model in models}
+    left_out = {model: reason for model, reason in reasons.items() if reason is not None}
     able = [Variant(f"{model}-shipped", model, "as shipped", base=True) for model in models if model not in left_out]
     training = sentence("training", epochs=shipped.softmax.max_epochs)
     done = sentence(name, training=training, on_test=sentence("on_test"))
     if options.get("seeds", 1) > 1:
         done = f"{done} {sentence('seeds', seeds=options['seeds'])}"
-    return Group(name, done, shipped, (*variants, *able), **{"left_out": left_out, **options})
-
-
-def _left_out(shipped: ExperimentSettings, data: DataFacts, models: Sequence[str]) -> dict[str, str]:
-    """Those of the models that can't be trained on this data, each with the reason."""
-    reasons = {model: spec(model).why_not(data, shipped.models[model]) for model in models}
-    return {model: reason for model, reason in reasons.items() if reason is not None}
+    return Group(name, done, shipped, (*variants, *able), left_out=left_out, **options)
 
 
 def _weighted(mf: MFParams, weight: float, data: DataFacts) -> dict[str, Any]:
@@ -248,10 +244,8 @@ def _new_items(shipped: ExperimentSettings, data: DataFacts, group: MakeGroup) -
     if shipped.evidence.new_item_share == 0:
         raise NothingToCompareError(sentence("new-items_skipped"))
     models = (*REFERENCES, *(name for name, each in specs().items() if each.role in ("contender", "other")))
-    left_out = _left_out(shipped, data, models)
-    bases = tuple(Variant(model, model, "as shipped", base=True) for model in models if model not in left_out)
     reads_features = data.has_item_features and shipped.softmax.use_item_features
-    return group((*bases, TABLE_ALONE) if reads_features else bases, (), left_out=left_out)
+    return group([TABLE_ALONE] if reads_features else [], models)
 
 
 def _sampling(shipped: ExperimentSettings, _: DataFacts, group: MakeGroup) -> Group:
@@ -276,18 +270,20 @@ def _samplers() -> Iterator[Variant]:
         label = sampler if selection == "none" else f"{selection} among {sampler}"
         for corrected in (True, False):
             word = "corrected" if corrected else "uncorrected"
-            settings = {"sampler": sampler, "selection": selection, "logq_correction": corrected}
-            yield _negatives(f"{what}-{word}", f"{label}, {word}", **settings)
+            settings: dict[str, Any] = {"sampler": sampler, "selection": selection, "logq_correction": corrected}
+            yield softmax_against(f"{what}-{word}", f"{label}, {word}", **settings)
     # Nothing is sampled, so there is nothing to correct.
-    yield _negatives("full", "full softmax", sampler="full", selection="none")
+    yield softmax_against("full", "full softmax", sampler="full")
 
 
-def _negatives(name: str, label: str, **settings: Any) -> Variant:
-    return Variant(name, "softmax", label, _changed({"selection": "none"} | settings))
+def softmax_against(name: str, label: str, build: Build | None = None, **settings: Any) -> Variant:
+    """The softmax DNN trained against other negatives, of which none are selected unless these settings say so."""
+    return Variant(name, "softmax", label, _changed({"selection": "none"} | settings), build=build)
 
 
 def _changed(negatives: Mapping[str, Any]) -> dict[str, Any]:
     return {f"softmax.negatives.{name}": value for name, value in negatives.items()}
 
 
-_GROUPS = {FEATURES: _features, NEW_ITEMS: _new_items, FOLDING: _folding, DEPTH: _depth, SAMPLING: _sampling}
+GROUPS = {"features": _features, NEW_ITEMS: _new_items, "folding": _folding, "depth": _depth, STUDY: _sampling}
+"""Name of a group → what makes it."""

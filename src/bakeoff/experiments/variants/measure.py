@@ -8,6 +8,7 @@ from statistics import fmean
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 from scipy.stats import sem, t
@@ -171,8 +172,7 @@ def with_intervals(results: Sequence[VariantResult], compare: CompareParams, see
     shipped = next(result for result in results if result.variant.base)
     columns = np.stack([*values, *(each - shipped.scores for each in values)], axis=1)
     found = intervals(columns, np.random.default_rng(seed), compare.confidence, compare.resamples)
-    names, ends_of = ("mean", "low", "high"), np.stack([found.mean, found.low, found.high], axis=1).tolist()
-    ends = [dict(zip(names, each, strict=True)) for each in ends_of]
+    ends = pd.DataFrame({"mean": found.mean, "low": found.low, "high": found.high}).to_dict("records")
     return [
         each.entry
         | {"metric": compare.primary_metric, "interval": interval, "difference_to_base": difference}

@@ -218,6 +218,6 @@ def _paired(
         nan = math.nan
         return PrimaryComparison(metric, nan, nan, nan, nan, nan, nan, 0, margin, level)
     statistics = Statistics(level, settings.compare.resamples, settings.seed)
-    [d] = statistics.differences([first[both]], [second[both]], [metric])
+    [d] = statistics.differences((first - second)[both][:, np.newaxis], [metric])
     means = float(first[both].mean()), float(second[both].mean())
     return PrimaryComparison(metric, *means, d.mean, d.low, d.high, d.p, d.num_users, margin, level)

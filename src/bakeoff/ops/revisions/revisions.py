@@ -205,7 +205,7 @@ def _changes(
     found: dict[tuple[str, str], Difference] = {}
     if paired:
         values = np.ascontiguousarray(differences[paired].to_numpy())
-        found = dict(zip(paired, statistics.differences_of(values, [metric for _, metric in paired]), strict=True))
+        found = dict(zip(paired, statistics.differences(values, [metric for _, metric in paired]), strict=True))
     return [
         Change(model, metric, before.mean(model, metric), after.mean(model, metric), found.get((model, metric)))
         for model, metric in keys

@@ -18,17 +18,7 @@ from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import BaselineComparison, Estimate
 from bakeoff.report.models import MF, SOFTMAX, Style, model_label, model_styles
 from bakeoff.report.render import tables
-from bakeoff.report.render.figure import (
-    CAPTIONS,
-    Figure,
-    Heading,
-    Row,
-    Spec,
-    caption,
-    fixed_colors,
-    interval_chart,
-    table_of,
-)
+from bakeoff.report.render.figure import CAPTIONS, Figure, Row, Spec, caption, fixed_colors, interval_chart, table_of
 from bakeoff.report.slices import known_interactions, share_within_an_hour, step_label
 from bakeoff.report.summary import Summary
 from bakeoff.report.topics.popularity import WATCHED
@@ -203,7 +193,7 @@ def pareto_figure(summary: Summary) -> Figure:
     rows: list[Row] = [
         [model_label(name), *(formats.decimal(each.values[name], each.digits) for each in found)] for name in names
     ]
-    columns: list[Heading] = ["Model", *(each.label for each in found)]
+    columns = ["Model", *(each.label for each in found)]
     return Figure(
         "pareto",
         *caption("pareto", up=up.label, across=across.label.removesuffix(COST), best=best),

@@ -6,6 +6,7 @@ Both in Markdown, too, for Git: without measured seconds, which differ from run 
 from collections.abc import Mapping
 from typing import Any
 
+from bakeoff.experiments.training.validation import SELECTION_METRIC
 from bakeoff.report import formats
 from bakeoff.report.accuracy import AHEAD
 from bakeoff.report.evidence import Evidence
@@ -15,7 +16,6 @@ from bakeoff.report.render.pages import render_page, render_text, svg_file
 from bakeoff.report.summary import JudgedClaims, Summary
 from bakeoff.report.topics.base import claims as words
 from bakeoff.report.topics.base.topic import Page, Topic, topics_of
-from bakeoff.report.training import SELECTION_METRIC
 from bakeoff.report.verdict import Result, cost_sentence, verdict_statement
 
 

@@ -51,7 +51,7 @@ def render_page(
         values: what else the template shows; texts are escaped.
     """
     shown, figures = list(models), figures or {}
-    page = template_environment().get_template(template)
+    page = _templates(is_html=True).get_template(template)
     return page.render(
         models=shown,
         style=stylesheet(shown),
@@ -64,18 +64,13 @@ def render_page(
 
 def render_text(template: str, **values: Any) -> str:
     """A file that is not HTML, such as Markdown or Python, from its template."""
-    return _text_environment().get_template(template).render(**values)
+    return _templates(is_html=False).get_template(template).render(**values)
 
 
 @cache
-def _text_environment() -> Environment:
-    return template_environment().overlay(finalize=None, keep_trailing_newline=True)
-
-
-@cache
-def template_environment() -> Environment:
-    """Templates of pages and files: what is written in HTML keeps numbers and units together."""
-    made = formats.template_environment(finalize=keep_units)
+def _templates(is_html: bool) -> Environment:
+    """Templates of pages, in which numbers stay together with their units, or of other files."""
+    made = formats.template_environment(finalize=keep_units if is_html else None, keep_trailing_newline=not is_html)
     made.filters.update(md=escape, code=code, md_table=markdown_table, csp_hash=csp_hash, resource=resource)
     made.globals["chart_library"] = chart_library
     return made

@@ -49,7 +49,7 @@ def _quality(shown: SamplingStudy) -> Figure:
         "quality",
         shown.everyone,
         series_dots(*_marks(shown.everyone, "mean", f"{metric}, mean over users", interval=True)),
-        (Column(metric, _metric_term(shown)), estimate_cell),
+        (Column(metric, shown.metric.partition("@")[0].replace("_", "-")), estimate_cell),
         ("± over seeds", lambda row: formats.decimal(row.spread)),
         (Column("− shipped", "interval"), _change),
         shown=shown,
@@ -171,8 +171,3 @@ def _marks(rows: pd.DataFrame, column: str, axis: str, interval: bool = False) -
     table = pd.DataFrame({"group": known.pool, "series": known.series, "mean": known[column], **ends})
     styles = {name: style for name, style in STYLES.items() if name in set(rows.series)}
     return table, styles, axis
-
-
-def _metric_term(shown: SamplingStudy) -> str:
-    """The primary metric in the glossary."""
-    return shown.metric.partition("@")[0].replace("_", "-")

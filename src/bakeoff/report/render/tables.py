@@ -25,7 +25,7 @@ from bakeoff.report.render.figure import (
 from bakeoff.report.slices import Slice, step_label
 from bakeoff.report.topics.popularity import PER_LIST
 from bakeoff.report.training import SettingSearch, TrainingFigure
-from bakeoff.report.verdict import Segment, Situation
+from bakeoff.report.verdict import Segment, choose
 
 P_HOLM = Column("p, Holm", "holm")
 EXPOSURE: tuple[tuple[Column, Callable[[Any], str]], ...] = (
@@ -118,20 +118,20 @@ def slice_table(slices: Sequence[Slice], metric: str, by: str = "Since last even
     return table_of(caption, [by, *(part.name for part in slices)], rows)
 
 
-def situation_table(situations: Sequence[Situation], metric: str) -> Table:
-    """Who should get what: the contenders compared, the better one compared with the best baseline, the choice."""
-    return record_table(
-        f"{formats.metric_label(metric)}: known users by time since their last event, new users by known interactions",
-        situations,
-        (Column("Situation", prose=True), lambda s: s.name),
-        (Column("Choose", prose=True), lambda s: Cell(model_label(s.choice), s.reason, strong=True)),
-        ("Users", lambda s: formats.count(s.part.difference.num_users)),
-        ("Softmax DNN − MF", lambda s: difference_cell(s.part.difference)),
-        (
-            "The better − best baseline",
-            lambda s: Cell(formats.signed(s.part.standing.difference.mean), model_label(s.part.standing.baseline)),
-        ),
-    )
+def situation_table(sessions: Sequence[Slice], new_users: Sequence[Slice], metric: str) -> Table:
+    """Who should get what: the choice, the contenders compared, the better one compared with the best baseline."""
+    named = [(f"Known user, {part.name}", part) for part in sessions]
+    named += [(f"New user, {step_label(part.name)} known", part) for part in new_users]
+    rows: list[Row] = []
+    for name, part in named:
+        (choice, reason), lead = choose(part.difference, part.standing), part.standing
+        ahead = Cell(formats.signed(lead.difference.mean), model_label(lead.baseline))
+        users, change = formats.count(part.difference.num_users), difference_cell(part.difference)
+        rows.append([name, Cell(model_label(choice), reason, strong=True), users, change, ahead])
+    label = formats.metric_label(metric)
+    caption = f"{label}: known users by time since their last event, new users by known interactions"
+    columns = (Column("Situation", prose=True), Column("Choose", prose=True), "Users", "Softmax DNN − MF")
+    return table_of(caption, [*columns, "The better − best baseline"], rows)
 
 
 def segment_table(segments: Sequence[Segment], metric: str) -> Table:
@@ -192,7 +192,6 @@ def search_table(searches: Sequence[SettingSearch]) -> Table:
         ("Model", lambda s: model_label(s.model)),
         (Column("Trials", "trial"), _trials),
         ("Wall seconds", lambda s: formats.count(s.wall_seconds + 0.5)),
-        ("Processes", lambda s: formats.count(s.jobs)),
         (Column(best, "validation"), lambda s: formats.decimal(s.best)),
         (Column("Epoch", "epoch"), lambda s: formats.NO_VALUE if s.epoch is None else str(s.epoch)),
     )

@@ -9,8 +9,8 @@ from rich.text import Text
 from bakeoff.core.errors import BakeoffError, reading, visible
 from bakeoff.core.workspace import Workspace
 from bakeoff.report.checks import WORDS, Check, State
-from bakeoff.report.input_files import read_json, read_optional_json
 from bakeoff.report.models import CONTENDERS
+from bakeoff.report.report_inputs import read_json, read_optional_json
 from bakeoff.report.training import training_cpu_seconds
 from bakeoff.report.verdict import cost_sentence
 

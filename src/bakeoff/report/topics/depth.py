@@ -1,7 +1,8 @@
 """Depth and width of the tower: the claim about them, their quality and their cost."""
 
 from collections.abc import Iterator, Mapping
-from itertools import cycle
+from itertools import cycle, groupby
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import altair as alt
@@ -37,11 +38,7 @@ def _towers(group: VariantGroup, params: ReportParams) -> list[Tower]:
     """The softmax variants from shallow to deep, those of one depth from narrow to wide."""
     hidden = [(resolved(variant, "softmax.hidden", params), variant) for variant in group.of(SOFTMAX)]
     towers = [Tower(len(units), max(map(int, units), default=0), variant) for units, variant in hidden]
-    return sorted(towers, key=_size)
-
-
-def _size(tower: Tower) -> tuple[int, int]:
-    return tower.depth, tower.width
+    return sorted(towers, key=lambda tower: tower[:2])
 
 
 def _ask(evidence: Evidence, params: ReportParams) -> list[Question]:
@@ -50,7 +47,11 @@ def _ask(evidence: Evidence, params: ReportParams) -> list[Question]:
     if isinstance(group, NotMeasured):
         return [unknown(CLAIM.wording("deep", label="quality", **NO_SIDES), group.reason)]
     metric, found = params.compare.primary_metric, _towers(group, params)
-    by_depth, by_width = _deepest_and_shallowest(found), _widest_and_narrowest(found)
+    deepest, shallowest = found[-1], found[0]
+    by_depth = (deepest, shallowest) if deepest.depth > shallowest.depth else None
+    # Two towers of the same depth, the greatest at which widths differ.
+    alike = [[*towers] for depth, towers in groupby(found, key=attrgetter("depth")) if depth]
+    by_width = next(((same[-1], same[0]) for same in reversed(alike) if same[-1].width > same[0].width), None)
     parts = (
         ("deep", by_depth, metric),
         ("wide", by_width, metric),
@@ -75,21 +76,6 @@ def _question(group: VariantGroup, key: str, pair: tuple[Tower, Tower] | None, f
     }[figure_name]
     costs = [repeated_figure(group.cost.get(each["name"]), figure_name) for each in (first, second)]
     return on_costs(words, costs, form, basis, expected)
-
-
-def _deepest_and_shallowest(found: list[Tower]) -> tuple[Tower, Tower] | None:
-    """The deepest tower, the widest among equals, and the shallowest; None where all have the same depth."""
-    deep, shallow = max(found, key=_size), found[0]
-    return (deep, shallow) if deep.depth > shallow.depth else None
-
-
-def _widest_and_narrowest(found: list[Tower]) -> tuple[Tower, Tower] | None:
-    """Two towers of the same depth, the greatest at which widths differ; None without such a depth."""
-    for depth in sorted({tower.depth for tower in found if tower.depth}, reverse=True):
-        same = [tower for tower in found if tower.depth == depth]
-        if same[0].width < same[-1].width:
-            return same[-1], same[0]
-    return None
 
 
 def by_depth(group: VariantGroup, params: ReportParams, statistics: Statistics) -> tuple[pd.DataFrame, pd.DataFrame]:

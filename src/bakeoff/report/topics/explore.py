@@ -41,17 +41,16 @@ class Explorer:
     """Items, their places in the space of each model, and their nearest items there.
 
     Attributes:
-        models: that have a map or neighbours, in order.
         titles: of the items, those with most events first.
         tags: names of the colours, `other` last; a single `other` where items have no tags.
         tag: place of each item's tag among `tags`.
         feature: name of the column that the tags come from; empty without.
         explored: number of items whose neighbours are in the page: those with most events, as many as the map holds.
         positions: model → int [num_items, 2] in [0, GRID]; −1 where the item is not on the map.
-        neighbours: model → place of the item → (places of its neighbours, similarities in percent).
+        neighbours: each model with a map or neighbours, in order → place of the item → (places of its neighbours,
+            similarities in percent).
     """
 
-    models: Sequence[str]
     titles: Sequence[str]
     tags: Sequence[str]
     tag: Sequence[int]
@@ -79,7 +78,7 @@ class Explorer:
             "titles": self.titles,
             "tags": self.tags,
             "tag": self.tag,
-            "models": [{"key": name, "label": model_label(name)} for name in self.models],
+            "models": [{"key": name, "label": model_label(name)} for name in self.neighbours],
             "chosen": self.chosen,
             "positions": {name: grid.ravel().tolist() for name, grid in self.positions.items()},
             "near": {
@@ -111,7 +110,6 @@ def explorer(evidence: Evidence, params: ReportParams) -> Explorer | None:
     feature = next((name for name in known if name in items), "")
     tags, tag = _tags(items, feature)
     return Explorer(
-        models=list(models),
         titles=list(item_titles(items).values()),
         tags=tags,
         tag=tag,

@@ -1,6 +1,6 @@
 """Folding: the claim about it, and recall compared with folding on planted groups and on the data itself."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -8,17 +8,7 @@ from numpy.typing import NDArray
 
 from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import Statistics
-from bakeoff.report.evidence import (
-    Evidence,
-    HasVariants,
-    NotMeasured,
-    PlantedGroups,
-    Variant,
-    VariantGroup,
-    figure,
-    notes_on,
-    resolved,
-)
+from bakeoff.report.evidence import Evidence, NotMeasured, Variant, VariantGroup, figure, notes_on, resolved
 from bakeoff.report.formats import metric_label
 from bakeoff.report.models import MF, SOFTMAX, model_label, model_styles
 from bakeoff.report.params import ReportParams
@@ -42,21 +32,17 @@ def _ask(evidence: Evidence, params: ReportParams) -> list[Question]:
     """On planted groups, where relatedness is known, then on the data itself, where it is estimated."""
     planted, own = evidence.part("planted"), evidence.part("folding")
     k = params.evaluate.cutoffs[0]
-    on_own = _questions(own, "own", k, lambda variant: _own_weight(variant, params))
-    on_planted = _questions(planted, "planted", 10, _planted_weight)
-    return [*on_planted, *of_variants(on_own, params)]
+    return [*_questions(planted, "planted", 10, params), *of_variants(_questions(own, "own", k, params), params)]
 
 
-def _questions(
-    measured: HasVariants | NotMeasured, where: str, k: int, weight: Callable[[Variant], float]
-) -> list[Question]:
+def _questions(measured: VariantGroup | NotMeasured, where: str, k: int, params: ReportParams) -> list[Question]:
     """The parts of claims.toml whose variants were trained; the others only where they have a reason."""
     rules = RULES["folding"]
     if isinstance(measured, NotMeasured):
         key, says, what, *_ = rules[where][0]
         return [unknown(Words(key, says, what), measured.reason)]
     variants = {
-        ZERO: next((variant for variant in measured.of(MF) if weight(variant) == 0), None),
+        ZERO: next((variant for variant in measured.of(MF) if _weight(variant, params) == 0), None),
         OWN_GROUP: measured.own_group_only(),
         **{name: measured.base(name) for name in (MF, SOFTMAX)},
     }
@@ -78,28 +64,20 @@ def _questions(
 
 def _notes(evidence: Evidence) -> list[str]:
     """How the planted groups were made and scores calibrated, then how the variants were trained."""
-    planted = evidence.part("planted")
-    on_planted = notes_on(planted)
-    if isinstance(planted, PlantedGroups):
-        on_planted = [str(planted.notes.get(name) or "") for name in ("sentence", "calibration")]
-    return [*on_planted, *notes_on(evidence.part("folding"))]
+    return [*notes_on(evidence.part("planted")), *notes_on(evidence.part("folding"))]
 
 
-def _planted_weight(variant: Variant) -> float:
-    """α₀ of a variant of MF on planted groups; NaN where it has none."""
-    return figure(variant, "unobserved_weight")
-
-
-def _own_weight(variant: Variant, params: ReportParams) -> float:
-    """α₀ of a variant of MF on the data itself."""
-    return float(resolved(variant, f"{MF}.unobserved_weight", params))
+def _weight(variant: Variant, params: ReportParams) -> float:
+    """α₀ of a variant of MF; on planted groups every variant names it."""
+    weight = variant.get("unobserved_weight")
+    return float(resolved(variant, f"{MF}.unobserved_weight", params) if weight is None else weight)
 
 
 def _charts(evidence: Evidence, params: ReportParams, _: Statistics) -> Iterator[Figure]:
     """Recall against folding on planted groups, with their scores and items; against foreign items on this data."""
     planted, own = evidence.part("planted"), evidence.part("folding")
-    if isinstance(planted, PlantedGroups):
-        variants = _by_weight(planted, _planted_weight)
+    if isinstance(planted, VariantGroup):
+        variants = _by_weight(planted, params)
         rows = variant_rows(variants, ("folding", "off_group@10", "recall@10", "off_group_filtered@10"))
         title, words = "Folding and recall on planted groups", "folding"
         yield _against_recall("folding-planted", title, rows, "off-group@10", "folding", words)
@@ -107,16 +85,17 @@ def _charts(evidence: Evidence, params: ReportParams, _: Statistics) -> Iterator
         yield _scores_by_group({labels[each["name"]]: np.asarray(each["blocks"], np.float64) for each in variants})
         yield _clouds(planted_items(planted, labels))
     if isinstance(own, VariantGroup):
-        measured = [each for each in _by_weight(own, lambda variant: _own_weight(variant, params)) if each["folding"]]
+        measured = [each for each in _by_weight(own, params) if each["folding"]]
         flat = [each | each["metrics"] | each["folding"] for each in measured]
         title, words = "Foreign items and recall on this data", "share of foreign items among the first 10"
         rows = variant_rows(flat, ("folding", "spurious@10", "recall@10", ""))
         yield _against_recall("folding-own", title, rows, "spurious@10", "foreign", words)
 
 
-def _by_weight(measured: HasVariants, weight: Callable[[Variant], float]) -> list[Variant]:
+def _by_weight(measured: VariantGroup, params: ReportParams) -> list[Variant]:
     """MF by its weight, then all others."""
-    return [*sorted(measured.of(MF), key=weight), *(each for each in measured.variants if each["model"] != MF)]
+    of_mf = sorted(measured.of(MF), key=lambda variant: _weight(variant, params))
+    return [*of_mf, *(each for each in measured.variants if each["model"] != MF)]
 
 
 def variant_rows(variants: Sequence[Variant], figures: Sequence[str]) -> pd.DataFrame:
@@ -135,17 +114,12 @@ def variant_rows(variants: Sequence[Variant], figures: Sequence[str]) -> pd.Data
     return pd.DataFrame(rows, columns=[*names, *measured])
 
 
-def planted_items(planted: PlantedGroups, labels: Mapping[str, str]) -> pd.DataFrame:
+def planted_items(planted: VariantGroup, labels: Mapping[str, str]) -> pd.DataFrame:
     """Variant (a label), name, group, x, y of items, in the order of `labels`: name of a variant → label."""
     items = pd.concat([planted.items[planted.items.variant == name] for name in labels])
-    shown = {
-        "variant": items.variant.map(labels),
-        "name": "item " + items.item_id.astype(str),
-        "group": [f"group {int(group) + 1}" for group in items.group],
-        "x": items.x.astype(float),
-        "y": items.y.astype(float),
-    }
-    return pd.DataFrame(shown)
+    groups = [f"group {int(group) + 1}" for group in items.group]
+    shown = items.assign(variant=items.variant.map(labels), name="item " + items.item_id.astype(str), group=groups)
+    return shown.astype({"x": float, "y": float})
 
 
 def _against_recall(key: str, title: str, variants: pd.DataFrame, foreign: str, x: str, words: str) -> Figure:
@@ -218,8 +192,8 @@ def _scores_by_group(blocks: Mapping[str, NDArray[np.float64]]) -> Figure:
 
 
 def _clouds(items: pd.DataFrame) -> Figure:
-    groups = sorted(items.group.unique(), key=formats.natural_key)
-    styles = {group: (f"var(--tag-{place % 6 + 1})", SHAPES[place % 6]) for place, group in enumerate(groups)}
+    groups = enumerate(items.group.unique())
+    styles = {group: (f"var(--tag-{place % 6 + 1})", SHAPES[place % 6]) for place, group in groups}
     rounded = items.round({"x": 3, "y": 3})
     panels = {
         str(label): series_charts.cloud(part[["x", "y", "group", "name"]], styles)

@@ -11,7 +11,7 @@ from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import Statistics
 from bakeoff.report.evidence import Evidence, NotMeasured, figure
 from bakeoff.report.formats import count, decimal, duration
-from bakeoff.report.models import MF, PALETTE, SOFTMAX, Styles, model_label, model_noun, model_styles
+from bakeoff.report.models import MF, PALETTE, SOFTMAX, Styles, model_label, model_styles
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Figure, Row, caption, present, record_table, table_of
 from bakeoff.report.topics.base.claims import CLAIMS, Form, Question
@@ -23,8 +23,6 @@ CLAIM = CLAIMS["training_cost"]
 KINDS = {"full": "full softmax", "sampled": "sampled negatives"}
 """Kind of step → the name of its line."""
 STEPS = {f"{kind}_step_seconds": kind for kind in KINDS}
-OTHER_COSTS = {"epoch": "an epoch's CPU time:", "memory": "peak memory:"}
-"""Costs other than CPU time whose growth the sentence names. Wall time is none: other stages run at the same time."""
 ALONE = "Of a process that only trains; the peak of the training stage is that of validation and the refit too."
 """Why the memory of growth is less than that of the stages."""
 MeasuredGrowth = Mapping[str, Any]
@@ -117,7 +115,6 @@ def _sizes(sizes: pd.DataFrame, exponents: Mapping[str, Mapping[str, Any]]) -> F
             "growth",
             seconds={name: last[name] for name in present(known.model)},
             powers={name: _exponent(fits["cpu"]) for name, fits in exponents.items() if fits.get("cpu")},
-            others=_other_exponents(exponents),
         ),
         spec=_lines(
             sizes.assign(series=sizes.model.map(model_label), x=sizes.events, y=sizes.cpu_seconds),
@@ -131,16 +128,6 @@ def _sizes(sizes: pd.DataFrame, exponents: Mapping[str, Mapping[str, Any]]) -> F
             rows,
         ),
     )
-
-
-def _other_exponents(exponents: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Exponents of costs other than CPU time, without their intervals, of each cost that has any."""
-    parts = []
-    for kind, words in OTHER_COSTS.items():
-        fitted = {name: exponents.get(name, {}).get(kind) for name in (MF, SOFTMAX)}
-        shown = [f"{decimal(fit['exponent'], 2)} for {model_noun(name)}" for name, fit in fitted.items() if fit]
-        parts += [f"{words} {' and '.join(shown)}"] if shown else []
-    return parts
 
 
 def _exponent(fitted: Mapping[str, Any] | None) -> str:

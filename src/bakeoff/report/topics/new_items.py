@@ -91,9 +91,8 @@ def _charts(group: VariantGroup, params: ReportParams, statistics: Statistics) -
     ]
     frame = estimates(columns, statistics)
     others = {
-        f"{model_noun(v['model'])} with {v['label']}": float(np.mean(recalls.to_numpy(np.float64)))
+        f"{model_noun(v['model'])} with {v['label']}": float(group.values(v["name"], f"recall@{cutoffs[-1]}").mean())
         for v in group.variants
-        for recalls in [group.values(v["name"], f"recall@{cutoffs[-1]}")]
         if not v["base"]
     }
     longest = [label for label in dict.fromkeys(frame.group) if "whole" in label][-1]

@@ -58,7 +58,7 @@ def sampled_ranking(evidence: Evidence, metric: str, statistics: Statistics) -> 
     if not pairs:
         return frame, []
     full, among = (
-        users.differences([((one, column), (other, column)) for one, other in pairs], statistics)
+        statistics.paired(users, [((one, column), (other, column)) for one, other in pairs])
         for column in (whole, metric)
     )
     return frame, [Flip(*pair, *both) for pair, *both in zip(pairs, full, among, strict=True)]

@@ -13,13 +13,13 @@ import pandas as pd
 from bakeoff.evaluation.metrics.table import ACCURACY_LABELS
 from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import Statistics
-from bakeoff.report.evidence import Evidence, NotMeasured, PlantedGroups, Rerank, Variant, figure, paired
+from bakeoff.report.evidence import Evidence, NotMeasured, Variant, VariantGroup, figure, notes_on, paired
 from bakeoff.report.models import MF, PALETTE, SOFTMAX, Style, Styles, look, model_label
 from bakeoff.report.params import ReportParams
-from bakeoff.report.render.figure import Column, Figure, Row, Table, caption, table_of
+from bakeoff.report.render.figure import Column, Figure, Table, caption, table_of
 from bakeoff.report.topics.base.claims import CLAIMS, Expected, Form, Paired, Question
 from bakeoff.report.topics.base.judge import on_users, unknown
-from bakeoff.report.topics.base.topic import Named, Page, Topic, estimates, interval_cell
+from bakeoff.report.topics.base.topic import Named, Page, Topic, estimate_table, estimates
 
 CLAIM = CLAIMS["scorer"]
 
@@ -34,7 +34,7 @@ def _ask(evidence: Evidence, params: ReportParams) -> list[Question]:
     ]
 
 
-def _questions(rerank: Rerank | NotMeasured, metric: str) -> list[Question]:
+def _questions(rerank: VariantGroup | NotMeasured, metric: str) -> list[Question]:
     words = CLAIM.wording("over_mf")
     if isinstance(rerank, NotMeasured):
         return [unknown(words, rerank.reason)]
@@ -63,7 +63,7 @@ def _named(system: Variant) -> dict[str, Any]:
     return {"size": size, "number": formats.count(size), "reranked": _system_label(system)}
 
 
-def _planted(planted: PlantedGroups | NotMeasured) -> list[Question]:
+def _planted(planted: VariantGroup | NotMeasured) -> list[Question]:
     """The DNN that folds, on planted groups: within what MF retrieves, against itself alone and against MF.
 
     Its negatives are those of the user's own group, so that it knows how to order that group.
@@ -74,16 +74,16 @@ def _planted(planted: PlantedGroups | NotMeasured) -> list[Question]:
     if mf is None or folded is None:
         return []
     within = planted.values(folded["name"], "off_group_filtered@10")
-    alone, own = (
-        CLAIM.wording(key, number=formats.count(planted.candidates)) for key in ("planted_alone", "planted_own")
-    )
-    return [
-        Paired(words, *paired(within, planted.values(rival["name"], "off_group@10")), expected, Form.SHARE)
-        for words, rival, expected in ((alone, folded, Expected.SMALLER), (own, mf, Expected.NOT_HIGHER))
-    ]
+    number = formats.count(planted.notes["candidates"])
+    questions: list[Question] = []
+    rivals = (("planted_alone", folded, Expected.SMALLER), ("planted_own", mf, Expected.NOT_HIGHER))
+    for key, rival, expected in rivals:
+        both = paired(within, planted.values(rival["name"], "off_group@10"))
+        questions.append(Paired(CLAIM.wording(key, number=number), *both, expected, Form.SHARE))
+    return questions
 
 
-def _charts(rerank: Rerank, params: ReportParams, statistics: Statistics) -> Iterator[Figure]:
+def _charts(rerank: VariantGroup, params: ReportParams, statistics: Statistics) -> Iterator[Figure]:
     """Every accuracy metric at the cutoff of the primary one, for every system.
 
     The caption gives the first metric and the share of foreign items of each system.
@@ -127,41 +127,30 @@ def _styles(systems: Sequence[Variant]) -> Styles:
 
 def _table(systems: Sequence[Variant], frame: pd.DataFrame) -> Table:
     """A row per system."""
-    metrics = list(dict.fromkeys(frame.group))
-    means = {(row.series, row.group): row for row in frame.itertuples()}
-    rows: list[Row] = []
-    for system in systems:
-        label = _system_label(system)
-        shares = [formats.percent(figure(system, name)) for name in ("candidate_recall", SPURIOUS)]
-        rows.append([label, *(interval_cell(means[label, metric]) for metric in metrics), *shares])
-    columns = ["System", *metrics, "Recall of the candidates", Column("Foreign among 10", "spurious")]
-    return table_of("Who orders the candidates", columns, rows)
+    ranked = estimate_table("Who orders the candidates", "System", frame)
+    shares = [[formats.percent(figure(system, name)) for name in ("candidate_recall", SPURIOUS)] for system in systems]
+    columns = [*ranked.columns, Column("Recall of the candidates"), Column("Foreign among 10", "spurious")]
+    return table_of(ranked.caption, columns, [[*row, *more] for row, more in zip(ranked.rows, shares, strict=True)])
 
 
 TOPIC = Topic("scorer", 140, Page.EVIDENCE, "scorer", _charts, "Quality", "As a scorer", CLAIM, _ask, "rerank")
 
 
-def _by_candidates(planted: PlantedGroups, _: ReportParams, __: Statistics) -> Iterator[Figure]:
+def _by_candidates(planted: VariantGroup, _: ReportParams, __: Statistics) -> Iterator[Figure]:
     """How the harm that folding does to a scorer depends on the length of the retriever's list.
 
     The caption says what the DNN that folds most shows at the number by which the claim is judged and at the largest.
     """
-    variants = [each for each in (planted.own_group_only(), planted.base(SOFTMAX)) if each is not None]
-    rows = [
-        (str(variant["label"]), int(size), float(share))
-        for variant in variants
-        for size, share in variant["off_group_by_candidates"].items()
-    ]
-    alone = {str(variant["label"]): float(variant["off_group@10"]) for variant in variants}
-    frame = pd.DataFrame(rows, columns=["series", "x", "y"])
-    sizes: Sequence[int] = sorted(frame.x.unique())
-    shares = frame.pivot_table(index="series", columns="x", values="y", sort=False)
-    worst, judged = max(alone, key=lambda name: alone[name]), planted.candidates
+    variants = {str(v["label"]): v for v in (planted.own_group_only(), planted.base(SOFTMAX)) if v is not None}
+    alone = {label: float(variant["off_group@10"]) for label, variant in variants.items()}
+    by_size = {label: variant["off_group_by_candidates"] for label, variant in variants.items()}
+    shares = pd.DataFrame.from_dict(by_size, "index", np.float64).rename(columns=int)
+    worst, judged = max(alone, key=lambda name: alone[name]), planted.notes["candidates"]
     yield Figure(
         "scorer-candidates",
         *caption("scorer-candidates", judged=judged, worst=worst, shares=shares.loc[worst].dropna(), alone=alone),
         spec=series_charts.series_lines(
-            frame,
+            shares.stack().rename_axis(["series", "x"]).rename("y").reset_index(),
             dict(zip(alone, PALETTE, strict=False)),
             alt.X("x:O", title="candidates that MF retrieved", axis=alt.Axis(labelAngle=0)),
             alt.Y("y:Q", title="foreign among the first 10", axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1])),
@@ -169,13 +158,15 @@ def _by_candidates(planted: PlantedGroups, _: ReportParams, __: Statistics) -> I
         ),
         table=table_of(
             "Share of foreign items among the first 10, by number of candidates",
-            ["Negatives of the DNN", *map(formats.count, sizes), "Whole catalogue"],
-            [
-                [name, *(formats.percent(shares.loc[name, size]) for size in sizes), formats.percent(whole)]
-                for name, whole in alone.items()
-            ],
+            ["Negatives of the DNN", *map(formats.count, shares.columns), "Whole catalogue"],
+            [[name, *map(formats.percent, shares.loc[name]), formats.percent(whole)] for name, whole in alone.items()],
         ),
     )
 
 
-CANDIDATES = Topic("scorer_candidates", 141, Page.EVIDENCE, "scorer", _by_candidates, source="planted")
+def _why_not(planted: VariantGroup | NotMeasured) -> list[str]:
+    """What was done is said in the section on folding."""
+    return notes_on(planted) if isinstance(planted, NotMeasured) else []
+
+
+CANDIDATES = Topic("scorer_candidates", 141, Page.EVIDENCE, "scorer", _by_candidates, source="planted", notes=_why_not)

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from bakeoff.report import formats, series_charts
-from bakeoff.report.accuracy import OfModels, Statistics, best
+from bakeoff.report.accuracy import OfModels, Statistics, best, side_by_side
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.models import MF, SOFTMAX, baselines, model_label, model_styles
 from bakeoff.report.params import ReportParams
@@ -71,7 +71,7 @@ def by_order(evidence: Evidence, metric: str, statistics: Statistics) -> pd.Data
         first, second = (values_on(evidence, lists, events, metric) for lists in both)
         values |= {(group, name): (first[name], second[name]) for name in evidence.models}
     firsts, seconds = zip(*values.values(), strict=True)
-    found = statistics.differences(firsts, seconds, [metric] * len(values))
+    found = statistics.differences(side_by_side(firsts) - side_by_side(seconds), [metric] * len(values))
     rows = [
         (*key, np.nanmean(first), np.nanmean(second), d.mean, d.low, d.high, d.p_holm)
         for (key, (first, second)), d in zip(values.items(), found, strict=True)

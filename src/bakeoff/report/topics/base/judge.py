@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from bakeoff.evaluation.stats.significance import Verdict, holm, verdict
 from bakeoff.evaluation.stats.timing_intervals import Repeated, minus, ratio
 from bakeoff.report import formats
-from bakeoff.report.accuracy import Difference, Statistics
-from bakeoff.report.evidence import Evidence, HasVariants, figure, paired
+from bakeoff.report.accuracy import Difference, Statistics, side_by_side
+from bakeoff.report.evidence import Evidence, VariantGroup, figure, paired
 from bakeoff.report.params import ReportParams
 from bakeoff.report.topics.base import claims
 from bakeoff.report.topics.base.claims import Claim, ClaimOutcome, ClaimPart, Expected, Form, Paired, Question, Words
@@ -32,9 +32,9 @@ def judge_questions(asked: Sequence[tuple[Claim, Sequence[Question]]], statistic
 
 
 def by_interval(
-    expected: Expected, low: float, high: float, p: float, margin: float, confidence: float
+    expected: Expected, low: float, high: float, p: float, margin: float, confidence: float = 0.95
 ) -> ClaimOutcome:
-    """Outcome of a part with a difference over users.
+    """Outcome of a part with a difference over users, or, with p = 0, of one that is judged by its interval alone.
 
     Larger and smaller: by the interval of the difference and the adjusted p, as the verdict; small where the whole
     interval lies within ± margin (Schuirmann 1987). Hardly lower: held where the whole interval lies above −margin,
@@ -67,12 +67,6 @@ def by_ratio(expected: Expected, first: float, second: float, low: float = nan, 
     return _outcome(0 < larger >= claims.RATIO * smaller, 0 < smaller >= claims.RATIO * larger)
 
 
-def by_sign(expected: Expected, low: float, high: float, margin: float) -> ClaimOutcome:
-    """Outcome by the interval of a difference alone: held where all of it has the expected sign."""
-    lowest, highest = (low, high) if expected is Expected.LARGER else (-high, -low)
-    return _outcome(lowest > 0, highest < 0, -margin < low, high < margin)
-
-
 def _outcome(held: bool, contradicted: bool, *within_margin: bool) -> ClaimOutcome:
     if within_margin and all(within_margin):
         return ClaimOutcome.SMALL
@@ -86,8 +80,8 @@ def _judge_paired(questions: Sequence[Paired], statistics: Statistics) -> list[C
     if not answered:
         return parts
     shown = [questions[place] for place in answered]
-    first, second = ([getattr(question, side) for question in shown] for side in ("first", "second"))
-    differences = statistics.differences(first, second, [question.words.key for question in shown])
+    first, second = (side_by_side([getattr(question, side) for question in shown]) for side in ("first", "second"))
+    differences = statistics.differences(first - second, [question.words.key for question in shown])
     needs_p = np.array([question.expected not in BY_MARGIN for question in shown])
     raw = np.where(needs_p, [difference.p for difference in differences], np.nan)
     kinds = ["deciding" if question.words.decides else "shown" for question in shown]
@@ -119,7 +113,7 @@ def unknown(words: Words, reason: str, is_cost: bool = False) -> ClaimPart:
 
 
 def on_users(
-    source: Evidence | HasVariants,
+    source: Evidence | VariantGroup,
     words: Words,
     names: tuple[str, str],
     metric: str,
@@ -152,7 +146,7 @@ def on_all_lists(
     difference = pair[0] - pair[1]
     low, high = difference - half, difference + half
     basis = f"lists of {formats.count(num_users)} users together"
-    outcome = by_sign(expected, low, high, form.margin(pair[1]))
+    outcome = by_interval(expected, low, high, 0.0, form.margin(pair[1]))
     return ClaimPart(words, outcome, *pair, difference, low, high, form=form, basis=basis)
 
 
@@ -162,7 +156,7 @@ def on_exponents(words: Words, sides: Sequence[Repeated]) -> ClaimPart:
     found = minus(first, second)
     ends = [f"{formats.decimal(each.low, 2)} to {formats.decimal(each.high, 2)}" for each in sides]
     note = f"{formats.level(0.95)} intervals of the exponents: {' and '.join(ends)}."
-    outcome = by_sign(Expected.SMALLER, found.low, found.high, Form.NUMBER.margin(second.value))
+    outcome = by_interval(Expected.SMALLER, found.low, found.high, 0.0, Form.NUMBER.margin(second.value))
     figures = first.value, second.value, found.value, found.low, found.high
     return ClaimPart(words, outcome, *figures, form=Form.NUMBER, is_cost=True, basis="fit over sizes", note=note)
 

@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bakeoff.report import formats
-from bakeoff.report.accuracy import Statistics
+from bakeoff.report.accuracy import Statistics, side_by_side
 from bakeoff.report.evidence import Evidence, NotMeasured, notes_on
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Cell, Figure, Row, Table, estimate_cell, present, table_of
@@ -127,7 +127,9 @@ Named = tuple[str, str, NDArray[np.float64]]
 def estimates(columns: Sequence[Named], statistics: Statistics) -> pd.DataFrame:
     """Group, series, mean, low, high: a row per column; columns without any user are left out."""
     known = [(series, group, values) for group, series, values in columns if not np.isnan(values).all()]
-    rows = [(e.metric, e.model, e.mean, e.low, e.high) for e in statistics.estimates(known)]
+    names = [(series, group) for series, group, _ in known]
+    found = statistics.estimates(side_by_side([values for *_, values in known]), names) if known else []
+    rows = [(e.metric, e.model, e.mean, e.low, e.high) for e in found]
     return pd.DataFrame(rows, columns=["group", "series", "mean", "low", "high"])
 
 
