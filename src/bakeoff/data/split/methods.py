@@ -74,7 +74,7 @@ def chance(seed: int, *parts: str | ir.StringValue) -> ir.StringValue:
     text: ir.StringValue = ibis.literal(str(seed))
     for part in parts:
         text = text + "|" + part
-    return _md5(text)
+    return text.hexdigest("md5")
 
 
 def share_of(count: Count, share: float) -> Count:
@@ -84,14 +84,6 @@ def share_of(count: Count, share: float) -> Count:
     """
     fraction = Fraction(str(share)).limit_denominator(1_000_000)
     return (count * fraction.numerator) // fraction.denominator
-
-
-def _md5_signature(text: str) -> str:
-    raise NotImplementedError(f"md5({text!r}) is computed by the engine")
-
-
-# SQL's function by its name: more engines have it than have Ibis' own hexdigest.
-_md5 = ibis.udf.scalar.builtin(_md5_signature, name="md5")
 
 
 def last_held_out(everyone: ir.Table, share: float, seed: int) -> tuple[str, str] | None:
