@@ -19,7 +19,7 @@ from bakeoff.data.prepared.tables import Prepared
 from bakeoff.evaluation.stats.timing_intervals import interval_json, percentile
 from bakeoff.models.base.loading import extras_of, graph_bytes, load_serving, raw_features
 from bakeoff.models.base.specs import spec, specs
-from bakeoff.models.base.storage import read_encoding, refuse_other_catalogue, why_skipped
+from bakeoff.models.base.storage import KnownUsers, read_encoding, refuse_other_catalogue, why_skipped
 
 LIST_LENGTH = 10
 """Items per list; a smaller catalogue gives them all."""
@@ -216,8 +216,8 @@ def with_stored_users(exported: LoadedExport, prepared: Prepared) -> LoadedExpor
     retriever = EncoderRetriever(exported.module)
     queries = prepared.queries(prepared.known(), users)
     encoder = PrecomputedUsers(retriever.embed_queries(queries), retriever.item_embeddings)
-    ids = prepared.user_ids(users).to_pylist()
-    catalogue = Catalogue(prepared.item_ids.to_pylist(), ids, rows_as_features(queries), FeatureEncoding())
+    rows = {user: row for row, user in enumerate(prepared.user_ids(users).to_pylist())}
+    catalogue = Catalogue(prepared.item_ids.to_pylist(), KnownUsers(rows, rows_as_features(queries)), FeatureEncoding())
     with TemporaryDirectory() as folder:
         export(ServingModule(encoder, catalogue), str(Path(folder) / "saved_model"))
         return replace(exported, module=load_serving(Path(folder)), num_bytes=graph_bytes(Path(folder)))

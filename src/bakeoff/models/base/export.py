@@ -64,7 +64,7 @@ def export_trained(trained: Path, into: Path) -> None:
     ids = items["item_id"].astype(str).tolist()
     encoder: Encoder = specs.resolve(specs.spec(name).graph)(retriever)
     compared = None if kinds is None else kinds.toarray() > 0
-    catalogue = Catalogue(ids, list(users.rows), users.queries, encoding, compared, users.keeps_repeats)
+    catalogue = Catalogue(ids, users, encoding, compared)
     export(ServingModule(encoder, catalogue), str(into))
     extras = into / EXTRAS
     extras.mkdir()

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.core.histories import PAD, Queries
+from bakeoff.core.histories import PAD
 from bakeoff.data.features.encoding import FeatureEncoding
 from bakeoff.models.base import list_options_graph as options
 from bakeoff.models.base.encoder import EXPLAIN_SIGNATURE, HISTORY_SIGNATURE, QUERY_SIGNATURE, Encoder
 from bakeoff.models.base.list_options import standard_log_popularity
+from bakeoff.models.base.storage import KnownUsers
 from bakeoff.models.base.tensorflow import graph, tf
 
 NO_ITEM = ""
@@ -46,19 +47,15 @@ class Catalogue:
 
     Attributes:
         item_ids: n ids, in the order of the item indices.
-        user_ids: ids of the known users, in the order of `queries`.
-        queries: what each of these users has seen, and their features.
+        users: the known users, what each of them has seen, and whether lists hold that.
         encoding: how raw features of someone new are encoded.
         kinds: bool [n, F], from `kinds_of_items`; None: diverse lists compare items by their embeddings.
-        keeps_repeats: whether lists hold what a user has seen.
     """
 
     item_ids: Sequence[str]
-    user_ids: Sequence[str]
-    queries: Queries
+    users: KnownUsers
     encoding: FeatureEncoding
     kinds: NDArray[np.bool_] | None = None
-    keeps_repeats: bool = False
 
 
 class ServingModule(tf.Module):
@@ -71,14 +68,14 @@ class ServingModule(tf.Module):
     def __init__(self, encoder: Encoder, catalogue: Catalogue) -> None:
         """Combine the encoder with lookups of ids and features."""
         super().__init__(name="serving")
-        self._encoder, self._keeps_repeats = encoder, catalogue.keeps_repeats
+        self._encoder, self._keeps_repeats = encoder, catalogue.users.keeps_repeats
         self.item_embeddings = encoder.item_embeddings
         self._item_ids = tf.constant([*catalogue.item_ids, NO_ITEM])
         self._items = _lookup(catalogue.item_ids)
-        self._users = _lookup(catalogue.user_ids)
+        self._users = _lookup(list(catalogue.users.rows))
         # The row after the last user is the stranger: no history, all features unknown.
-        self._stranger = len(catalogue.user_ids)
-        queries, seen = catalogue.queries, catalogue.queries.histories
+        self._stranger = len(catalogue.users.rows)
+        queries, seen = catalogue.users.queries, catalogue.users.queries.histories
         dense = np.pad(queries.dense, ((0, 1), (0, 0)))
         # A graph holds 2 GB of constants at most, which vectors of users can exceed.
         has_vectors = bool(catalogue.encoding.user.vector)
