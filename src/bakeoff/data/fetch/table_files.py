@@ -3,7 +3,7 @@
 import codecs
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
@@ -199,13 +199,10 @@ def _encoding(path: Path) -> str:
         if stream.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
             return "utf-16"
     for encoding in ("ascii", "utf-8"):
-        try:
-            with path.open(encoding=encoding) as stream:
-                while stream.read(_BLOCK):
-                    pass
-        except UnicodeDecodeError:
-            continue
-        return encoding
+        with suppress(UnicodeDecodeError), path.open(encoding=encoding) as stream:
+            while stream.read(_BLOCK):
+                pass
+            return encoding
     return "cp1252"
 
 

@@ -51,7 +51,7 @@ SPECS = (
         load="bakeoff.models.mf.mf:load",
         graph="bakeoff.models.mf.graph:MFEncoder",
         precomputes_users=True,
-        order="by recency_scale",
+        is_order_blind=lambda settings: settings.get("recency_scale") is None,
         dash=(1, 0),
         **described(__package__, "mf"),
     ),
