@@ -157,16 +157,11 @@ class MLlibALS(MFTrainer):
             regParam=self._mapping.regularization,
             alpha=self._mapping.alpha,
             implicitPrefs=True,
-            userCol="user",
-            itemCol="item",
-            ratingCol="observed",
             seed=self._seed,
-            intermediateStorageLevel="MEMORY_AND_DISK",
-            finalStorageLevel="MEMORY_AND_DISK",
         )
         # Factors are taken within: where an executor is lost, Spark makes its share again, from the pairs on.
         with observed_pairs(self._histories, self._session, self._scratch) as pairs:
-            model = als.fit(pairs.withColumn("observed", lit(1.0)))
+            model = als.fit(pairs.withColumn("rating", lit(1.0)))
             for factors, embeddings, scale in (
                 (model.userFactors, self.user_embeddings, self._mapping.user_scale),
                 (model.itemFactors, self.item_embeddings, self._mapping.item_scale),
