@@ -8,7 +8,6 @@ from small import FAST, FAST_TWO_TOWER, histories, no_features, queries
 from bakeoff.core.histories import Queries
 from bakeoff.data.features.encoding import EncodedFeatures, FeatureEncoding
 from bakeoff.models.base import specs
-from bakeoff.models.base.serving_module import Catalogue
 from bakeoff.models.base.specs import resolve
 from bakeoff.models.base.storage import KnownUsers
 from bakeoff.models.ease.spec import EASEParams
@@ -63,7 +62,7 @@ class World:
 
     @property
     def catalogue(self):
-        return Catalogue(self.item_ids, self.users, self.encoding)
+        return self.item_ids, self.users, self.encoding.user
 
 
 def spec_of(name):
