@@ -25,7 +25,7 @@ from bakeoff.data.engine.settings import engine_settings, spark_session
 from bakeoff.data.prepared.tables import Prepared, load_prepared
 from bakeoff.experiments.params import with_values
 from bakeoff.experiments.training.runner import warm_users
-from bakeoff.models.mf.mf import MFTrainer
+from bakeoff.models.mf.als import ImplicitALS
 from bakeoff.models.mf.mllib import MLlibALS
 from bakeoff.params import Params
 
@@ -85,7 +85,7 @@ def _fitted(
     """The metric of each validation user, and the seconds of the fit."""
     known = prepared.queries(prepared.train, warm_users(prepared)).histories
     begun = time.perf_counter()
-    trainer = MFTrainer(known, prepared.num_items, params.mf, params.seed, *([factorise] if factorise else []))
+    trainer = (factorise or ImplicitALS)(known, prepared.num_items, params.mf, params.seed)
     for _ in range(1 if factorise else params.mf.max_epochs):  # MLlib's iterations count as one epoch
         trainer.run_epoch()
     retriever, seconds = trainer.retriever(), time.perf_counter() - begun

@@ -116,7 +116,7 @@ def test_the_mean_is_the_sum_by_the_number_of_values():
     assert isnan(summed([], []).mean)
 
 
-@pytest.mark.parametrize("value", [nan, inf, -inf, 2.0**900])
+@pytest.mark.parametrize("value", [nan, inf, -inf])
 def test_what_can_not_be_summed_is_refused(value):
     with pytest.raises(ValueError, match="can't be summed"):
         summed([1.0, value])

@@ -8,8 +8,8 @@ from small import FAST, FAST_TWO_TOWER, histories, no_features, queries
 from bakeoff.core.histories import Queries
 from bakeoff.data.features.encoding import EncodedFeatures, FeatureEncoding
 from bakeoff.models.base import specs
-from bakeoff.models.base.serving_module import Catalogue
 from bakeoff.models.base.specs import resolve
+from bakeoff.models.base.storage import KnownUsers
 from bakeoff.models.ease.spec import EASEParams
 from bakeoff.models.mf.spec import MFParams
 from bakeoff.models.popularity.spec import RecentPopularityParams
@@ -57,8 +57,12 @@ class World:
         return [f"user {u}" for u in range(len(self.people))]
 
     @property
+    def users(self):
+        return KnownUsers({user: row for row, user in enumerate(self.user_ids)}, self.people)
+
+    @property
     def catalogue(self):
-        return Catalogue(self.item_ids, self.user_ids, self.people, self.encoding)
+        return self.item_ids, self.users, self.encoding.user
 
 
 def spec_of(name):

@@ -44,7 +44,7 @@ def exported(name, world, folder, epochs):
     retriever, settings = contenders.fitted(name, world, epochs)
     spec = contenders.spec_of(name)
     encoder = resolve(spec.graph)(retriever)
-    export(ServingModule(encoder, world.catalogue), str(folder / "saved_model"))
+    export(ServingModule(encoder, *world.catalogue), str(folder / "saved_model"))
     return SimpleNamespace(
         world=world,
         retriever=retriever,

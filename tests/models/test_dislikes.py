@@ -42,7 +42,7 @@ def test_what_users_dislike_scores_lower_for_them(splits, model):
             trainer.run_epoch()
         retriever = trainer.retriever()
         # Of a trained user: fold-in of MF does not know of dislikes, its own embeddings do.
-        users = trainer._als.user_embeddings if model == "mf" else retriever.embed_queries(queries)
+        users = trainer.user_embeddings if model == "mf" else retriever.embed_queries(queries)
         scores = users @ retriever.item_embeddings.T
         dislikes = splits[1].trained_dislikes
         found.append((scores[dislikes.rows, dislikes.items].mean() - scores.mean()) / scores.std())

@@ -14,7 +14,7 @@ from bakeoff.models.popularity.popularity import PopularityRetriever
 @pytest.fixture
 def folder(tmp_path):
     """A model whose directory may be harmed."""
-    module = ServingModule(PopularityEncoder(PopularityRetriever(np.array([1]))), kiosk().catalogue)
+    module = ServingModule(PopularityEncoder(PopularityRetriever(np.array([1]))), *kiosk().catalogue)
     export(module, str(tmp_path / "mf" / "saved_model"))
     return tmp_path / "mf"
 

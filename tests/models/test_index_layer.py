@@ -16,7 +16,7 @@ ITEM_IDS = WORLD.item_ids
 SEEN = [["item 0", "item 3"]]
 """By the first of the two."""
 ENCODER = PopularityEncoder(PopularityRetriever(np.array([5, 4, 3, 2, 1])))
-SERVING = ServingModule(ENCODER, WORLD.catalogue)
+SERVING = ServingModule(ENCODER, *WORLD.catalogue)
 ASKED = tf.ones([1, 1])
 
 

@@ -12,7 +12,7 @@ from bakeoff.data.features.encoding import FeatureEncoding
 from bakeoff.data.prepared.tables import Prepared
 from bakeoff.models.base.specs import resolve, spec
 from bakeoff.models.base.start import Start, StartError, from_neighbours
-from bakeoff.models.mf.mf import build as build_mf
+from bakeoff.models.mf.als import build as build_mf
 from bakeoff.models.mf.mllib import MLlibALS
 from bakeoff.models.mf.spec import MFParams
 from bakeoff.models.neural.trainer import INPUTS, ITEM_IDS

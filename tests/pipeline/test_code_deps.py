@@ -134,7 +134,7 @@ def test_a_change_to_one_model_trains_no_other(model: str) -> None:
 def test_the_modules_that_a_spec_names_are_entries() -> None:
     assert entries("bakeoff train mf") == [
         "bakeoff.stages.train",
-        "bakeoff.models.mf.mf",
+        "bakeoff.models.mf.als",
         "bakeoff.models.mf.mf",
         "bakeoff.models.mf.mllib",
         "bakeoff.models.mf.spec",

@@ -177,11 +177,11 @@ def test_ease_was_fitted_on_validation_as_well(trained):
 
 def test_the_exported_contender_was_refitted_on_validation_as_well(trained, workspace):
     # MF of train and valid together, trained for the selected number of epochs, is the exported one.
-    from bakeoff.models.mf.mf import MFTrainer
+    from bakeoff.models.mf.als import ImplicitALS
 
     prepared = load_prepared(trained)
     users = np.arange(len(small_split.WARM))
-    trainer = MFTrainer(
+    trainer = ImplicitALS(
         prepared.known().take(users), prepared.num_items, small_split.PARAMS.mf, small_split.PARAMS.seed
     )
     for _ in range(training(trained, "mf")["selected_epoch"]):

@@ -18,8 +18,8 @@ from bakeoff.experiments.training.runner import Experiment
 from bakeoff.experiments.training.warm_start import Parent, read_parent, why_full
 from bakeoff.models.base.specs import spec
 from bakeoff.models.base.start import StartError
-from bakeoff.models.mf import mf
-from bakeoff.models.mf.mf import build
+from bakeoff.models.mf import als
+from bakeoff.models.mf.als import build
 from bakeoff.stages import train
 
 PARAMS = small_split.PARAMS.model_copy(update={"warm_start": WarmStartParams(mode="auto", epoch_share=0.5)})
@@ -144,7 +144,7 @@ def test_weights_that_do_not_fit_lead_to_a_full_fit(workspace, parent, monkeypat
             raise StartError("The features are others.")
         return build(*arguments)
 
-    monkeypatch.setattr(mf, "build", fitting)
+    monkeypatch.setattr(als, "build", fitting)
     train.run(PARAMS, workspace, "mf")
     found = lineage(workspace, "mf")
     assert (found["fit"], found["reason"]) == ("full", "The features are others.")

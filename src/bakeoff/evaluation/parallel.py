@@ -1,7 +1,6 @@
 """Evaluation of a model by this process, by several processes, or by Spark's executors; the results are the same.
 
-Other processes load the split and the model themselves, and write the batches they measure to scratch files: Spark
-would send the lists of all users to the stage's process at once, and a pipe would copy them twice.
+Other processes load the split and the model themselves, and send what they measure batch by batch.
 """
 
 import math
@@ -12,9 +11,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from uuid import uuid4
 
-import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from bakeoff.core.errors import BakeoffError, first_line
 from bakeoff.core.processes import num_cores, process_pool
@@ -30,24 +27,21 @@ BATCHES_PER_CORE = 3
 """So that a core that is done early finds more work."""
 
 USERS_PER_PROCESS = 1 << 14
-"""Users in a batch, at most, where several processes hold one each, with 200 MB of lists and metrics."""
+"""Users in a batch, at most, where several processes measure: some 20 MB of lists and metrics."""
 
 MAX_PROCESSES = 8
 """Number of processes that start by default: each takes a gigabyte or more. On more cores each has several threads."""
-
-ITEMS = "items.npy"
-"""File of the item embeddings in the scratch directory."""
 
 _FEWER = "Run it again, or with fewer: BAKEOFF_PROCESSES says how many there are, and 1 starts none."
 
 LoadModel = Callable[[pa.Table], Retriever]
 """Loads the model, given the split's items. Other processes pickle it."""
 
-Run = Callable[[Callable[[int], str | None], int], Iterator[str | None]]
-"""Calls a function in other processes for all numbers below a limit; returns its results in order."""
+Measure = Callable[[int], UserBatch]
+"""Number of a batch → the batch, measured."""
 
-Executors = Callable[[Path], AbstractContextManager[tuple[Run, int]]]
-"""Given a scratch directory, starts executors and returns how to run functions in them, and how many run at once."""
+Run = Callable[[Measure, int], Iterator[UserBatch]]
+"""Calls a function in other processes for all numbers below a limit; returns its results in order."""
 
 
 @contextmanager
@@ -67,18 +61,29 @@ def evaluator(
     Raises:
         BakeoffError: the model can't be loaded, is not of this split, or can't be queried.
     """
-    executors: Executors
+    items = queries.prepared.items
+    executors: AbstractContextManager[tuple[Run, int]]
     if engine.engine == "spark":
-        executors = partial(_spark_executors, engine, workspace.root.resolve(), model)
+        executors = _spark_executors(engine, workspace.root.resolve(), model)
     elif (count := num_processes(queries, engine)) > 1:
-        executors = partial(_processes, count, model)
+        executors = _processes(count, model)
     else:
-        yield _InProcess(queries, load(queries.prepared.items), on_users)
+        retriever = load(items)
+        measure = partial(UserBatch.measure, queries, retriever, on_block=on_users)
+        yield Evaluator(lambda name: (measure(name, users) for users in queries.batches(name)), lambda: retriever)
         return
-    with scratch_directory(engine) as scratch, executors(scratch) as (run, concurrency):
-        asked = (queries.params, queries.seed, queries.sampled_candidates)
-        job = _Job(scratch.resolve(), workspace.root.resolve(), asked, load)
-        yield _Distributed(queries, job, run, concurrency, on_users)
+    asked = (queries.params, queries.seed, queries.sampled_candidates)
+    job = _Job(uuid4().hex, workspace.root.resolve(), asked, load)
+    with executors as (run, concurrency):
+
+        def batches(name: str) -> Iterator[UserBatch]:
+            at_least = math.ceil(len(queries.users(name)) / USERS_PER_PROCESS)
+            wanted = max(BATCHES_PER_CORE * concurrency, at_least)
+            for batch in run(partial(_measure, job, name, wanted), len(queries.batches(name, wanted))):
+                yield replace(batch, **{what: getattr(batch, what) / concurrency for what in SECONDS})
+                on_users(len(batch.users))
+
+        yield Evaluator(batches, lambda: load(items))
 
 
 def num_processes(queries: EvalQueries, engine: EngineSettings) -> int:
@@ -88,99 +93,26 @@ def num_processes(queries: EvalQueries, engine: EngineSettings) -> int:
 
 
 @dataclass(frozen=True)
-class _InProcess:
-    """This process, with all cores."""
-
-    queries: EvalQueries
-    retriever: Retriever
-    on_users: OnBlock
-
-    def batches(self, name: str) -> Iterator[UserBatch]:
-        for users in self.queries.batches(name):
-            yield UserBatch.measure(self.queries, self.retriever, name, users, self.on_users)
-
-    def item_embeddings(self) -> NDArray[np.float32]:
-        return self.retriever.item_embeddings
-
-
-@dataclass(frozen=True)
 class _Job:
-    """What another process needs to know; its scratch directory identifies it.
+    """What another process needs to know.
 
     Attributes:
-        scratch: directory that it and the stage's process see under this path.
+        key: unique, so that a process loads split and model once.
         root: of the workspace.
         asked: what EvalQueries take besides the split: what is measured, the seed, and how many sampled candidates.
         load: loads the model.
     """
 
-    scratch: Path
+    key: str
     root: Path = field(compare=False)
     asked: tuple[EvaluateParams, int, int] = field(compare=False)
     load: LoadModel = field(compare=False)
 
-    def batch(self, name: str, number: int) -> Path:
-        """File of a measured batch until it is read."""
-        return self.scratch / f"{name}-{number}.npz"
 
-
-@dataclass(frozen=True)
-class _Distributed:
-    """Processes that load split and model themselves."""
-
-    queries: EvalQueries
-    job: _Job
-    run: Run
-    concurrency: int
-    on_users: OnBlock
-
-    def batches(self, name: str) -> Iterator[UserBatch]:
-        wanted = max(BATCHES_PER_CORE * self.concurrency, math.ceil(len(self.queries.users(name)) / USERS_PER_PROCESS))
-        count = len(self.queries.batches(name, wanted))
-        for number, _ in enumerate(self._run(partial(_measure, self.job, name, wanted), count)):
-            path = self.job.batch(name, number)
-            batch = UserBatch.read(path)
-            path.unlink()
-            yield replace(batch, **{what: getattr(batch, what) / self.concurrency for what in SECONDS})
-            self.on_users(len(batch.users))
-
-    def item_embeddings(self) -> NDArray[np.float32]:
-        list(self._run(partial(_save_items, self.job), 1))
-        return np.asarray(np.load(self.job.scratch / ITEMS))
-
-    def _run(self, task: Callable[[int], None], count: int) -> Iterator[None]:
-        for error in self.run(partial(_error_of, task), count):
-            if error is not None:
-                raise BakeoffError(error)
-            yield
-
-
-def _error_of(task: Callable[[int], None], number: int) -> str | None:
-    """Run a task; the message of its error, which Spark would wrap in a trace of the JVM."""
-    try:
-        task(number)
-    except BakeoffError as error:
-        return str(error)
-    return None
-
-
-def _measure(job: _Job, name: str, at_least: int, number: int) -> None:
+def _measure(job: _Job, name: str, at_least: int, number: int) -> UserBatch:
     """Measure one of at least so many batches, in another process."""
     queries, retriever = _loaded(job)
-    batch = UserBatch.measure(queries, retriever, name, queries.batches(name, at_least)[number])
-    _save(job.batch(name, number), batch.save)
-
-
-def _save_items(job: _Job, _number: int) -> None:
-    """Write the item embeddings, in another process."""
-    _, retriever = _loaded(job)
-    _save(job.scratch / ITEMS, lambda path: np.save(path, retriever.item_embeddings, allow_pickle=False))
-
-
-def _save(path: Path, write: Callable[[Path], None]) -> None:
-    part = path.with_name(f"{uuid4().hex}{path.suffix}")  # Spark may run the same task twice
-    write(part)
-    part.replace(path)
+    return UserBatch.measure(queries, retriever, name, queries.batches(name, at_least)[number])
 
 
 @lru_cache(maxsize=1)
@@ -192,25 +124,43 @@ def _loaded(job: _Job) -> tuple[EvalQueries, Retriever]:
 
 
 @contextmanager
-def _processes(count: int, model: str, _scratch: Path) -> Iterator[tuple[Run, int]]:
-    threads = max(1, num_cores() // count)
-    with process_pool(count, threads, f"ranks with {model}", _FEWER) as pool:
-        yield lambda task, numbers: pool.results(task, range(numbers)), count
+def _processes(count: int, model: str) -> Iterator[tuple[Run, int]]:
+    with process_pool(count, max(1, num_cores() // count), f"ranks with {model}", _FEWER) as pool:
+        yield lambda measure, numbers: pool.results(measure, range(numbers)), count
 
 
 @contextmanager
-def _spark_executors(engine: EngineSettings, root: Path, model: str, scratch: Path) -> Iterator[tuple[Run, int]]:
-    with spark_session(engine, scratch, "BAKEOFF_ENGINE", "duckdb") as session:
+def _spark_executors(engine: EngineSettings, root: Path, model: str) -> Iterator[tuple[Run, int]]:
+    with scratch_directory(engine) as scratch, spark_session(engine, scratch, "BAKEOFF_ENGINE", "duckdb") as session:
         context = session.sparkContext
 
-        def run(task: Callable[[int], str | None], numbers: int) -> Iterator[str | None]:
-            # All batches are written before the first is read: Spark does not say in which order tasks end.
+        def run(measure: Measure, numbers: int) -> Iterator[UserBatch]:
+            from pyspark import StorageLevel
+
+            measured = context.parallelize(range(numbers), numbers).map(partial(_caught, measure))
+            measured.persist(StorageLevel.DISK_ONLY)
             try:
-                return iter(context.parallelize(range(numbers), numbers).map(task).collect())
+                measured.count()  # all at once; then they come here one by one
+                for found in measured.toLocalIterator():
+                    if isinstance(found, BakeoffError):
+                        raise found
+                    yield found
+            except BakeoffError:
+                raise
             except Exception as error:  # noqa: BLE001  # of the JVM, of executors: all mean that nothing was ranked
                 raise BakeoffError(
-                    f"Spark could not rank with {model} ({first_line(error)}). Executors must see {root} "
-                    "and BAKEOFF_SCRATCH under these paths, and have this environment."
+                    f"Spark could not rank with {model} ({first_line(error)}). Executors must see {root} under this "
+                    "path, and have this environment."
                 ) from None
+            finally:
+                measured.unpersist()
 
         yield run, context.defaultParallelism
+
+
+def _caught(measure: Measure, number: int) -> UserBatch | BakeoffError:
+    """A measured batch, or what is wrong: an error that is raised, Spark would wrap in a trace of the JVM."""
+    try:
+        return measure(number)
+    except BakeoffError as error:
+        return error

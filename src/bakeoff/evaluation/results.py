@@ -1,11 +1,12 @@
 """The files of one model's evaluation: batches of users as they are measured, and the figures of all of them."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -33,9 +34,6 @@ SECONDS = ("ranking_seconds", "sampled_seconds")
 
 Figures = dict[str, float | None]
 """What metrics.json says of the queries of one name; None: not defined."""
-
-_ARRAYS = ("users", "num_history", "num_test", "fallback")
-_METRICS = ("metrics", "sampled")
 
 
 @dataclass(frozen=True)
@@ -94,25 +92,6 @@ class UserBatch:
             sampled_seconds=done - ranked,
         )
 
-    def save(self, path: Path) -> None:
-        """Write it, for `read` in another process."""
-        arrays = {name: getattr(self, name) for name in (*_ARRAYS, *SECONDS)}
-        lists = {"items": self.lists.items, "scores": self.lists.scores}
-        per_user = {f"{kind} {name}": values for kind in _METRICS for name, values in getattr(self, kind).items()}
-        with path.open("wb") as file:
-            np.savez(file, allow_pickle=False, **arrays, **lists, **per_user)
-
-    @classmethod
-    def read(cls, path: Path) -> Self:
-        """What `save` wrote."""
-        with np.load(path) as found:
-            values: dict[str, Any] = {name: found[name] for name in _ARRAYS}
-            values |= {name: float(found[name]) for name in SECONDS}
-            for kind in _METRICS:
-                named = [name for name in found.files if name.startswith(f"{kind} ")]
-                values[kind] = {name.removeprefix(f"{kind} "): found[name] for name in named}
-            return cls(lists=TopLists(found["items"], found["scores"]), **values)
-
 
 def _sampled(queries: EvalQueries, retriever: Retriever, eval_set: EvalSet, lists: TopLists) -> PerUser:
     """Metrics of test items ranked among a few items, and of the same items ranked among all."""
@@ -122,14 +101,17 @@ def _sampled(queries: EvalQueries, retriever: Retriever, eval_set: EvalSet, list
     return few | {f"{ALL_ITEMS}{name}": values for name, values in full.items()}
 
 
-class Evaluator(Protocol):
-    """Measures a model on the queries of an evaluation."""
+@dataclass(frozen=True)
+class Evaluator:
+    """Measures a model on the queries of an evaluation.
 
-    def batches(self, name: str) -> Iterator[UserBatch]:
-        """All users of the queries of this name; seconds of concurrent batches are divided by their number."""
+    Attributes:
+        batches: name of queries → all their users; seconds of concurrent batches are divided by their number.
+        retriever: gives the model, which this process may have to load for that.
+    """
 
-    def item_embeddings(self) -> NDArray[np.float32]:
-        """[num_items, dim]."""
+    batches: Callable[[str], Iterator[UserBatch]]
+    retriever: Callable[[], Retriever]
 
 
 def write_evaluation(
@@ -140,18 +122,20 @@ def write_evaluation(
     One batch of users is in memory at a time, and as many rows as make a row group. Figures come from exact sums,
     so that neither they nor the files depend on how users are divided into batches.
     """
-    writer = _Writer(queries, evaluator)
+    seconds = dict.fromkeys(SECONDS, 0.0)
+    write = partial(_write, queries, evaluator, seconds)
     with replaced(folder) as new:
         with _tables(new, "recommendations", "users", "sampled") as tables:
-            test, of_sampled = writer.write(TEST, *tables)
+            test, of_sampled = write(TEST, *tables)
         with _tables(new, "shuffled_recommendations", "shuffled_users") as tables:
-            shuffled, _ = writer.write(SHUFFLED, *tables)
+            shuffled, _ = write(SHUFFLED, *tables)
         with _tables(new, "new_user_recommendations", "new_users") as tables:
-            new_users = {name: writer.write(name, *tables)[0] for name in queries.steps}
-        np.save(new / EMBEDDINGS, np.ascontiguousarray(evaluator.item_embeddings(), np.float32), allow_pickle=False)
+            new_users = {name: write(name, *tables)[0] for name in queries.steps}
+        embeddings = np.ascontiguousarray(evaluator.retriever().item_embeddings, np.float32)
+        np.save(new / EMBEDDINGS, embeddings, allow_pickle=False)
         metrics = {"test": test, "new_users": new_users, "shuffled": shuffled, "sampled": of_sampled}
         write_json(new / "metrics.json", metrics)
-    return metrics, writer.seconds
+    return metrics, seconds
 
 
 @contextmanager
@@ -162,45 +146,59 @@ def _tables(folder: Path, lists: str, *of_users: str) -> Iterator[list[RowGroups
         yield [files.enter_context(row_groups(folder / f"{name}.parquet", rows)) for name, rows in groups.items()]
 
 
-class _Writer:
-    """Writes lists and metrics of users as they come, and keeps nothing but sums."""
+def _write(
+    queries: EvalQueries,
+    evaluator: Evaluator,
+    seconds: dict[str, float],
+    name: str,
+    lists: RowGroups,
+    users: RowGroups,
+    sampled: RowGroups | None = None,
+) -> tuple[Figures, Figures]:
+    """Write lists and metrics of users as they come, and keep nothing but sums.
 
-    def __init__(self, queries: EvalQueries, evaluator: Evaluator) -> None:
-        self._prepared, self._cutoffs, self._evaluator = queries.prepared, queries.params.cutoffs, evaluator
-        self.seconds = dict.fromkeys(SECONDS, 0.0)
+    Args:
+        queries: all queries.
+        evaluator: measures them.
+        seconds: SECONDS so far, to which those of these queries are added.
+        name: of the queries.
+        lists: file of the lists.
+        users: file of what is known of each user.
+        sampled: file of the metrics of test items that are ranked among a few items.
 
-    def write(
-        self, name: str, lists: RowGroups, users: RowGroups, sampled: RowGroups | None = None
-    ) -> tuple[Figures, Figures]:
-        """Figures of the ranking of the whole catalogue, and of that among a few items where it is written."""
-        averages, of_sampled = Means(), Means()
-        together = AllLists(self._prepared.num_items, self._cutoffs)
-        is_warm = name in OF_WARM
-        step = None if is_warm else name
-        for batch in self._evaluator.batches(name):
-            self.seconds = {what: total + getattr(batch, what) for what, total in self.seconds.items()}
-            ids = self._prepared.user_ids(batch.users)
-            lists.add(self._lists_table(batch.lists, ids, step))
-            if sampled is not None:
-                sampled.add(_table(ids, None, {"num_test": batch.num_test, **batch.sampled}))
-                of_sampled.add(batch.sampled)
-            columns: dict[str, NDArray[Any]] = {"num_history": batch.num_history, "num_test": batch.num_test}
-            if is_warm:
-                together.add(batch.lists, batch.metrics)
-            else:
-                columns["fallback"] = batch.fallback
-            users.add(_table(ids, step, columns | batch.metrics))
-            # The mean of 1 where the fallback answered, else 0, is the share of those users.
-            averages.add({"fallback_share": batch.fallback.astype(np.float64)} | batch.metrics)
-        figures = _figures(averages) | (or_none(together.figures()) if is_warm else {})
-        return figures, _figures(of_sampled)
+    Returns:
+        figures of the ranking of the whole catalogue, and of that among a few items where it is written.
+    """
+    prepared, averages, of_sampled = queries.prepared, Means(), Means()
+    together = AllLists(prepared.num_items, queries.params.cutoffs)
+    is_warm = name in OF_WARM
+    step = None if is_warm else name
+    for batch in evaluator.batches(name):
+        for what in SECONDS:
+            seconds[what] += getattr(batch, what)
+        ids = prepared.user_ids(batch.users)
+        lists.add(_lists_table(batch.lists, ids, prepared.item_ids, step))
+        if sampled is not None:
+            sampled.add(_table(ids, None, {"num_test": batch.num_test, **batch.sampled}))
+            of_sampled.add(batch.sampled)
+        columns: dict[str, NDArray[Any]] = {"num_history": batch.num_history, "num_test": batch.num_test}
+        if is_warm:
+            together.add(batch.lists, batch.metrics)
+        else:
+            columns["fallback"] = batch.fallback
+        users.add(_table(ids, step, columns | batch.metrics))
+        # The mean of 1 where the fallback answered, else 0, is the share of those users.
+        averages.add({"fallback_share": batch.fallback.astype(np.float64)} | batch.metrics)
+    figures = _figures(averages) | (or_none(together.figures()) if is_warm else {})
+    return figures, _figures(of_sampled)
 
-    def _lists_table(self, lists: TopLists, ids: pa.StringArray, step: str | None) -> pa.Table:
-        """One row per recommended item: rank from 1, item_id, score."""
-        row, place = np.nonzero(lists.items != PAD)
-        items = self._prepared.item_ids.take(pa.array(lists.items[row, place]))
-        columns = {"rank": (place + 1).astype(np.int32), "item_id": items, "score": lists.scores[row, place]}
-        return _table(ids.take(pa.array(row)), step, columns)
+
+def _lists_table(lists: TopLists, ids: pa.StringArray, item_ids: pa.StringArray, step: str | None) -> pa.Table:
+    """One row per recommended item: rank from 1, item_id, score."""
+    row, place = np.nonzero(lists.items != PAD)
+    items = item_ids.take(pa.array(lists.items[row, place]))
+    columns = {"rank": (place + 1).astype(np.int32), "item_id": items, "score": lists.scores[row, place]}
+    return _table(ids.take(pa.array(row)), step, columns)
 
 
 def _table(ids: pa.StringArray, step: str | None, columns: Mapping[str, Any]) -> pa.Table:

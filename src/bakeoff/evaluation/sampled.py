@@ -52,18 +52,18 @@ def sampled_metrics(
         the metrics by name; NaN where a user has no test item, or no other item to rank it against.
     """
     queries, truth = eval_set.queries, eval_set.truth
-    total = {name: np.zeros(len(queries)) for name in _FORMULAS}
-    count, seen = np.zeros(len(queries)), queries.histories.merged(truth)
+    users, ranks = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    seen = queries.histories.merged(truth)
     catalogue = exact.rounded(retriever.item_embeddings)
     for part, block in queries.blocks(max(1, users_per_block)):
         rows, embedded = np.arange(part.start, part.stop), exact.rounded(retriever.embed_queries(block))
         had = seen.take(rows)
         draw = partial(draw_candidates, seen=had, num_items=len(catalogue), count=num_candidates, rng=rng)
         user, rank = _ranks(embedded, catalogue, truth.take(rows), draw)
-        count[part] = np.bincount(user, minlength=len(rows))
-        for name, values in _of_ranks(rank).items():
-            total[name][part] = np.bincount(user, weights=values, minlength=len(rows))
-    return {name: divide(values, count) for name, values in total.items()}
+        users.append(part.start + user)
+        ranks.append(rank)
+    of_all = np.concatenate(users)
+    return _means(of_all, np.concatenate(ranks), np.bincount(of_all, minlength=len(queries)))
 
 
 def full_metrics(lists: TopLists, truth: Histories) -> dict[str, NDArray[np.float64]]:
@@ -86,11 +86,7 @@ def full_metrics(lists: TopLists, truth: Histories) -> dict[str, NDArray[np.floa
     count = num_relevant(truth)
     is_full = (lists.items != PAD).all(axis=1)
     can_tell = (hit.sum(axis=1) == count) | (others[:, -1] >= CUTOFF) | ~is_full
-    count = np.where(can_tell, count, 0)
-    found = _of_ranks(1 + others[user, place])
-    return {
-        name: divide(np.bincount(user, weights=values, minlength=len(lists)), count) for name, values in found.items()
-    }
+    return _means(user, 1 + others[user, place], np.where(can_tell, count, 0))
 
 
 def draw_candidates(
@@ -141,10 +137,12 @@ def _ranks(
 _FORMULAS = {f"{name}@{CUTOFF}": metric.function for name in SAMPLED for metric in METRICS if metric.name == name}
 
 
-def _of_ranks(rank: IntArray) -> dict[str, NDArray[np.float64]]:
-    """Metrics of lists with one relevant item each, at these ranks from 1."""
+def _means(user: IntArray, rank: IntArray, count: IntArray) -> dict[str, NDArray[np.float64]]:
+    """Metrics of each user, means over this many test items, of each of which a list has the one at its rank from 1."""
     relevant, one = rank[:, np.newaxis] == np.arange(1, CUTOFF + 1), np.ones_like(rank)
-    return {name: formula(relevant, one, CUTOFF) for name, formula in _FORMULAS.items()}
+    of_items = {name: formula(relevant, one, CUTOFF) for name, formula in _FORMULAS.items()}
+    totals = {name: np.bincount(user, values, len(count)) for name, values in of_items.items()}
+    return {name: divide(total, count) for name, total in totals.items()}
 
 
 def _distinct(size: IntArray, uniform: NDArray[np.float64]) -> NDArray[np.int32]:

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from bakeoff.core.histories import Histories
 from bakeoff.core.workspace import Workspace
-from bakeoff.data.features.encoding import FeatureEncoding, TableEncoding
+from bakeoff.data.features.encoding import TableEncoding
 from bakeoff.data.prepared.tables import Prepared
 from bakeoff.evaluation.stats.timing_intervals import interval_json, percentile
 from bakeoff.models.base.loading import extras_of, graph_bytes, load_serving, raw_features
 from bakeoff.models.base.specs import spec, specs
-from bakeoff.models.base.storage import read_encoding, refuse_other_catalogue, why_skipped
+from bakeoff.models.base.storage import KnownUsers, read_encoding, refuse_other_catalogue, why_skipped
 
 LIST_LENGTH = 10
 """Items per list; a smaller catalogue gives them all."""
@@ -196,16 +196,17 @@ def with_stored_users(exported: LoadedExport, prepared: Prepared) -> LoadedExpor
     """The model with its users' embeddings stored; exported and loaded like the others."""
     from bakeoff.models.base.encoder import EncoderRetriever
     from bakeoff.models.base.export import PrecomputedUsers, export, rows_as_features
-    from bakeoff.models.base.serving_module import Catalogue, ServingModule
+    from bakeoff.models.base.serving_module import ServingModule
 
     users = prepared.warm_users
     retriever = EncoderRetriever(exported.module)
     queries = prepared.queries(prepared.known(), users)
     encoder = PrecomputedUsers(retriever.embed_queries(queries), retriever.item_embeddings)
-    ids = prepared.user_ids(users).to_pylist()
-    catalogue = Catalogue(prepared.item_ids.to_pylist(), ids, rows_as_features(queries), FeatureEncoding())
+    rows = {user: row for row, user in enumerate(prepared.user_ids(users).to_pylist())}
+    known = KnownUsers(rows, rows_as_features(queries))
+    module = ServingModule(encoder, prepared.item_ids.to_pylist(), known, TableEncoding())
     with TemporaryDirectory() as folder:
-        export(ServingModule(encoder, catalogue), str(Path(folder) / "saved_model"))
+        export(module, str(Path(folder) / "saved_model"))
         return replace(exported, module=load_serving(Path(folder)), num_bytes=graph_bytes(Path(folder)))
 
 

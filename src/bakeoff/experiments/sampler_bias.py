@@ -17,7 +17,7 @@ from bakeoff.experiments.params import sentence
 from bakeoff.models.base.tensorflow import graph, seed_everything, tf
 from bakeoff.models.neural.model import MultiHotSampledSoftmax
 from bakeoff.models.neural.proposals import NegativeSampler, all_targets, log_counts, make_sampler
-from bakeoff.models.neural.selection import CandidateSelector, make_selector
+from bakeoff.models.neural.selection import select
 from bakeoff.models.neural.spec import NegativesParams
 
 NUM_ITEMS = 50
@@ -34,7 +34,7 @@ class TabularWorld:
     def __init__(
         self,
         make_sampler: Callable[[Histories], NegativeSampler],
-        selector: CandidateSelector | None = None,
+        selection: NegativesParams | None = None,
         num_positives: int = 1,
         corrects_targets: bool = False,
     ) -> None:
@@ -42,7 +42,7 @@ class TabularWorld:
 
         Args:
             make_sampler: the sampler over the users' positives, which are all of their events and all targets.
-            selector: what narrows the candidates down; none: all of them act as negatives.
+            selection: settings of what narrows the candidates down; None: all of them act as negatives.
             num_positives: distinct positives of each user, 1 to NUM_ITEMS.
             corrects_targets: whether the loss corrects positives as it does candidates, as models are trained.
         """
@@ -57,7 +57,7 @@ class TabularWorld:
             inclusion = self._sampler.target_inclusion(np.arange(NUM_ITEMS), np.ones(NUM_ITEMS))
             self._target_log_counts = log_counts(inclusion)
         self.p_true = np.bincount(items, minlength=NUM_ITEMS) / len(items)
-        self._gradient = _gradient_graph(selector)
+        self._gradient = _gradient_graph(selection)
 
     def kl_at_convergence(self, correction: float = 1.0, steps: int = 150) -> float:
         """KL(p_true ‖ softmax(s)) in nats, ≥ 0, after Adam with a rate that falls to 0.
@@ -110,12 +110,12 @@ class TabularWorld:
 
 
 @cache
-def _gradient_graph(selector: CandidateSelector | None) -> Any:
-    """`_gradient` of a selector, traced once for all samplers."""
-    return graph(partial(_gradient, selector), reduce_retracing=True)
+def _gradient_graph(selection: NegativesParams | None) -> Any:
+    """`_gradient` of a selection, traced once for all samplers."""
+    return graph(partial(_gradient, selection), reduce_retracing=True)
 
 
-def _gradient(selector: CandidateSelector | None, logits: Any, *drawn: Any) -> Any:
+def _gradient(selection: NegativesParams | None, logits: Any, *drawn: Any) -> Any:
     """Gradient float32 [NUM_ITEMS] of the loss of a block of users with respect to the logits."""
     target_log_counts, correction, positives, candidates, log_expected_count, own, seed = drawn
     with tf.GradientTape() as tape:
@@ -124,10 +124,9 @@ def _gradient(selector: CandidateSelector | None, logits: Any, *drawn: Any) -> A
         rows = tf.repeat(tf.range(tf.shape(positives)[0]), tf.shape(positives)[1])
         pool = tf.tile(tf.gather(logits, candidates)[tf.newaxis, tf.newaxis], [tf.shape(positives)[0], 1, 1])
         is_own = own[:, tf.newaxis]
-        if selector is not None:
-            selection = selector.select(pool, log_expected_count, own, seed)
-            pool = tf.gather(pool, selection.index, batch_dims=2)
-            log_expected_count, is_own = selection.log_expected_count, selection.is_own
+        if selection is not None:
+            index, log_expected_count, is_own = select(selection, pool, log_expected_count, own, seed)
+            pool = tf.gather(pool, index, batch_dims=2)
         of_targets = tf.gather(logits, targets), rows, tf.ones_like(targets, tf.float32)
         target_log_count = correction * tf.gather(target_log_counts, targets)
         counts = correction * log_expected_count
@@ -189,7 +188,8 @@ def _row(name: str, corrected: bool, steps: int, repeats: int) -> dict[str, Any]
         return make_sampler(events, NUM_ITEMS, negatives, all_targets, QUERIES)
 
     def figures(corrects_targets: bool) -> dict[str, float]:
-        world = TabularWorld(make, make_selector(negatives), NUM_POSITIVES, corrects_targets)
+        selection = None if negatives.selection == "none" else negatives
+        world = TabularWorld(make, selection, NUM_POSITIVES, corrects_targets)
         kl = world.kl_at_convergence(float(corrected), steps)
         error, cosine = world.gradient_figures(float(corrected), repeats)
         return {"kl": kl, "gradient_error": error, "gradient_cosine": cosine}

@@ -281,7 +281,7 @@ def test_mf_of_mllib_is_a_retriever_as_good_as_our_own_within_the_interval(group
 
 def test_mllib_minimises_what_our_als_does(spark, monkeypatch):
     """λ_u is a multiple of |S_u| (ν = 1, α₀ small), as in MLlib, so that both have the same optimum."""
-    monkeypatch.setattr("bakeoff.models.mf.mllib.MOST_ROWS", 200)  # parts of the pairs,
+    monkeypatch.setattr("bakeoff.models.mf.mllib.ROWS_PER_PART", 200)  # parts of the pairs,
     monkeypatch.setattr("bakeoff.models.mf.mllib._PAIRS_PER_BLOCK", 150)  # and blocks of the loss
     rng = np.random.default_rng(0)
     likes = rng.random((60, 40)) < np.where(np.arange(60)[:, None] % 4 == np.arange(40) % 4, 0.7, 0.05)

@@ -24,6 +24,6 @@ SPECS = (
         graph="item_knn.graph:ItemKNNEncoder",
         meaning="Scores an item by its cosines with the items of the history.",
         precomputed="The cosines of items with items are stored, n × n.",
-        order="blind",
+        is_order_blind=lambda settings: True,
     ),
 )

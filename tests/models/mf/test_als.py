@@ -7,7 +7,7 @@ from small import histories, random_rows
 
 from bakeoff.core import processes
 from bakeoff.core.histories import Histories
-from bakeoff.models.mf import als
+from bakeoff.models.mf import als, mf
 from bakeoff.models.mf.als import ImplicitALS
 from bakeoff.models.mf.spec import MFParams
 
@@ -114,7 +114,7 @@ def test_the_number_of_threads_and_shares_leaves_every_byte_alone(monkeypatch, s
     rows, trained = rows_of(5, num_users=60), []
     for threads, share in ((1, 256), (3, 5)):
         monkeypatch.setattr(processes, "num_cores", lambda threads=threads: threads)
-        monkeypatch.setattr(als, "ROWS_PER_SHARE", share)
+        monkeypatch.setattr(mf, "ROWS_PER_SHARE", share)
         monkeypatch.setattr(als, "ROWS_PER_BLOCK", 16)
         model = train(rows, solver=solver, dim=20)
         trained.append(

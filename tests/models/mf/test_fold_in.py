@@ -5,7 +5,7 @@ import pytest
 import reference_als
 from small import histories, queries, random_rows
 
-from bakeoff.models.mf.mf import MFTrainer
+from bakeoff.models.mf.als import ImplicitALS
 from bakeoff.models.mf.spec import MFParams
 
 NUM_ITEMS = 15
@@ -18,7 +18,7 @@ def rows():
 
 
 def trained(rows, params=PARAMS, epochs=3):
-    trainer = MFTrainer(histories(rows), NUM_ITEMS, params, seed=1)
+    trainer = ImplicitALS(histories(rows), NUM_ITEMS, params, seed=1)
     for _ in range(epochs):
         trainer.run_epoch()
     return trainer
@@ -27,7 +27,7 @@ def trained(rows, params=PARAMS, epochs=3):
 def test_folding_a_trained_user_in_gives_the_embedding_that_training_gave(rows):
     trainer = trained(rows)
     retriever = trainer.retriever()
-    assert retriever.embed_queries(queries(rows)) == pytest.approx(trainer._als.user_embeddings, abs=1e-5)
+    assert retriever.embed_queries(queries(rows)) == pytest.approx(trainer.user_embeddings, abs=1e-5)
 
 
 @pytest.mark.parametrize("dim", [4, 16])
@@ -47,7 +47,7 @@ def test_fold_in_is_exact_with_fewer_columns_than_dimensions_and_with_more(rows,
     found = trainer.retriever().embed_queries(queries(asked))
     for embedding, row in zip(found, asked, strict=True):
         weights = None if recency_scale is None else np.exp(-np.arange(len(row))[::-1] / recency_scale)
-        expected = reference_als.solve_row(row, trainer._als.item_embeddings, alpha0, 0.05, nu, weights)
+        expected = reference_als.solve_row(row, trainer.item_embeddings, alpha0, 0.05, nu, weights)
         assert embedding == pytest.approx(expected, rel=5e-3, abs=5e-4)
 
 
@@ -63,14 +63,14 @@ def test_few_steps_of_conjugate_gradient_end_where_fold_in_ends(rows):
     params = MFParams(dim=24, unobserved_weight=0.2, regularization=0.05, solver="cg")
     trainer = trained(rows, params, epochs=10)
     folded = trainer.retriever().embed_queries(queries(rows))
-    assert folded == pytest.approx(trainer._als.user_embeddings, abs=2e-3)
+    assert folded == pytest.approx(trainer.user_embeddings, abs=2e-3)
 
 
 def test_someone_without_history_gets_the_mean_user_and_is_said_to(rows):
     trainer = trained(rows)
     retriever = trainer.retriever()
     asked = queries([[], [1, 2]])
-    mean = trainer._als.user_embeddings.mean(axis=0)
+    mean = trainer.user_embeddings.mean(axis=0)
     assert retriever.embed_queries(asked)[0] == pytest.approx(mean, abs=1e-6)
     assert retriever.uses_fallback(asked).tolist() == [True, False]
     assert "mean of all users" in trainer.retriever().fallback
@@ -87,7 +87,7 @@ def test_recent_items_weigh_more_where_a_recency_scale_says_so(rows):
     trainer = trained(rows, params)
     asked = [[5, 1, 3], [2]]
     found = trainer.retriever().embed_queries(queries(asked))
-    items = trainer._als.item_embeddings
+    items = trainer.item_embeddings
     weights = np.exp([-2 / 2, -1 / 2, 0])
     assert found[0] == pytest.approx(
         reference_als.solve_row([5, 1, 3], items, 0.2, 0.05, 1, weights), rel=1e-3, abs=1e-4
@@ -128,14 +128,14 @@ def test_a_retriever_follows_further_training(rows):
     trainer.run_epoch()
     after = trainer.retriever()
     assert not np.allclose(before, after.item_embeddings, atol=1e-5)
-    assert after.embed_queries(queries(rows)) == pytest.approx(trainer._als.user_embeddings, abs=1e-5)
+    assert after.embed_queries(queries(rows)) == pytest.approx(trainer.user_embeddings, abs=1e-5)
 
 
 @pytest.mark.parametrize(("timestamp", "scale", "window"), [(0, None, None), (1_600_000_000, 2.0, 2)])
 def test_order_plays_no_part_where_no_event_has_a_time(rows, timestamp, scale, window):
     events = histories(rows)
     events = replace(events, timestamps=np.full_like(events.timestamps, timestamp))
-    trainer = MFTrainer(events, NUM_ITEMS, PARAMS.model_copy(update={"recency_scale": 2.0, "window": 2}), seed=1)
+    trainer = ImplicitALS(events, NUM_ITEMS, PARAMS.model_copy(update={"recency_scale": 2.0, "window": 2}), seed=1)
     trainer.run_epoch()
     assert trainer.settings()["recency_scale"] == scale
     assert len(trainer.state()["user_embeddings"]) == len(events.windows(window))

@@ -3,12 +3,12 @@ import pytest
 from threadpoolctl import ThreadpoolController
 
 from bakeoff.core import processes
-from bakeoff.models.mf import als
+from bakeoff.models.mf import als, mf
 
 
 @pytest.fixture
 def running():
-    with als.row_threads() as threads:
+    with mf.row_threads() as threads:
         yield threads
 
 
@@ -44,21 +44,21 @@ def test_only_the_given_rows_are_rotated(running, matrix):
 
 
 def test_every_row_is_in_one_share(running, monkeypatch):
-    monkeypatch.setattr(als, "ROWS_PER_SHARE", 8)
+    monkeypatch.setattr(mf, "ROWS_PER_SHARE", 8)
     shares = []
-    als.share(running, lambda rows: shares.append(rows.tolist()), np.arange(30))
+    mf.share(running, lambda rows: shares.append(rows.tolist()), np.arange(30))
     assert len(shares) == 4
     assert sorted(row for share in shares for row in share) == list(range(30))
     assert [0, 4, 8, 12, 16, 20, 24, 28] in shares  # long and short rows in each
 
 
 def test_no_rows_are_no_work(running):
-    als.share(running, lambda rows: pytest.fail("there is nothing to solve"), np.zeros(0, np.int64))
+    mf.share(running, lambda rows: pytest.fail("there is nothing to solve"), np.zeros(0, np.int64))
 
 
 def test_an_error_in_a_thread_is_raised(running):
     with pytest.raises(ZeroDivisionError):
-        als.share(running, lambda rows: 1 // 0, np.arange(3))
+        mf.share(running, lambda rows: 1 // 0, np.arange(3))
 
 
 def test_blas_has_its_threads_back_afterwards():
@@ -68,7 +68,7 @@ def test_blas_has_its_threads_back_afterwards():
         return [library["num_threads"] for library in controller.info() if library["user_api"] == "blas"]
 
     before = counts()
-    with als.row_threads():
+    with mf.row_threads():
         assert set(counts()) == {1}
     assert counts() == before
 

@@ -13,61 +13,47 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.models.mf import mllib as stage
 
 
-def parts(folder):
-    return [pq.read_table(path) for path in sorted(folder.iterdir())]
-
-
-def session(num_cores):
+def session():
     """Reads what Spark would read lazily."""
 
     def parquet(url):
         return pq.read_table(Path(url2pathname(url.removeprefix("file:"))))
 
     reader = SimpleNamespace(schema=lambda text: SimpleNamespace(parquet=parquet))
-    return SimpleNamespace(sparkContext=SimpleNamespace(defaultParallelism=num_cores), read=reader)
+    return SimpleNamespace(read=reader)
 
 
-def test_parts_hold_a_row_per_event_in_the_order_of_the_histories(tmp_path):
-    stage.write_parts(histories([0, 3, 0, 2], [9, 7, 9, 4, 5]), tmp_path, 2)
-    found = parts(tmp_path)
-    assert [part.to_pydict() for part in found] == [
+def parts(rows, items, tmp_path):
+    """Content of each part, in their order."""
+    with stage.observed_pairs(histories(rows, items), session(), tmp_path):
+        found = [pq.read_table(path) for path in sorted(tmp_path.glob("*/*"))]
+    assert all(part.schema == stage.SCHEMA for part in found)
+    return [part.to_pydict() for part in found]
+
+
+def test_parts_hold_a_row_per_event_in_the_order_of_the_histories(tmp_path, monkeypatch):
+    monkeypatch.setattr(stage, "ROWS_PER_PART", 2)
+    assert parts([0, 3, 0, 2], [9, 7, 9, 4, 5], tmp_path) == [
         {"user": [1, 1], "item": [9, 7]},
         {"user": [1, 3], "item": [9, 4]},
         {"user": [3], "item": [5]},
     ]
-    assert all(part.schema == stage.SCHEMA for part in found)
 
 
-def test_parts_sort_as_their_rows_do(tmp_path):
-    stage.write_parts(histories([12], range(12)), tmp_path, 1)
-    assert [part["item"].to_pylist() for part in parts(tmp_path)] == [[item] for item in range(12)]
+def test_parts_sort_as_their_rows_do(tmp_path, monkeypatch):
+    monkeypatch.setattr(stage, "ROWS_PER_PART", 1)
+    assert [part["item"] for part in parts([12], range(12), tmp_path)] == [[item] for item in range(12)]
 
 
 def test_histories_without_events_are_one_part_without_rows(tmp_path):
-    stage.write_parts(histories([0, 0], []), tmp_path, 10)
-    (part,) = parts(tmp_path)
-    assert (part.num_rows, part.schema) == (0, stage.SCHEMA)
-
-
-@pytest.mark.parametrize(
-    ("num_pairs", "num_cores", "expected"),
-    [
-        (0, 4, stage.FEWEST_ROWS),
-        (100, 4, stage.FEWEST_ROWS),
-        (4 * stage.FEWEST_ROWS + 1, 4, stage.FEWEST_ROWS + 1),
-        (4 * stage.MOST_ROWS, 4, stage.MOST_ROWS),
-        (10**10, 4, stage.MOST_ROWS),
-    ],
-)
-def test_every_core_has_a_part_unless_parts_become_tiny_or_large(num_pairs, num_cores, expected):
-    assert stage.rows_per_part(num_pairs, num_cores) == expected
+    assert parts([0, 0], [], tmp_path) == [{"user": [], "item": []}]
 
 
 def test_there_are_pairs_to_read_until_the_block_ends(tmp_path, monkeypatch):
-    monkeypatch.setattr(stage, "FEWEST_ROWS", 1)
-    with stage.observed_pairs(histories([1, 2], [5, 6, 7]), session(2), tmp_path) as pairs:
+    monkeypatch.setattr(stage, "ROWS_PER_PART", 2)
+    with stage.observed_pairs(histories([1, 2], [5, 6, 7]), session(), tmp_path) as pairs:
         assert pairs.to_pydict() == {"user": [0, 1, 1], "item": [5, 6, 7]}
-        assert len(list(tmp_path.glob("*/*.parquet"))) == 2  # a part for each core
+        assert len(list(tmp_path.glob("*/*.parquet"))) == 2
     assert list(tmp_path.iterdir()) == []
 
 
@@ -94,7 +80,7 @@ def test_embeddings_come_back_in_blocks_from_all_parts_and_are_gone_then(tmp_pat
 def test_nothing_is_left_after_a_failure(tmp_path, error):
     with (
         pytest.raises(error),
-        stage.observed_pairs(histories([1], [5]), session(1), tmp_path),
+        stage.observed_pairs(histories([1], [5]), session(), tmp_path),
     ):
         raise error
     assert list(tmp_path.iterdir()) == []
@@ -108,7 +94,7 @@ def test_nothing_is_left_of_parts_that_could_not_be_written(tmp_path, monkeypatc
     monkeypatch.setattr(stage.pq, "write_table", full)
     with (
         pytest.raises(OSError, match="No space left"),
-        stage.observed_pairs(histories([1], [5]), session(1), tmp_path),
+        stage.observed_pairs(histories([1], [5]), session(), tmp_path),
     ):
         pass
     assert list(tmp_path.iterdir()) == []
@@ -118,6 +104,6 @@ def test_executors_that_do_not_see_scratch_are_told_of_with_what_to_do(tmp_path)
     words = "An error occurred while calling o46.fit.\n: SparkException: [FAILED_READ_FILE.FILE_NOT_EXIST] …"
     with (
         pytest.raises(BakeoffError, match=r"can't read .*pairs-.*: set BAKEOFF_SCRATCH to"),
-        stage.observed_pairs(histories([1], [5]), session(1), tmp_path),
+        stage.observed_pairs(histories([1], [5]), session(), tmp_path),
     ):
         raise RuntimeError(words)

@@ -126,10 +126,3 @@ def test_the_settings_say_whether_item_features_are_used(features, used, expecte
 def test_a_softmax_drops_no_ids():
     tower = ItemTower(FAST, FEATURES, ALL)
     assert tower(tf.range(3), drop_at=5).numpy().tolist() == tower(tf.range(3)).numpy().tolist()
-
-
-def test_renormalising_brings_trained_ids_to_length_one_and_leaves_the_others_at_zero():
-    tower = ItemTower(FAST, FEATURES, TWO)
-    tower(tf.range(3))
-    tower.renormalize()
-    assert np.linalg.norm(tower.id_embeddings.numpy(), axis=1) == pytest.approx([1, 1, 0], abs=1e-5)

@@ -11,7 +11,6 @@ from bakeoff.models.neural.proposals import (
     UniformSampler,
     make_sampler,
 )
-from bakeoff.models.neural.selection import HardSelector, TopKSelector, make_selector
 from bakeoff.models.neural.spec import NegativesParams
 
 NUM_ITEMS = 6
@@ -48,11 +47,3 @@ def test_a_mixture_is_made_of_the_parts_that_the_settings_name():
     parts = [made(sampler=name).inclusion for name in ("in-batch", "log-uniform")]
     assert isinstance(sampler, MixedSampler)
     assert sampler.inclusion == pytest.approx(1 - (1 - parts[0]) * (1 - parts[1]))
-
-
-@pytest.mark.parametrize("corrected", [True, False])
-def test_the_settings_name_the_selector(corrected):
-    values = {"num_selected": 5, "hard_temperature": 2.0, "logq_correction": corrected}
-    assert make_selector(NegativesParams(selection="none", **values)) is None
-    assert make_selector(NegativesParams(selection="hard", **values)) == HardSelector(5, 2.0, corrected)
-    assert make_selector(NegativesParams(selection="top-k", **values)) == TopKSelector(5, corrected)

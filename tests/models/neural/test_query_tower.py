@@ -129,14 +129,6 @@ def test_the_column_of_the_user_id_may_stand_anywhere():
     assert ask(first, pooled, activity, dense, categorical[:, ::-1]) == pytest.approx(found, abs=1e-6)
 
 
-def test_vectors_of_users_are_brought_back_to_length_one():
-    made = tower(sizes=WITH_USERS)
-    before = made.user_embeddings.numpy()
-    made.renormalize()
-    expected = before / np.linalg.norm(before, axis=1, keepdims=True)
-    assert made.user_embeddings.numpy() == pytest.approx(expected, abs=1e-6)
-
-
 def test_dropout_acts_in_training_alone():
     made, asked = tower(), example()
     assert ask(made, *asked).tolist() == ask(made, *asked).tolist()

@@ -167,7 +167,6 @@ def test_without_ids_there_is_no_table_of_them():
     _, tower = embeddings(settings(use_item_id=False))
     names = {weight.name.split("/")[-1].split(":")[0] for weight in tower.weights}
     assert names == {"feature_embeddings", "kernel", "bias"}
-    tower.renormalize()
 
 
 def test_items_without_any_feature_fall_back_on_ids():

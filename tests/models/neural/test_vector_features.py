@@ -11,7 +11,8 @@ from bakeoff.core.histories import Queries
 from bakeoff.data.features.encoding import EncodedFeatures, FeatureEncoding
 from bakeoff.models.base.export import export
 from bakeoff.models.base.loading import load_serving
-from bakeoff.models.base.serving_module import Catalogue, ServingModule
+from bakeoff.models.base.serving_module import ServingModule
+from bakeoff.models.base.storage import KnownUsers
 from bakeoff.models.base.tensorflow import tf
 from bakeoff.models.neural.encoder import encoder_of, load
 from bakeoff.models.neural.item_tower import ItemTower, input_labels
@@ -145,9 +146,8 @@ def test_an_exported_model_normalises_vectors_and_takes_none_for_unknown(retriev
     trained = retriever.retriever()
     known = strangers(2)
     ids = [f"i{j}" for j in range(12)]
-    export(
-        ServingModule(encoder_of(trained), Catalogue(ids, ["a", "b"], known, ENCODING)), str(tmp_path / "m/saved_model")
-    )
+    module = ServingModule(encoder_of(trained), ids, KnownUsers({"a": 0, "b": 1}, known), ENCODING.user)
+    export(module, str(tmp_path / "m/saved_model"))
     module = load_serving(tmp_path / "m")
 
     def scores(dense):

@@ -1,11 +1,10 @@
 """A team's own files, delimited text or Parquet → canonical tables. Rows are not judged: validation does that."""
 
+import codecs
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.data.fetch.canonical_tables import TABLES, text_table
@@ -89,15 +88,10 @@ def read_adjacency(directory: Path) -> pa.Table:
 
 def _pairs(path: Path) -> pa.Table:
     check_text(path, str(path))
-    text = path.read_text(encoding="utf-8-sig")
-    lines = pc.ascii_trim_whitespace(pa.array(text.split("\n"), pa.large_string()))
-    words = pc.ascii_split_whitespace(lines.filter(pc.not_equal(lines, "")))
-    starts = words.offsets.to_numpy()[:-1]
-    is_item = np.ones(len(words.values), np.bool_)
-    is_item[starts] = False  # the first word of a line is the user
-    line = pc.list_parent_indices(words).filter(pa.array(is_item))
-    users = words.values.take(pa.array(starts)).take(line)
-    items = words.values.filter(pa.array(is_item))
+    words = [line.split() for line in path.read_bytes().removeprefix(codecs.BOM_UTF8).split(b"\n")]
+    # The first word of a line is the user.
+    users = pa.array([user for user, *items in filter(None, words) for _ in items], pa.large_binary())
+    items = pa.array([item for line in words for item in line[1:]], pa.large_binary())
     return text_table({"user_id": users, "item_id": items, "split": pa.repeat(path.stem, len(items))})
 
 

@@ -126,21 +126,6 @@ class Found:
         return f"{text}."
 
 
-@dataclass
-class Inbox:
-    """The content of an inbox beyond the deliveries that were taken before.
-
-    Attributes:
-        deliveries: name → SHA-256 of complete ones, in name order (by code point: `2026-01-31` before `2026-02-01`).
-        unfinished: names of directories without `_SUCCESS`.
-        refused: why a delivery can't be taken, a sentence each; the others still can.
-    """
-
-    deliveries: dict[str, str] = field(default_factory=dict)
-    unfinished: list[str] = field(default_factory=list)
-    refused: list[str] = field(default_factory=list)
-
-
 def read_source(request: Request, data: DataParams) -> Parts:
     """Read what `--from`, `--query` or files that are named bring.
 
@@ -179,19 +164,35 @@ def add(request: Request, data: DataParams, held: Tables | None, before: Mapping
 
 
 def _add_inbox(inbox: Path, data: DataParams, held: Tables | None, before: Mapping[str, str], say: Log) -> Found | None:
-    """Add each delivery that can be read; one that can't is left out and does not keep the others waiting."""
-    found = read_inbox(inbox, before)
-    if found.unfinished:
-        say(f"Not taken, since they have no _SUCCESS yet: {', '.join(found.unfinished)}.")
-    tables, added, taken, refused = held, Counter[str](), dict[str, str](), list(found.refused)
-    for name, sha256 in found.deliveries.items():
-        try:
-            tables, more = merge(tables, read_parts(inbox / name, data), data, f"delivery {name}")
-        except (BakeoffError, OSError) as error:
-            refused.append(f"Delivery {name} can't be taken in: {error}")
+    """Add each delivery that is complete and was not taken yet, in name order (by code point); nothing is written here.
+
+    One that can't be read is left out and does not keep the others waiting. Names that begin with a dot are ignored.
+    """
+    check_directory(inbox)
+    with reading(inbox, "this user must be able to list its files", OSError):
+        entries = sorted(entry for entry in inbox.iterdir() if not entry.name.startswith("."))
+    tables, added, taken, unfinished, refused = held, Counter[str](), dict[str, str](), list[str](), list[str]()
+    for delivery in entries:
+        name = visible(delivery.name)
+        if not (delivery.is_dir() or delivery.is_symlink()):
             continue
-        added += more
-        taken[name] = sha256
+        try:
+            _refuse_outside(delivery, inbox)
+            if not (delivery / MARK).is_file():
+                unfinished.append(name)
+                continue
+            sha256 = _hash(delivery)
+            if _is_new(delivery.name, sha256, before):
+                tables, more = merge(tables, read_parts(delivery, data), data, f"delivery {name}")
+                added += more
+                taken[delivery.name] = sha256
+        except BakeoffError as error:
+            refused.append(f"Delivery {name} can't be taken in: {error}")
+        except OSError as error:
+            place = visible(os.fsdecode(error.filename or delivery))
+            refused.append(f"Delivery {name} can't be taken in: {place} can't be read ({error.strerror}).")
+    if unfinished:
+        say(f"Not taken, since they have no _SUCCESS yet: {', '.join(unfinished)}.")
     if tables is None or not taken:
         if refused:
             unchanged = "Nothing of the inbox was taken, and data/ is as it was."
@@ -202,66 +203,33 @@ def _add_inbox(inbox: Path, data: DataParams, held: Tables | None, before: Mappi
     return Found(tables, came_from, added, taken, tuple(refused))
 
 
-def read_inbox(inbox: Path, taken: Mapping[str, str]) -> Inbox:
-    """Look for complete deliveries that were not taken yet. Nothing in the inbox is written.
-
-    Args:
-        inbox: its subdirectories are deliveries; those whose name begins with a dot are ignored.
-        taken: name → hash of the deliveries that were taken.
-
-    Raises:
-        BakeoffError: there is no such directory, or it can't be read.
-    """
-    check_directory(inbox)
-    found = Inbox()
-    with reading(inbox, "this user must be able to list its files", OSError):
-        entries = sorted(entry for entry in inbox.iterdir() if not entry.name.startswith("."))
-    for directory in entries:
-        name = visible(directory.name)
-        try:
-            if not (directory.is_dir() or directory.is_symlink()):
-                continue
-            _refuse_outside(directory, inbox, name)
-            if not (directory / MARK).is_file():
-                found.unfinished.append(name)
-                continue
-            sha256 = _hash(directory)
-            if taken.get(directory.name, sha256) != sha256:
-                raise BakeoffError(
-                    f"Delivery {name} was taken before and is no longer what it was: rows that changed in it "
-                    "are in data/ as they were then. Put it back as it was, and deliver what changed under a new name; "
-                    "a delivery must not change once it holds _SUCCESS."
-                )
-            if directory.name not in taken:
-                found.deliveries[directory.name] = sha256
-        except BakeoffError as error:
-            found.refused.append(str(error))
-        except OSError as error:
-            place = visible(os.fsdecode(error.filename or directory))
-            found.refused.append(f"Delivery {name} can't be read: {error.strerror} ({place}).")
-    return found
+def _is_new(name: str, sha256: str, before: Mapping[str, str]) -> bool:
+    if before.get(name, sha256) != sha256:
+        raise BakeoffError(
+            "it was taken before and is no longer what it was: rows that changed in it are in data/ as they were then. "
+            "Put it back as it was, and deliver what changed under a new name; a delivery must not change once it "
+            "holds _SUCCESS."
+        )
+    return name not in before
 
 
-def _hash(directory: Path) -> str:
+def _hash(delivery: Path) -> str:
     """SHA-256 of names and contents, after a check that all files lie inside the delivery."""
     try:
-        directory.name.encode()
+        delivery.name.encode()
     except UnicodeEncodeError:
-        raise BakeoffError(
-            f"The name of delivery {visible(directory.name)} is not UTF-8, so it can't be recorded: rename it."
-        ) from None
+        raise BakeoffError("its name is not UTF-8, so it can't be recorded: rename it.") from None
     total = hashlib.sha256()
-    for path in sorted(directory.iterdir()):
-        _refuse_outside(path, directory, visible(directory.name))
+    for path in sorted(delivery.iterdir()):
+        _refuse_outside(path, delivery)
         if path.is_file() and path.name != MARK:
             total.update(os.fsencode(path.name) + f"\0{file_hash(path, 'sha256')}\n".encode())
     return total.hexdigest()
 
 
-def _refuse_outside(path: Path, home: Path, delivery: str) -> None:
+def _refuse_outside(path: Path, home: Path) -> None:
     """Refuse a link that leads out of a directory; raises OSError where it leads nowhere or back to itself."""
     if not Path(os.path.realpath(path, strict=True)).is_relative_to(os.path.realpath(home)):
         raise BakeoffError(
-            f"{visible(str(path))} of delivery {delivery} is a link that leads out of it: such a delivery is "
-            "not read. Deliver the file itself."
+            f"{visible(str(path))} is a link that leads elsewhere, which is not read: deliver the file itself."
         )

@@ -3,7 +3,7 @@
 import codecs
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
@@ -165,19 +165,14 @@ def text_of(values: Any, is_id: bool, where: str) -> pa.Array:
 
 
 def _joined(values: Any, where: str) -> pa.Array:
-    flat = values.flatten()
-    if pa.types.is_dictionary(flat.type):
-        flat = flat.cast(flat.type.value_type)
-    texts = flat.cast(pa.large_string())
-    if flat.null_count or pc.any(pc.match_substring(texts, "|")).as_py():
+    lists = values.cast(pa.large_list(pa.large_string()))
+    texts = lists.flatten()
+    if texts.null_count or pc.any(pc.match_substring(texts, "|")).as_py():
         raise BakeoffError(
             f"{where} holds an array with a NULL or a value with | in it, which joins values: leave out the NULL (in "
             "SQL with array_remove(…, NULL)), or replace the |. A vector that is not known is NULL as a whole."
         )
-    offsets = pc.cumulative_sum(pc.fill_null(pc.list_value_length(values).cast(pa.int64()), 0))
-    offsets = pa.concat_arrays([pa.array([0], pa.int64()), offsets])
-    joined = pc.binary_join(pa.LargeListArray.from_arrays(offsets, texts), pa.scalar("|", pa.large_string()))
-    return pc.if_else(pc.is_null(values), pa.scalar(None, pa.large_string()), joined)
+    return pc.binary_join(lists, pa.scalar("|", pa.large_string()))
 
 
 def find_encoding(paths: Iterable[Path]) -> str:
@@ -199,13 +194,10 @@ def _encoding(path: Path) -> str:
         if stream.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
             return "utf-16"
     for encoding in ("ascii", "utf-8"):
-        try:
-            with path.open(encoding=encoding) as stream:
-                while stream.read(_BLOCK):
-                    pass
-        except UnicodeDecodeError:
-            continue
-        return encoding
+        with suppress(UnicodeDecodeError), path.open(encoding=encoding) as stream:
+            while stream.read(_BLOCK):
+                pass
+            return encoding
     return "cp1252"
 
 

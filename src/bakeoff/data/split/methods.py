@@ -42,20 +42,13 @@ class Cuts:
     has_valid: bool = False
 
 
-def is_at_least(values: Sequence[ir.Value], bound: Sequence[Any]) -> ir.BooleanValue:
-    """Whether values are not before a bound, where the first that differs decides."""
+def is_at_least(values: Sequence[Any], bound: Sequence[Any]) -> ir.BooleanValue:
+    """Whether values are not before a bound, where the first that differs decides; one of them is of rows."""
     *firsts, last = zip(values, bound, strict=True)
     reached = last[0] >= last[1]
     for value, limit in reversed(firsts):
         reached = (value > limit) | ((value == limit) & reached)
     return reached
-
-
-def is_at_most(values: Sequence[ir.Value], bound: Sequence[Any]) -> ir.BooleanValue:
-    """Whether values are not behind a bound, likewise."""
-    return ~is_at_least(values, bound) | ibis.and_(
-        *(value == limit for value, limit in zip(values, bound, strict=True))
-    )
 
 
 def user_chance(users: ir.Table, seed: int) -> ir.StringValue:

@@ -10,7 +10,7 @@ import ibis.expr.types as ir
 from bakeoff.core.errors import BakeoffError
 from bakeoff.data.engine.engine import Engine
 from bakeoff.data.params import PARTS, DataParams, SplitParams
-from bakeoff.data.split.methods import Cuts, find_cuts, is_at_most, method_of, tie, user_chance
+from bakeoff.data.split.methods import Cuts, find_cuts, is_at_least, method_of, tie, user_chance
 
 SHOWN = 10
 """Kinds of events that a message names."""
@@ -224,7 +224,7 @@ def _is_new(divided: ir.Table, split: SplitParams, seed: int, cuts: Cuts) -> ir.
     """Computed for every event of a user by itself: computing it once per user, then joining, costs more."""
     is_new = ibis.literal(False)
     if cuts.last_held_out is not None:
-        is_new = is_at_most([user_chance(divided, seed), divided.user_id], cuts.last_held_out)
+        is_new = is_at_least(cuts.last_held_out, [user_chance(divided, seed), divided.user_id])
     if method_of(split.method).may_lack_train:
         in_train = (divided.part == "train").any().over(ibis.window(group_by="user_id"))
         is_new |= ~in_train

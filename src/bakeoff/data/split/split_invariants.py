@@ -1,8 +1,9 @@
-"""What a split is and promises: facts about each event, which of them break a rule, and the report of it."""
+"""What a split is and promises: which events break a promise, and the report of it."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import ibis
@@ -22,8 +23,6 @@ EARLIER_OF_ALL = EARLIER | {"new_test": ("train", "valid", "new_history")}
 """Under one point in time for all: likewise, over all users. Histories of new users do not bound the tests of
 warm ones, since nothing is trained on them."""
 
-
-ONE_PART = "No pair of user and item lies in two parts"
 
 Latest = Mapping[str, ir.Value]
 """Part → largest timestamp of the parts before it."""
@@ -74,77 +73,61 @@ def check_promises(
     strangers = sorted({str(part) for part in found} - set(PARTS_OF_ALL))
     if strangers:
         raise ValueError(f"part must be one of {', '.join(PARTS_OF_ALL)}, not {strangers[0]!r}")
-    latest, rules = latest_of_all(events.whole) if spec.one_cut else None, _rules(spec)
-    if keep_repeats:
-        del rules[ONE_PART]
-    facts = [facts_of(piece, users, items, latest) for piece in events.pieces]
-    broken = Counter[str]()
-    for of_piece in facts:
-        counts = {sentence: of_piece[fact].count() for sentence, fact in rules.items()}
-        broken.update(rows_of(of_piece.aggregate(**counts))[0])
-    return [
-        Promise(name, not broken[name], broken[name], _examples(events.whole, facts, fact) if broken[name] else ())
-        for name, fact in rules.items()
-    ]
+    latest = latest_of_all(events.whole) if spec.one_cut else None
+    broken = [broken_by(piece, users, items, spec, latest, keep_repeats) for piece in events.pieces]
+    counts = Counter[str]()
+    for of_piece in broken:
+        named = [keys.mutate(promise=ibis.literal(promise)) for promise, keys in of_piece.items()]
+        rows = ibis.union(*named).group_by("promise").aggregate(rows=ibis._.count())
+        counts.update({row["promise"]: row["rows"] for row in rows_of(rows)})
+    examples = {name: _examples(events.whole, [each[name] for each in broken]) for name in counts}
+    return [Promise(name, name not in counts, counts[name], examples.get(name, ())) for name in broken[0]]
 
 
-def _rules(method: SplitMethod) -> dict[str, str]:
-    """Promise → the fact that an event has if it breaks it."""
-    rules = {
-        ONE_PART: "torn pair",
-        "The user of every event is in the vocabulary": "unknown user",
-        "The item of every event is in the vocabulary": "unknown item",
-        "No new user has an event in train, validation or test": "new but not held out",
-        "Every user with test events has train events": "tested but not trained on",
-    }
-    rules |= {sentence: f"out of order by {value}" for sentence, value in method.order.items()}
-    if method.one_test_event:
-        rules["No user has more than one test event"] = "several test events"
-    return rules
-
-
-def _examples(events: ir.Table, facts: Sequence[ir.Table], fact: str) -> tuple[str, ...]:
-    """The first events that have a fact, over all pieces."""
-    lowest = [each.filter(each[fact].notnull()).order_by("key").limit(EXAMPLES).select("key") for each in facts]
-    keys = sorted(key for each in lowest for key in each.to_pyarrow()["key"].to_pylist())[:EXAMPLES]
-    rows = events.filter(events.key.isin(keys)).order_by("key").to_pyarrow().to_pylist()
+def _examples(events: ir.Table, broken: Sequence[ir.Table]) -> tuple[str, ...]:
+    """The first events that break a promise, of the keys in all pieces."""
+    lowest = [keys.order_by("key").limit(EXAMPLES).to_pyarrow()["key"].to_pylist() for keys in broken]
+    found = sorted(chain.from_iterable(lowest))[:EXAMPLES]
+    rows = events.filter(events.key.isin(found)).order_by("key").to_pyarrow().to_pylist()
     return tuple("user {user_id!r}, item {item_id!r}, timestamp {timestamp}, in {part}".format_map(row) for row in rows)
 
 
-def facts_of(events: ir.Table, users: ir.Table, items: ir.Table, latest: Latest | None = None) -> ir.Table:
-    """What is wrong with each event; a fact about a user or a pair is in its first event's row only.
+def broken_by(
+    events: ir.Table, users: ir.Table, items: ir.Table, method: SplitMethod, latest: Latest | None, keep_repeats: bool
+) -> dict[str, ir.Table]:
+    """The events that break each promise; of a pair or a user that does, the first one.
 
     Args:
         events: key, user_id, item_id, timestamp, position and part, as for `check_promises`: all those of some users,
             or of all.
         users: user_id of the vocabulary.
         items: item_id of the vocabulary.
+        method: says what is promised.
         latest: of all users, where one cut is meant for all; None: of the user's own events.
+        keep_repeats: whether a user may have an item in several parts.
 
     Returns:
-        key, and columns that are null where it is not so:
-        - torn pair: events of this user and item are in more than one part;
-        - unknown user, unknown item: the id, which the vocabulary does not have;
-        - new but not held out, tested but not trained on, several test events: the user's id;
-        - out of order by timestamp, by position: the event is before, or not behind, one of the parts before its own.
+        promise → one column, key.
     """
-    facts = _with_pairs(events.inner_join(_user_facts(events), "user_id"), events)
-    facts = _with_vocabulary(facts, events, users, "user")
-    facts = _with_vocabulary(facts, events, items, "item")
-    is_first, is_first_test = facts.key == facts.first_of_user, facts.key == facts.first_test
-    last_timestamp, last_position = _latest(facts, "timestamp", latest), _latest(facts, "position")
-    wrong = {
-        "new but not held out": is_first & facts.is_new & facts.is_warm,
-        "tested but not trained on": is_first_test & ~facts.in_train,
-        "several test events": is_first_test & (facts.num_tests > 1),
-        "out of order by timestamp": facts.timestamp < last_timestamp,
-        "out of order by position": facts.position <= last_position,
+    mine = _by_user(events)
+    tested = mine.mutate(key=mine.first_test)
+    found = {} if keep_repeats else {"No pair of user and item lies in two parts": _torn_pairs(events)}
+    found |= {
+        "The user of every event is in the vocabulary": events.anti_join(users, "user_id"),
+        "The item of every event is in the vocabulary": events.anti_join(items, "item_id"),
+        "No new user has an event in train, validation or test": mine.filter(mine.is_new & mine.is_warm),
+        "Every user with test events has train events": tested.filter((tested.num_tests > 0) & ~tested.in_train),
     }
-    found = {fact: ibis.ifelse(is_so, facts.user_id, ibis.null()) for fact, is_so in wrong.items()}
-    return facts.select("key", "torn pair", "unknown user", "unknown item", **found)
+    joined = events.inner_join(mine.drop("key"), "user_id")
+    for sentence, value in method.order.items():
+        before = _latest(joined, value, latest if value == "timestamp" else None)
+        found[sentence] = joined.filter(joined[value] < before if value == "timestamp" else joined[value] <= before)
+    if method.one_test_event:
+        found["No user has more than one test event"] = tested.filter(tested.num_tests > 1)
+    return {promise: rows.select("key") for promise, rows in found.items()}
 
 
-def _user_facts(events: ir.Table) -> ir.Table:
+def _by_user(events: ir.Table) -> ir.Table:
     part = events.part
     largest = {
         f"{value}_before_{later}": events[value].max(where=part.isin(earlier))
@@ -152,7 +135,7 @@ def _user_facts(events: ir.Table) -> ir.Table:
         for later, earlier in EARLIER.items()
     }
     return events.group_by("user_id").aggregate(
-        first_of_user=events.key.min(),
+        key=events.key.min(),
         first_test=events.key.min(where=part == "test"),
         num_tests=events.count(where=part == "test"),
         in_train=(part == "train").any(),
@@ -162,27 +145,19 @@ def _user_facts(events: ir.Table) -> ir.Table:
     )
 
 
-def _with_pairs(facts: ir.Table, events: ir.Table) -> ir.Table:
+def _torn_pairs(events: ir.Table) -> ir.Table:
     pair = ["user_id", "item_id"]
     # Nearly all pairs have one event, which lies in one part: they are counted and no more, for memory and time.
     repeated = events.group_by(pair).aggregate(rows=ibis._.count()).filter(ibis._.rows > 1)
     several = events.semi_join(repeated, pair)
-    pairs = several.group_by(pair).aggregate(first=several.key.min(), one=several.part.min(), other=several.part.max())
-    torn = pairs.filter(pairs.one != pairs.other).select(**{"torn pair": "first"})
-    return facts.left_join(torn, facts.key == torn["torn pair"]).select(*facts.columns, "torn pair")
+    parts = several.group_by(pair).aggregate(key=several.key.min(), one=several.part.min(), other=several.part.max())
+    return parts.filter(parts.one != parts.other)
 
 
-def _with_vocabulary(facts: ir.Table, events: ir.Table, vocabulary: ir.Table, kind: str) -> ir.Table:
-    name, column = f"{kind}_id", f"unknown {kind}"
-    # Each id is looked up once, and not with each event; hardly any is not found.
-    unknown = events.select(name).distinct().anti_join(vocabulary, name).select(**{column: name})
-    return facts.left_join(unknown, facts[name] == unknown[column]).select(*facts.columns, column)
-
-
-def _latest(facts: ir.Table, value: str, of_all: Latest | None = None) -> ir.Value:
+def _latest(events: ir.Table, value: str, of_all: Latest | None = None) -> ir.Value:
     """The largest value of the parts before that of each event: of the user's own events, or of all users."""
-    latest = of_all or {later: facts[f"{value}_before_{later}"] for later in EARLIER}
-    return ibis.cases(*((facts.part == later, largest) for later, largest in latest.items()), else_=ibis.null())
+    latest = of_all or {later: events[f"{value}_before_{later}"] for later in EARLIER}
+    return ibis.cases(*((events.part == later, largest) for later, largest in latest.items()), else_=ibis.null())
 
 
 def latest_of_all(events: ir.Table) -> Latest:

@@ -1,17 +1,9 @@
 """Who is a user and what is an item, each with an index: the rows and columns of every array downstream."""
 
-from itertools import takewhile
-
 import ibis
 import ibis.expr.types as ir
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.data.engine.engine import placed
-
-LENGTH_DIGITS = 6
-"""Digits of the length of an id of digits."""
-BUCKET_CHARACTERS = 4
-"""Leading digits that put ids of digits of one length into buckets."""
 
 
 def user_vocabulary(events: ir.Table, users: ir.Table) -> ir.Table:
@@ -32,7 +24,7 @@ def user_vocabulary(events: ir.Table, users: ir.Table) -> ir.Table:
     known = events.group_by("user_id").aggregate(is_new=events.part.startswith("new_").any())
     features = [name for name in users.columns if name != "user_id"]
     joined = known.left_join(users, "user_id").select("user_id", "is_new", *features)
-    return _indexed(joined, "user_index", "user_id", first="is_new")
+    return _indexed(joined, "user_index", "user_id", "is_new")
 
 
 def item_vocabulary(events: ir.Table, items: ir.Table) -> ir.Table:
@@ -57,32 +49,19 @@ def item_vocabulary(events: ir.Table, items: ir.Table) -> ir.Table:
     )
     joined = items.left_join(counts, "item_id")
     filled = {name: joined[name].fill_null(0).cast("int64") for name in ("train_count", "fit_count")}
-    return _indexed(joined.select(*items.columns, **filled), "item_index", "item_id", first=None)
+    return _indexed(joined.select(*items.columns, **filled), "item_index", "item_id")
 
 
-def _indexed(table: ir.Table, index: str, key: str, first: str | None) -> ir.Table:
-    """Natural order: ids of digits only by their number (7 before 07), then the others by code point."""
+def _indexed(table: ir.Table, index: str, key: str, *first: str) -> ir.Table:
+    """By `first`, then in natural order: ids of digits by their number (7 before 07), then the others by code point."""
     text = table[key]
     # Without an anchor, since `$` is the end of the text to one engine and of a line to another.
     digits = (text != "") & (text.re_replace("[0-9]+", "") == "")
     number = ibis.ifelse(digits, text.re_replace("^0+", ""), "")
-    order = [number, ibis.ifelse(digits, text.length(), 0), text]
-    # Rows of a lower bucket come first, and rows of one bucket have numbers of the same length, or none.
-    flags = ibis.ifelse(table[first], "1", "0") if first else ibis.literal("0")
-    size = number.length().cast("string").lpad(LENGTH_DIGITS, "0")
-    shared = _num_shared(table.filter(~digits)[key])
-    start = ibis.ifelse(digits, number.substr(0, BUCKET_CHARACTERS), text.substr(shared, 2))
-    bucket = flags + ibis.ifelse(digits, "0", "1") + size + start
-    rows = placed(table, bucket, order)
-    place = rows.place.cast("int32").name(index)
-    return rows.select(place, key, *[name for name in table.columns if name != key])
-
-
-def _num_shared(ids: ir.StringColumn) -> int:
-    """Characters that all of these begin with: what the first and the last of them share."""
-    ends = ids.as_table().aggregate(first=ids.min(), last=ids.max()).to_pyarrow().to_pylist()[0]
-    pairs = zip(ends["first"] or "", ends["last"] or "", strict=False)
-    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+    own_length = ibis.ifelse(digits, text.length(), 0)
+    order = [*(table[name] for name in first), ~digits, number.length(), number, own_length, text]
+    place = ibis.row_number().over(ibis.window(order_by=order)).cast("int32").name(index)
+    return table.select(place, key, *[name for name in table.columns if name != key])
 
 
 def _check_names(table: ir.Table, name: str, taken: tuple[str, ...]) -> None:

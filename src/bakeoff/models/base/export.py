@@ -12,7 +12,7 @@ from bakeoff.models.base import specs
 from bakeoff.models.base.encoder import Encoder
 from bakeoff.models.base.list_options import kinds_of_items
 from bakeoff.models.base.loading import EXTRAS
-from bakeoff.models.base.serving_module import SIGNATURES, Catalogue, ServingModule
+from bakeoff.models.base.serving_module import SIGNATURES, ServingModule
 from bakeoff.models.base.storage import CATALOGUE, load_trained, read_items, read_known_users, read_stored
 from bakeoff.models.base.tensorflow import tf
 
@@ -59,13 +59,9 @@ def export_trained(trained: Path, into: Path) -> None:
     """
     retriever, users, items = load_trained(trained), read_known_users(trained), read_items(trained)
     name, stored = read_stored(trained)
-    encoding = stored.encoding
-    kinds = kinds_of_items(items, encoding.item)
-    ids = items["item_id"].astype(str).tolist()
     encoder: Encoder = specs.resolve(specs.spec(name).graph)(retriever)
-    compared = None if kinds is None else kinds.toarray() > 0
-    catalogue = Catalogue(ids, list(users.rows), users.queries, encoding, compared, users.keeps_repeats)
-    export(ServingModule(encoder, catalogue), str(into))
+    ids, kinds = items["item_id"].astype(str).tolist(), kinds_of_items(items, stored.encoding.item)
+    export(ServingModule(encoder, ids, users, stored.encoding.user, kinds), str(into))
     extras = into / EXTRAS
     extras.mkdir()
     for file in CATALOGUE:

@@ -1,17 +1,17 @@
 """The functions of a SavedModel, which answers by user id, or by history and features."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
-from bakeoff.core.histories import PAD, Queries
-from bakeoff.data.features.encoding import FeatureEncoding
+from bakeoff.core.histories import PAD
+from bakeoff.data.features.encoding import TableEncoding
 from bakeoff.models.base import list_options_graph as options
 from bakeoff.models.base.encoder import EXPLAIN_SIGNATURE, HISTORY_SIGNATURE, QUERY_SIGNATURE, Encoder
 from bakeoff.models.base.list_options import standard_log_popularity
+from bakeoff.models.base.storage import KnownUsers
 from bakeoff.models.base.tensorflow import graph, tf
 
 NO_ITEM = ""
@@ -40,27 +40,6 @@ Encoded = tuple[Any, Any, Any, Any]
 """Queries as in QUERY_SIGNATURE."""
 
 
-@dataclass(frozen=True)
-class Catalogue:
-    """What a served model must know beyond its weights.
-
-    Attributes:
-        item_ids: n ids, in the order of the item indices.
-        user_ids: ids of the known users, in the order of `queries`.
-        queries: what each of these users has seen, and their features.
-        encoding: how raw features of someone new are encoded.
-        kinds: bool [n, F], from `kinds_of_items`; None: diverse lists compare items by their embeddings.
-        keeps_repeats: whether lists hold what a user has seen.
-    """
-
-    item_ids: Sequence[str]
-    user_ids: Sequence[str]
-    queries: Queries
-    encoding: FeatureEncoding
-    kinds: NDArray[np.bool_] | None = None
-    keeps_repeats: bool = False
-
-
 class ServingModule(tf.Module):
     """Brute-force retrieval inside the graph: k is honoured at call time, and seen items can be left out.
 
@@ -68,33 +47,46 @@ class ServingModule(tf.Module):
     when it is traced; scattering −∞ over the scores of seen items costs neither.
     """
 
-    def __init__(self, encoder: Encoder, catalogue: Catalogue) -> None:
-        """Combine the encoder with lookups of ids and features."""
+    def __init__(
+        self,
+        encoder: Encoder,
+        item_ids: Sequence[str],
+        users: KnownUsers,
+        encoding: TableEncoding,
+        kinds: csr_array | None = None,
+    ) -> None:
+        """Combine the encoder with lookups of ids and features.
+
+        Args:
+            encoder: the model.
+            item_ids: n ids, in the order of the item indices.
+            users: the known users, what each of them has seen, and whether lists hold that.
+            encoding: how raw features of users are encoded.
+            kinds: bool [n, F], from `kinds_of_items`; None: diverse lists compare items by their embeddings.
+        """
         super().__init__(name="serving")
-        self._encoder, self._keeps_repeats = encoder, catalogue.keeps_repeats
+        self._encoder, self._keeps_repeats = encoder, users.keeps_repeats
         self.item_embeddings = encoder.item_embeddings
-        self._item_ids = tf.constant([*catalogue.item_ids, NO_ITEM])
-        self._items = _lookup(catalogue.item_ids)
-        self._users = _lookup(catalogue.user_ids)
+        self._item_ids = tf.constant([*item_ids, NO_ITEM])
+        self._items = _lookup(item_ids)
+        self._users = _lookup(list(users.rows))
         # The row after the last user is the stranger: no history, all features unknown.
-        self._stranger = len(catalogue.user_ids)
-        queries, seen = catalogue.queries, catalogue.queries.histories
+        self._stranger = len(users.rows)
+        queries, seen = users.queries, users.queries.histories
         dense = np.pad(queries.dense, ((0, 1), (0, 0)))
         # A graph holds 2 GB of constants at most, which vectors of users can exceed.
-        has_vectors = bool(catalogue.encoding.user.vector)
-        self._dense = tf.Variable(dense, trainable=False, name="dense") if has_vectors else tf.constant(dense)
+        self._dense = tf.Variable(dense, trainable=False, name="dense") if encoding.vector else tf.constant(dense)
         self._categorical = tf.constant(np.pad(queries.categorical, ((0, 1), (0, 0))))
         self._offsets = tf.constant(np.append(seen.offsets, seen.offsets[-1]))
         self._history_items = tf.Variable(seen.items, trainable=False, name="history_items")
         self._history_times = tf.Variable(seen.timestamps, trainable=False, name="history_times")
-        kinds = catalogue.kinds
-        self._compared = encoder.item_embeddings if kinds is None else tf.Variable(kinds, trainable=False, name="kinds")
-        encoding = catalogue.encoding.user
+        compared = None if kinds is None else tf.Variable(kinds.toarray() > 0, trainable=False, name="kinds")
+        self._compared = encoder.item_embeddings if compared is None else compared
         scales = [(scale.mean, scale.std) for scale in encoding.dense.values()]
         self._scales = np.array(scales, np.float32).reshape(-1, 2)
         self._vector_sizes = list(encoding.vector.values())
         self._values = [_lookup(values) for values in encoding.categorical.values()]
-        self._popularity = tf.constant(standard_log_popularity(seen.item_counts(len(catalogue.item_ids))))
+        self._popularity = tf.constant(standard_log_popularity(seen.item_counts(len(item_ids))))
         if hasattr(encoder, "explain"):
             self.explain = graph(encoder.explain, input_signature=EXPLAIN_SIGNATURE)
 

@@ -25,8 +25,6 @@ Role = Literal["reference", "baseline", "contender", "other"]
 """`reference`: gives everyone the same list; `baseline`: a simple model that contenders must beat; `contender`: one of
 the two models that the verdict compares; `other`: any further model."""
 
-Order = Literal["blind", "by recency_scale", "reads"]
-
 
 class NoSettings(Frozen):
     """Section of a model without settings; `params.yaml` doesn't show it."""
@@ -79,7 +77,7 @@ class ModelSpec:
         precomputes_users: whether serving may store the query embeddings of known users instead.
         noun: its name within a sentence; the label if empty.
         meaning: what it is, for the glossary and its card.
-        order: whether it reads the order of a history: never, where its setting `recency_scale` is set, or always.
+        is_order_blind: whether it sees a set of items and not their order, under these settings of its training.
         personal: whether its answer depends on the user.
         explanation: how its encoder's `explain` (base/encoder.py) divides a score among the items of a history, and
             whether the parts add up; empty if it has none.
@@ -110,7 +108,7 @@ class ModelSpec:
     precomputes_users: bool = False
     noun: str = ""
     meaning: str = ""
-    order: Order = "reads"
+    is_order_blind: Callable[[Mapping[str, Any]], bool] = lambda settings: False
     personal: bool = True
     explanation: str = ""
     remainder: str = "not from the history"
@@ -148,14 +146,6 @@ class ModelSpec:
     def embeds_new_items(self, settings: Mapping[str, Any]) -> bool:
         """Whether the model, under these settings of its training, embeds items that have no event."""
         return self.embeds_items_by is not None and settings.get(self.embeds_items_by, False) is not False
-
-    def is_order_blind(self, settings: Mapping[str, Any]) -> bool:
-        """Whether the model, under these settings of its training, sees a set of items and not their order."""
-        if self.order == "by recency_scale":
-            return settings.get("recency_scale") is None
-        return self.order == "blind" or not (
-            settings.get("recency_scales", True) or settings.get("tower") == "attention"
-        )
 
 
 def described(package: str, name: str) -> dict[str, Any]:

@@ -49,7 +49,7 @@ SPECS = (
         load="bakeoff.models.ease.ease:load",
         graph="bakeoff.models.ease.graph:EASEEncoder",
         why_not=why_not,
-        order="by recency_scale",
+        is_order_blind=lambda settings: settings.get("recency_scale") is None,
         dash=(8, 2, 2, 2),
         **described(__package__, "ease"),
     ),

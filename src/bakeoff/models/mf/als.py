@@ -18,19 +18,18 @@ Hu et al.'s confidence α on what was observed and 1 elsewhere, with plain λ', 
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from functools import cache
-from typing import Any, Self
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
-from threadpoolctl import ThreadpoolController
 
-from bakeoff.core.histories import Histories
-from bakeoff.core.processes import own_threads
+from bakeoff.core.histories import Histories, Queries
+from bakeoff.data.prepared.tables import Prepared
+from bakeoff.models.base.start import FIT_IN_FULL, Start, StartError, rows_of
 from bakeoff.models.mf import kernels
+from bakeoff.models.mf.mf import MFTrainer, ridge, row_threads, share
 from bakeoff.models.mf.spec import MFParams
 
 EXACT_SIZE = 16
@@ -39,21 +38,7 @@ EXACT_SIZE = 16
 ROWS_PER_BLOCK = 4096
 """2¹² × d floats are copied at once by each thread: 1 MiB at d = 64."""
 
-ROWS_PER_SHARE = 256
-"""Rows that a thread solves before it takes the next share, on average."""
-
 Matrix = NDArray[np.float32]
-
-_blas = cache(ThreadpoolController)
-"""Found once: it looks through all libraries that the process has loaded."""
-
-
-def row_threads() -> AbstractContextManager[ThreadPoolExecutor]:
-    """Threads that share the rows of a matrix, one per core that this process may use; BLAS is held to one.
-
-    No result depends on their number.
-    """
-    return own_threads(_blas())
 
 
 def eigenbasis(pool: ThreadPoolExecutor, matrix: Matrix) -> tuple[Matrix, Matrix]:
@@ -73,15 +58,6 @@ def rotate(pool: ThreadPoolExecutor, matrix: Matrix, basis: Matrix, rows: NDArra
         matrix[where] = matrix[where] @ basis
 
     list(pool.map(rotate_block, _slices(len(matrix) if rows is None else len(rows))))
-
-
-def share(pool: ThreadPoolExecutor, task: Callable[[NDArray[np.int64]], None], rows: NDArray[np.int64]) -> None:
-    """Run a task on rows, longest first, dealt to as many shares as keep all threads busy to the end.
-
-    An error in one of them is raised here.
-    """
-    num_shares = -(-len(rows) // ROWS_PER_SHARE)
-    list(pool.map(task, [rows[start::num_shares] for start in range(num_shares)]))
 
 
 def _slices(size: int) -> list[slice]:
@@ -131,29 +107,17 @@ class Side:
         return cls(offsets, columns, roots, ridge(totals, other_size, params), order[exact], order[~exact])
 
 
-def ridge(frequencies: NDArray[Any], other_size: int, params: MFParams) -> NDArray[np.float32]:
-    """λ_u, float32 [n], of rows whose pairs have these weights in all, and a side of that size across."""
-    base = frequencies + params.unobserved_weight * other_size
-    return (params.regularization * base**params.regularization_exponent).astype(np.float32)
-
-
-class ImplicitALS:
-    """Alternating least squares over observed pairs; one epoch solves items, then users.
-
-    Attributes:
-        user_embeddings: float32 [num_users, d], 0 where a user has no pair.
-        item_embeddings: float32 [num_items, d], in the eigenbasis of their own Gramian; 0 where an item has no pair.
-        item_spectrum: float32 [d], the diagonal of that Gramian.
-    """
+class ImplicitALS(MFTrainer):
+    """Alternating least squares over observed pairs; one epoch solves items, then users."""
 
     def __init__(
         self, histories: Histories, num_items: int, params: MFParams, seed: int, start: Matrix | None = None
     ) -> None:
         """Take the items' initial embeddings, or draw them from N(0, init_scale² / d), and solve the users."""
-        self._params = params
-        self._num_pairs = len(histories.items)
+        super().__init__(histories, num_items, params)
+        histories, params = self._histories, self._params
         shape, weights = (len(histories), num_items), histories.weights
-        observed = np.ones(self._num_pairs, np.bool_) if weights is None else weights
+        observed = np.ones(len(histories.items), np.bool_) if weights is None else weights
         pairs = csr_array((observed, histories.items, histories.offsets), shape).tocsc()  # repeated pairs stay
         self._users = Side.of(histories.offsets, histories.items, weights, num_items, params)
         by_item = pairs.indptr.astype(np.int64), pairs.indices.astype(np.int32)
@@ -162,8 +126,6 @@ class ImplicitALS:
             start = np.random.default_rng(seed).standard_normal((num_items, params.dim), np.float32)
             start *= np.float32(params.init_scale / np.sqrt(params.dim))
         self.item_embeddings = start
-        self.user_embeddings = np.zeros((len(histories), params.dim), np.float32)
-        self.item_spectrum = np.zeros(params.dim, np.float32)
         self._solve_users()
 
     def run_epoch(self) -> float:
@@ -203,4 +165,32 @@ class ImplicitALS:
             share(pool, lambda rows: kernels.solve_cg(rows, *given, steps, *found), side.iterative)
         solution[np.diff(side.offsets) == 0] = 0
         loss = values.sum() + other_side.ridge @ np.einsum("nd,nd->n", others, others)
-        return spectrum, float(loss / max(self._num_pairs, 1))
+        return spectrum, float(loss / max(len(self._histories.items), 1))
+
+
+def build(
+    prepared: Prepared,
+    queries: Queries,
+    section: MFParams,
+    seed: int,
+    als: Callable[..., MFTrainer] = ImplicitALS,
+    start: Start | None = None,
+) -> MFTrainer:
+    """A fresh trainer on the histories of these queries; without `als`, in this process whatever the solver.
+
+    A new item starts at 0, as one without events: users are solved without it, then the first epoch folds it in.
+
+    Raises:
+        StartError: the model to start from has another dimension, or Spark trains, which takes no start.
+    """
+    histories, dislikes = queries.histories, prepared.trained_dislikes
+    if dislikes is not None:
+        ones = np.ones(len(histories.items), np.float32)
+        histories = (histories if histories.weights is not None else replace(histories, weights=ones)).merged(dislikes)
+    if start is None:
+        return als(histories, prepared.num_items, section, seed)
+    if als is not ImplicitALS:
+        raise StartError(f"Spark's ALS (mf.solver: mllib) can't start from an earlier model. {FIT_IN_FULL}")
+    zeros = np.zeros((prepared.num_items, section.dim), np.float32)
+    items = start.take("item_embeddings", zeros, rows_of(start.item_ids, prepared.item_ids))
+    return ImplicitALS(histories, prepared.num_items, section, seed, items)

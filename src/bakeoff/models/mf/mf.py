@@ -1,34 +1,57 @@
-"""Matrix factorisation: users are folded in from their history; training is implicit ALS, here or by Spark."""
+"""Matrix factorisation: users are folded in from their history; what every way of training it has in common."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import ThreadpoolController
 
 from bakeoff.core.histories import Histories, Queries
-from bakeoff.data.prepared.tables import Prepared
+from bakeoff.core.processes import own_threads
 from bakeoff.models.base.retriever import ArraysRetriever, recency_weights, without_order
-from bakeoff.models.base.start import FIT_IN_FULL, Start, StartError, rows_of
 from bakeoff.models.base.storage import StoredModel
 from bakeoff.models.mf import kernels
-from bakeoff.models.mf.als import ROWS_PER_SHARE, ImplicitALS, ridge, row_threads, share
 from bakeoff.models.mf.spec import MFParams
-
-if TYPE_CHECKING:
-    from bakeoff.models.mf.mllib import MLlibALS
 
 ORDERLESS = {"recency_scale": None, "window": None}
 """Settings where events have no time."""
 
 STATE = ("user_embeddings", "item_embeddings", "item_spectrum")
-"""What an epoch changes in ImplicitALS and in MLlibALS."""
+"""What an epoch changes."""
+
+ROWS_PER_SHARE = 256
+"""Rows that a thread solves before it takes the next share, on average."""
+
+_blas = cache(ThreadpoolController)
+"""Found once: it looks through all libraries that the process has loaded."""
 
 
-Factorise = Callable[[Histories, int, MFParams, int], "ImplicitALS | MLlibALS"]
-"""Histories, number of items, settings and seed → factors in training."""
+def row_threads() -> AbstractContextManager[ThreadPoolExecutor]:
+    """Threads that share the rows of a matrix, one per core that this process may use; BLAS is held to one.
+
+    No result depends on their number.
+    """
+    return own_threads(_blas())
+
+
+def share(pool: ThreadPoolExecutor, task: Callable[[NDArray[np.int64]], None], rows: NDArray[np.int64]) -> None:
+    """Run a task on rows, longest first, dealt to as many shares as keep all threads busy to the end.
+
+    An error in one of them is raised here.
+    """
+    num_shares = -(-len(rows) // ROWS_PER_SHARE)
+    list(pool.map(task, [rows[start::num_shares] for start in range(num_shares)]))
+
+
+def ridge(frequencies: NDArray[Any], other_size: int, params: MFParams) -> NDArray[np.float32]:
+    """λ_u, float32 [n], of rows whose pairs have these weights in all, and a side of that size across."""
+    base = frequencies + params.unobserved_weight * other_size
+    return (params.regularization * base**params.regularization_exponent).astype(np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,45 +103,48 @@ def load(stored: StoredModel) -> MFRetriever:
 
 
 class MFTrainer:
-    """Implicit ALS over the users that have a history."""
+    """Factors in training, over the rows of histories; a subclass says how an epoch changes them.
 
-    def __init__(
-        self, histories: Histories, num_items: int, params: MFParams, seed: int, factorise: Factorise = ImplicitALS
-    ) -> None:
-        """Lay out the pairs for ImplicitALS, or for another implementation that `factorise` names.
+    Attributes:
+        user_embeddings: float32 [rows, d], 0 where a row has no pair.
+        item_embeddings: float32 [num_items, d], in the eigenbasis of their own Gramian; 0 where an item has no pair.
+        item_spectrum: float32 [d], the diagonal of that Gramian.
+    """
+
+    def __init__(self, histories: Histories, num_items: int, params: MFParams) -> None:
+        """Start at 0.
 
         Where no event has a time, the order of a history says nothing: recency then plays no part in fold-in, and
         windows none in training.
         """
         self._params = params = without_order(params, histories, ORDERLESS)
-        self._als = factorise(histories.windows(params.window), num_items, params, seed)
-
-    def run_epoch(self) -> float:
-        """Solve both sides once; loss per observed pair."""
-        return self._als.run_epoch()
+        self._histories = histories.windows(params.window)
+        self.user_embeddings = np.zeros((len(self._histories), params.dim), np.float32)
+        self.item_embeddings = np.zeros((num_items, params.dim), np.float32)
+        self.item_spectrum = np.zeros(params.dim, np.float32)
 
     def retriever(self) -> MFRetriever:
         """Fold-in against a copy of the item embeddings."""
-        items, spectrum = self._als.item_embeddings.copy(), self._als.item_spectrum.copy()
-        return MFRetriever(items, spectrum, self._als.user_embeddings.mean(axis=0), self._params)
+        items, spectrum = self.item_embeddings.copy(), self.item_spectrum.copy()
+        return MFRetriever(items, spectrum, self.user_embeddings.mean(axis=0), self._params)
 
     def weights(self) -> dict[str, NDArray[Any]]:
         """The items' embeddings: users follow from them."""
-        return {"item_embeddings": np.array(self._als.item_embeddings)}
+        return {"item_embeddings": np.array(self.item_embeddings)}
 
     def state(self) -> dict[str, NDArray[Any]]:
         """All that the rest of the training depends on, as copies."""
-        return {name: np.array(getattr(self._als, name)) for name in STATE}
+        return {name: np.array(getattr(self, name)) for name in STATE}
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Continue from `state()` of a trainer of the same histories and settings, to the same bytes."""
         for name in STATE:
-            setattr(self._als, name, np.array(state[name]))
+            setattr(self, name, np.array(state[name]))
 
     @property
     def num_parameters(self) -> int:
         """Entries of both embedding tables."""
-        return int(self._als.item_embeddings.size + self._als.user_embeddings.size)
+        return int(self.item_embeddings.size + self.user_embeddings.size)
 
     def settings(self) -> dict[str, Any]:
         """Those that were given, but for an order that the data cannot have."""
@@ -127,31 +153,3 @@ class MFTrainer:
     def notes(self) -> dict[str, float]:
         """Nothing beyond the curves."""
         return {}
-
-
-def build(
-    prepared: Prepared,
-    queries: Queries,
-    section: MFParams,
-    seed: int,
-    factorise: Factorise = ImplicitALS,
-    start: Start | None = None,
-) -> MFTrainer:
-    """A fresh trainer on the histories of these queries; without `factorise`, in this process whatever the solver.
-
-    A new item starts at 0, as one without events: users are solved without it, then the first epoch folds it in.
-
-    Raises:
-        StartError: the model to start from has another dimension, or Spark trains, which takes no start.
-    """
-    histories, dislikes = queries.histories, prepared.trained_dislikes
-    if dislikes is not None:
-        ones = np.ones(len(histories.items), np.float32)
-        histories = (histories if histories.weights is not None else replace(histories, weights=ones)).merged(dislikes)
-    if start is None:
-        return MFTrainer(histories, prepared.num_items, section, seed, factorise)
-    if factorise is not ImplicitALS:
-        raise StartError(f"Spark's ALS (mf.solver: mllib) can't start from an earlier model. {FIT_IN_FULL}")
-    zeros = np.zeros((prepared.num_items, section.dim), np.float32)
-    items = start.take("item_embeddings", zeros, rows_of(start.item_ids, prepared.item_ids))
-    return MFTrainer(histories, prepared.num_items, section, seed, partial(ImplicitALS, start=items))

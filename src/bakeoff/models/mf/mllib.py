@@ -16,7 +16,6 @@ So item embeddings have the scale that fold-in expects. The two agree where λ_u
 1, α₀ |I| small against it); elsewhere MLlib regularises rare items and short histories less than ours does.
 """
 
-import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,9 +31,10 @@ from numpy.typing import NDArray
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.histories import Histories
+from bakeoff.data.engine.engine import part_name
 from bakeoff.data.engine.settings import engine_settings, scratch_directory, spark_session
-from bakeoff.models.mf.als import eigenbasis, ridge, rotate, row_threads
-from bakeoff.models.mf.mf import build
+from bakeoff.models.mf.als import build, eigenbasis, rotate
+from bakeoff.models.mf.mf import MFTrainer, ridge, row_threads
 from bakeoff.models.mf.spec import MFParams
 
 if TYPE_CHECKING:
@@ -43,11 +43,8 @@ if TYPE_CHECKING:
 SCHEMA = pa.schema({"user": pa.int32(), "item": pa.int32()})
 """Row of a user's history and index of an item."""
 
-MOST_ROWS = 1 << 20
-"""Rows of a part at most, some 10 MB, so that no more is in memory at once; Spark reads several parts as one task."""
-
-FEWEST_ROWS = 1 << 16
-"""Rows of a part at least, if there are that many: a task for fewer costs more than it saves."""
+ROWS_PER_PART = 1 << 18
+"""Rows of a part, some 2 MB, so that no more is in memory at once; Spark reads several parts as one task."""
 
 UNREADABLE = "FAILED_READ_FILE"
 """Part of any error message of Spark that is due to a file which a task did not find or could not read."""
@@ -79,8 +76,8 @@ def training_session(settings: MFParams) -> Iterator[Mapping[str, Any]]:
     with scratch_directory(engine) as scratch, spark_session(engine, scratch, "mf.solver", "auto") as session:
         # Each iteration depends on those before it: without checkpoints, some tens of them overflow the stack.
         session.sparkContext.setCheckpointDir(scratch.resolve().as_uri())
-        factorise = partial(MLlibALS, session=session, scratch=scratch)
-        yield {"build": partial(build, factorise=factorise), "epochs": 1}
+        als = partial(MLlibALS, session=session, scratch=scratch)
+        yield {"build": partial(build, als=als), "epochs": 1}
 
 
 @dataclass(frozen=True)
@@ -120,7 +117,7 @@ class MLlibParameters:
         return cls(1 / weight, regularization, float(shorter / moved), float(shorter * moved))
 
 
-class MLlibALS:
+class MLlibALS(MFTrainer):
     """The attributes and the part of ImplicitALS, of one whole fit: MLlib shows nothing between its iterations."""
 
     def __init__(
@@ -144,12 +141,9 @@ class MLlibALS:
                 "mf.solver is mllib, which takes no weights of events: choose another mf.solver, or set "
                 "data.columns.event and data.columns.weight to null and split again."
             )
-        self._histories, self._params, self._seed = histories, params, seed
-        self._session, self._scratch = session, scratch
-        self._mapping = MLlibParameters.of(histories, num_items, params)
-        self.user_embeddings = np.zeros((len(histories), params.dim), np.float32)
-        self.item_embeddings = np.zeros((num_items, params.dim), np.float32)
-        self.item_spectrum = np.zeros(params.dim, np.float32)
+        super().__init__(histories, num_items, params)
+        self._seed, self._session, self._scratch = seed, session, scratch
+        self._mapping = MLlibParameters.of(self._histories, num_items, self._params)
 
     def run_epoch(self) -> float:
         """Run max_epochs iterations from the start; loss L per observed pair, as of ImplicitALS."""
@@ -163,16 +157,11 @@ class MLlibALS:
             regParam=self._mapping.regularization,
             alpha=self._mapping.alpha,
             implicitPrefs=True,
-            userCol="user",
-            itemCol="item",
-            ratingCol="observed",
             seed=self._seed,
-            intermediateStorageLevel="MEMORY_AND_DISK",
-            finalStorageLevel="MEMORY_AND_DISK",
         )
         # Factors are taken within: where an executor is lost, Spark makes its share again, from the pairs on.
         with observed_pairs(self._histories, self._session, self._scratch) as pairs:
-            model = als.fit(pairs.withColumn("observed", lit(1.0)))
+            model = als.fit(pairs.withColumn("rating", lit(1.0)))
             for factors, embeddings, scale in (
                 (model.userFactors, self.user_embeddings, self._mapping.user_scale),
                 (model.itemFactors, self.item_embeddings, self._mapping.item_scale),
@@ -219,7 +208,8 @@ def observed_pairs(histories: Histories, session: "SparkSession", scratch: Path)
     """
     with TemporaryDirectory(dir=scratch, prefix="pairs-") as name:
         folder = Path(name).resolve()
-        write_parts(histories, folder, rows_per_part(len(histories.items), session.sparkContext.defaultParallelism))
+        for number, (users, items) in enumerate(pairs_in_blocks(histories, ROWS_PER_PART)):
+            pq.write_table(pa.table({"user": users, "item": items}, SCHEMA), folder / part_name(number))
         # With its scheme, since a cluster's default may be another file system.
         frame = session.read.schema("user int, item int").parquet(folder.as_uri())
         try:
@@ -243,22 +233,6 @@ def factor_blocks(factors: "DataFrame", scratch: Path) -> Iterator[tuple[NDArray
                 for block in part.iter_batches(FACTORS_PER_BLOCK, columns=["id", "features"]):
                     values = block["features"].flatten().to_numpy()
                     yield block["id"].to_numpy(), values.reshape(block.num_rows, -1)
-
-
-def rows_per_part(num_pairs: int, num_cores: int) -> int:
-    """So many that each core has a part, within FEWEST_ROWS and MOST_ROWS."""
-    return min(max(math.ceil(num_pairs / num_cores), FEWEST_ROWS), MOST_ROWS)
-
-
-def write_parts(histories: Histories, folder: Path, rows: int) -> None:
-    """Write a row per event, in the order of the histories, to files of so many rows; without events, to one of none.
-
-    Raises:
-        OSError: a part can't be written.
-    """
-    for number, (users, items) in enumerate(pairs_in_blocks(histories, rows)):
-        part = pa.table({"user": users, "item": items}, SCHEMA)
-        pq.write_table(part, folder / f"part-{number:05d}.parquet")
 
 
 def pairs_in_blocks(histories: Histories, size: int) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int32]]]:

@@ -103,11 +103,6 @@ class ItemTower(tf.keras.layers.Layer):
         weights = [self.feature_embeddings.numpy() * self._inputs.trust[:, np.newaxis], *network]
         return {f"{PREFIX}{place:02}": each for place, each in enumerate(weights)}
 
-    def renormalize(self) -> None:
-        """Bring the vectors of all ids back to length 1: Adam's steps keep their size while cosines forget lengths."""
-        if self._use_id:
-            self.id_embeddings.assign(tf.math.l2_normalize(self.id_embeddings, axis=-1))
-
     def _embeddings(self, name: str, deviations: NDArray[np.float64]) -> Any:
         """A table of random embeddings, one row per standard deviation."""
         num_rows, dim = len(deviations), self._params.dim

@@ -11,7 +11,7 @@ from bakeoff.data.features.encoding import EncodedFeatures
 from bakeoff.models.base.tensorflow import tf
 from bakeoff.models.neural.item_tower import ItemTower
 from bakeoff.models.neural.query_tower import QueryTower
-from bakeoff.models.neural.selection import MASKED, make_selector, selected_logits
+from bakeoff.models.neural.selection import MASKED, select, selected_logits
 from bakeoff.models.neural.spec import SoftmaxParams
 
 
@@ -110,7 +110,6 @@ class SoftmaxDNN(tfrs.models.Model):
         self.task = MultiHotSampledSoftmax(per_pair=params.loss == "per-pair")
         self._params = params
         self._seed = seed
-        self._selector = make_selector(params.negatives)
         self.log_scale = tf.Variable(
             -tf.math.log(params.temperature), trainable=params.learn_temperature, name="log_scale"
         )
@@ -127,10 +126,10 @@ class SoftmaxDNN(tfrs.models.Model):
         own = inputs["own"]
         log_expected_count, target_log_expected_count = self._log_expected_counts(inputs)
         logits = tf.einsum("ucd,sd->ucs", by_user, candidates)
-        if self._selector is not None:
+        if self._params.negatives.selection != "none":
             seed = tf.stack([self._seed, tf.cast(0 if step is None else step, tf.int32)])
-            index, log_expected_count, own = self._selector.select(
-                tf.stop_gradient(logits), log_expected_count, own, seed
+            index, log_expected_count, own = select(
+                self._params.negatives, tf.stop_gradient(logits), log_expected_count, own, seed
             )
             logits = selected_logits(by_user, candidates, index)
         else:

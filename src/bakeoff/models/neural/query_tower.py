@@ -127,11 +127,6 @@ class QueryTower(tf.keras.layers.Layer):
         query += self._output(hidden)
         return tf.math.l2_normalize(query, axis=-1) if self._params.normalize else query
 
-    def renormalize(self) -> None:
-        """Bring the users' own vectors back to length 1, as `ItemTower.renormalize` does those of items."""
-        if self._user_column is not None:
-            self.user_embeddings.assign(tf.math.l2_normalize(self.user_embeddings, axis=-1))
-
     def _with_user(self, query: Any, users: Any) -> Any:
         """The mean of what the history and the user's own embedding say; the history alone without one."""
         known = tf.cast(users > 0, tf.float32)[:, tf.newaxis]

@@ -1,7 +1,6 @@
 """Which of a step's shared candidates each query is trained against: all, hard draws, or the top k."""
 
-from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from bakeoff.models.base.tensorflow import tf
 from bakeoff.models.neural.spec import NegativesParams
@@ -24,20 +23,21 @@ class Selection(NamedTuple):
     is_own: Any
 
 
-class CandidateSelector(Protocol):
-    """Narrows the pool that is shared by the batch down to K candidates per query."""
+def select(negatives: NegativesParams, logits: Any, log_expected_count: Any, is_own: Any, seed: Any) -> Selection:
+    """Narrow the pool that is shared by the batch down to K candidates for each query.
 
-    def __hash__(self) -> int: ...
-
-    def select(self, logits: Any, log_expected_count: Any, is_own: Any, seed: Any) -> Selection:
-        """K candidates for each query.
-
-        Args:
-            logits: [U, C, S], of every query and every candidate of the pool.
-            log_expected_count: [S], of the pool.
-            is_own: bool [U, S], candidates that are the user's own items.
-            seed: int [2]; the same seed selects the same candidates, whatever was drawn before.
-        """
+    Args:
+        negatives: settings; `selection` is `hard` or `top-k`.
+        logits: [U, C, S], of every query and every candidate of the pool.
+        log_expected_count: [S], of the pool.
+        is_own: bool [U, S], candidates that are the user's own items.
+        seed: int [2]; the same seed selects the same candidates, whatever was drawn before.
+    """
+    if negatives.selection == "top-k":
+        index, log_count = _top_k(negatives, logits, log_expected_count, is_own)
+    else:
+        index, log_count = _hard_draws(negatives, logits, log_expected_count, is_own, seed)
+    return Selection(index, tf.stop_gradient(log_count), tf.gather(is_own, index, batch_dims=1))
 
 
 def selected_logits(queries: Any, embeddings: Any, index: Any) -> Any:
@@ -57,19 +57,14 @@ def selected_logits(queries: Any, embeddings: Any, index: Any) -> Any:
     return tf.einsum("ucd,uckd->uck", queries, tf.gather(embeddings, index))
 
 
-def selection_of(index: Any, log_expected_count: Any, is_own: Any) -> Selection:
-    """Of places in the pool and their log expected counts [U, C, K], with the mask [U, S] looked up."""
-    own = tf.gather(is_own, index, batch_dims=1)
-    return Selection(index, tf.stop_gradient(log_expected_count), own)
-
-
 def open_logits(logits: Any, is_own: Any) -> Any:
     """[U, C, S] without gradient, own items MASKED."""
     return tf.where(is_own[:, tf.newaxis, :], tf.cast(MASKED, logits.dtype), tf.stop_gradient(logits))
 
 
-@dataclass(frozen=True)
-class HardSelector:
+def _hard_draws(
+    negatives: NegativesParams, logits: Any, log_expected_count: Any, is_own: Any, seed: Any
+) -> tuple[Any, Any]:
     r"""K draws with replacement from q_j ∝ exp(s_j / τ) / π_j over the pool, the user's own items left out.
 
     π_j is the expected count of j in the pool: with it, q follows exp(s_j / τ) over the catalogue, whatever the
@@ -81,65 +76,38 @@ class HardSelector:
     Σ_j exp(s_j) / π_j, exactly and without any scatter at τ = 1 (adaptive importance sampling; Bengio & Senécal 2008).
     Repeats are kept, and counted as often as they are drawn. No gradient flows through q.
 
-    Attributes:
-        num_selected: K ≥ 1.
-        temperature: τ > 0; small: only the hardest; large: draws from the pool as if it were a uniform one.
-        corrected: without it, hard negative mining: q_j ∝ exp(s_j / τ) over the pool as it is, no logit is corrected,
-            and what is learned is not the softmax.
+    A small τ, `hard_temperature`, draws only the hardest; a large one draws from the pool as if it were a uniform one.
+    Without `logq_correction` it is hard negative mining: q_j ∝ exp(s_j / τ) over the pool as it is, no logit is
+    corrected, and what is learned is not the softmax.
+
+    Returns:
+        places in the pool and their log expected counts, [U, C, K].
     """
-
-    num_selected: int
-    temperature: float = 1.0
-    corrected: bool = True
-
-    def select(self, logits: Any, log_expected_count: Any, is_own: Any, seed: Any) -> Selection:
-        """See `CandidateSelector`."""
-        log_count = log_expected_count if self.corrected else tf.zeros_like(log_expected_count)
-        # Divided first, masked afterwards: a high temperature must not bring the masked back.
-        log_weight = open_logits(logits / self.temperature - log_count, is_own)
-        shape = tf.shape(logits)
-        index = tf.random.stateless_categorical(
-            tf.reshape(log_weight, [-1, shape[-1]]), self.num_selected, seed, dtype=tf.int32
-        )
-        index = tf.reshape(index, [shape[0], shape[1], self.num_selected])
-        if not self.corrected:
-            return selection_of(index, tf.zeros_like(index, logits.dtype), is_own)
-        log_total = tf.reduce_logsumexp(log_weight, axis=-1, keepdims=True)
-        log_draw = tf.gather(log_weight, index, batch_dims=2) - log_total
-        log_selected = tf.math.log(tf.cast(self.num_selected, logits.dtype)) + log_draw + tf.gather(log_count, index)
-        return selection_of(index, log_selected, is_own)
+    num, corrected = negatives.num_selected, negatives.logq_correction
+    log_count = log_expected_count if corrected else tf.zeros_like(log_expected_count)
+    # Divided first, masked afterwards: a high temperature must not bring the masked back.
+    log_weight = open_logits(logits / negatives.hard_temperature - log_count, is_own)
+    shape = tf.shape(logits)
+    index = tf.random.stateless_categorical(tf.reshape(log_weight, [-1, shape[-1]]), num, seed, dtype=tf.int32)
+    index = tf.reshape(index, [shape[0], shape[1], num])
+    if not corrected:
+        return index, tf.zeros_like(index, logits.dtype)
+    log_total = tf.reduce_logsumexp(log_weight, axis=-1, keepdims=True)
+    log_draw = tf.gather(log_weight, index, batch_dims=2) - log_total
+    return index, tf.math.log(tf.cast(num, logits.dtype)) + log_draw + tf.gather(log_count, index)
 
 
-@dataclass(frozen=True)
-class TopKSelector:
-    """The K candidates of the pool that a query scores highest, the user's own items left out.
+def _top_k(negatives: NegativesParams, logits: Any, log_expected_count: Any, is_own: Any) -> tuple[Any, Any]:
+    """The K candidates of the pool that a query scores highest, the user's own items left out; all of a smaller pool.
 
     There is no exact correction: what scores below the K-th is selected with a chance of 0, and no weight on the others
-    makes up for an item that never comes. `corrected` only undoes the drawing of the pool, which leaves a partition
-    function that misses its tail; nothing ever pushes down what lies in it until it has risen to the top.
+    makes up for an item that never comes. `logq_correction` only undoes the drawing of the pool, which leaves a
+    partition function that misses its tail; nothing ever pushes down what lies in it until it has risen to the top.
 
-    Attributes:
-        num_selected: K ≥ 1; the whole pool where it is smaller.
-        corrected: whether the pool's own expected counts are kept.
+    Returns:
+        places in the pool and their log expected counts, [U, C, K].
     """
-
-    num_selected: int
-    corrected: bool = True
-
-    def select(self, logits: Any, log_expected_count: Any, is_own: Any, seed: Any) -> Selection:
-        """See `CandidateSelector`; nothing is drawn, so the seed is not used."""
-        k = tf.minimum(self.num_selected, tf.shape(logits)[-1])
-        index = tf.math.top_k(open_logits(logits, is_own), k).indices
-        log_count = tf.gather(log_expected_count, index)
-        return selection_of(index, log_count if self.corrected else tf.zeros_like(log_count), is_own)
-
-
-def make_selector(negatives: NegativesParams) -> CandidateSelector | None:
-    """The selector that the settings name; none where each query is trained against the whole pool."""
-    match negatives.selection:
-        case "none":
-            return None
-        case "hard":
-            return HardSelector(negatives.num_selected, negatives.hard_temperature, negatives.logq_correction)
-        case "top-k":
-            return TopKSelector(negatives.num_selected, negatives.logq_correction)
+    k = tf.minimum(negatives.num_selected, tf.shape(logits)[-1])
+    index = tf.math.top_k(open_logits(logits, is_own), k).indices
+    log_count = tf.gather(log_expected_count, index)
+    return index, log_count if negatives.logq_correction else tf.zeros_like(log_count)

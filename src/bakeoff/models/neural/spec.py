@@ -197,6 +197,7 @@ _neural_spec = partial(
     starts_warm=True,
     load="bakeoff.models.neural.encoder:load",
     graph="bakeoff.models.neural.encoder:encoder_of",
+    is_order_blind=lambda settings: not settings.get("recency_scales", True) and settings.get("tower") != "attention",
 )
 
 SPECS = (

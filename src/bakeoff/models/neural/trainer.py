@@ -88,8 +88,9 @@ class SoftmaxTrainer:
             losses.append(self._step(batch)["loss"])
             # Counted over all epochs: one may have fewer steps.
             if every and int(self._model.optimizer.iterations) % every == 0:
-                self._model.item_tower.renormalize()
-                self._model.query_tower.renormalize()
+                # Adam's steps keep their size while cosines forget lengths.
+                for vectors in (each for each in self._model.weights if each.name in (ITEM_IDS, OWN_VECTORS)):
+                    vectors.assign(tf.math.l2_normalize(vectors, axis=-1))
         return float(tf.reduce_mean(losses))
 
     def retriever(self) -> SoftmaxRetriever:

@@ -22,7 +22,7 @@ _popularity_spec = partial(
     ModelSpec,
     load=f"{_PACKAGE}.popularity:load",
     graph=f"{_PACKAGE}.graph:PopularityEncoder",
-    order="blind",
+    is_order_blind=lambda settings: True,
     personal=False,
 )
 
