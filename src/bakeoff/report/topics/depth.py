@@ -24,6 +24,7 @@ CLAIM = CLAIMS["depth"]
 
 EPOCH_SECONDS, QUERY_RATE = "epoch_cpu_seconds", "queries_per_cpu_second"
 NO_SIDES: Mapping[str, Any] = {"first": "", "second": ""}
+LAYERS = alt.X("x:O", title="hidden layers", axis=alt.Axis(labelAngle=0))
 
 
 class Tower(NamedTuple):
@@ -121,15 +122,12 @@ def _charts(group: VariantGroup, params: ReportParams, statistics: Statistics) -
     best, others = towers.loc[towers.y.idxmax()], [*baselines.itertuples()]
     named = baselines.assign(name=baselines.model.map(model_label))
     rows = pd.concat([towers.drop_duplicates("label"), named])
+    y = alt.Y("y:Q", title=f"{label}, mean over users", scale=alt.Scale(zero=False, padding=20))
+    of_all = {**model_styles(baselines.model), **styles}
     yield Figure(
         "depth",
         *caption("depth", label=label, best=best, simplest=towers.iloc[0], others=others),
-        spec=series_charts.series_lines(
-            _drawn(towers, baselines),
-            {**model_styles(baselines.model), **styles},
-            alt.X("x:O", title="hidden layers", axis=alt.Axis(labelAngle=0)),
-            alt.Y("y:Q", title=f"{label}, mean over users", scale=alt.Scale(zero=False, padding=20)),
-        ),
+        spec=series_charts.series_lines(_drawn(towers, baselines), of_all, LAYERS, y),
         table=record_table(
             "Quality of each tower",
             rows.itertuples(),
@@ -159,16 +157,11 @@ def _drawn(towers: pd.DataFrame, baselines: pd.DataFrame) -> pd.DataFrame:
 def _cost(towers: pd.DataFrame, styles: Styles) -> Figure:
     timed = towers[towers.epoch.notna()]
     dearest, cheapest = timed.loc[timed.epoch.idxmax()], timed.loc[timed.epoch.idxmin()]
+    y = alt.Y("y:Q", title="CPU seconds of an epoch", scale=alt.Scale(zero=True))
     return Figure(
         "depth-cost",
         *caption("depth-cost", cheapest=cheapest, dearest=dearest),
-        spec=series_charts.series_lines(
-            timed.assign(y=timed.epoch)[["series", "x", "y"]],
-            styles,
-            alt.X("x:O", title="hidden layers", axis=alt.Axis(labelAngle=0)),
-            alt.Y("y:Q", title="CPU seconds of an epoch", scale=alt.Scale(zero=True)),
-            ".3s",
-        ),
+        spec=series_charts.series_lines(timed.assign(y=timed.epoch)[["series", "x", "y"]], styles, LAYERS, y, ".3s"),
         table=record_table(
             "Cost of each tower",
             towers.drop_duplicates("label").itertuples(),

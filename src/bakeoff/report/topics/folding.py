@@ -135,7 +135,7 @@ def _against_recall(key: str, title: str, variants: pd.DataFrame, foreign: str, 
         emphasis=lambda rows: rows.base,
         joined=lambda rows: rows.model == MF,
     )
-    ends = []
+    columns, ends = ["series", "label", "x", "y", "emphasis", "joined"], []
     for model in (MF, SOFTMAX):
         rows = variants[(variants.model == model) & variants[x].notna()]
         if len(rows) > 1:
@@ -144,12 +144,7 @@ def _against_recall(key: str, title: str, variants: pd.DataFrame, foreign: str, 
     return Figure(
         key,
         *caption("against-recall", title=title, words=words, x=x, ends=ends, by_weight=by_weight),
-        spec=series_charts.path(
-            frame[["series", "label", "x", "y", "emphasis", "joined"]],
-            model_styles(frame.model),
-            words,
-            formats.metric_label("recall@10"),
-        ),
+        spec=series_charts.path(frame[columns], model_styles(frame.model), words, formats.metric_label("recall@10")),
         table=_table(title, variants, foreign),
     )
 

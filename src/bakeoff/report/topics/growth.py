@@ -95,33 +95,22 @@ def _sizes(sizes: pd.DataFrame, exponents: Mapping[str, Mapping[str, Any]]) -> F
     """A row of the table per model and size, then the exponents of each model."""
     known = sizes[sizes.cpu_seconds.notna()]
     last = known.sort_values("events").groupby("model", sort=False).cpu_seconds.last()
-    rows: list[Row] = [
-        [
-            model_label(row.model),
-            *map(count, (row.events, row.users)),
-            duration(row.cpu_seconds),
-            formats.megabytes(row.peak_memory_bytes),
-        ]
-        for row in sizes.itertuples()
-    ]
+    rows: list[Row] = []
+    for row in sizes.itertuples():
+        costs = duration(row.cpu_seconds), formats.megabytes(row.peak_memory_bytes)
+        rows.append([model_label(row.model), count(row.events), count(row.users), *costs])
     rows += [
         [model_label(name), "exponent (95 %)", "", *(_exponent(fits.get(kind)) for kind in ("cpu", "memory"))]
         for name, fits in exponents.items()
         if any(fits.values())
     ]
+    seconds = {name: last[name] for name in present(known.model)}
+    powers = {name: _exponent(fits["cpu"]) for name, fits in exponents.items() if fits.get("cpu")}
+    drawn = sizes.assign(series=sizes.model.map(model_label), x=sizes.events, y=sizes.cpu_seconds)
     return Figure(
         "growth",
-        *caption(
-            "growth",
-            seconds={name: last[name] for name in present(known.model)},
-            powers={name: _exponent(fits["cpu"]) for name, fits in exponents.items() if fits.get("cpu")},
-        ),
-        spec=_lines(
-            sizes.assign(series=sizes.model.map(model_label), x=sizes.events, y=sizes.cpu_seconds),
-            model_styles(sizes.model),
-            "events",
-            "CPU seconds",
-        ),
+        *caption("growth", seconds=seconds, powers=powers),
+        spec=_lines(drawn, model_styles(sizes.model), "events", "CPU seconds"),
         table=table_of(
             "Cost of training on shares of the users, once each; of long fits some epochs, which stand for all",
             ["Model", "Events", "Users", "CPU time", "Peak memory"],

@@ -75,17 +75,15 @@ def _charts(evidence: Evidence, params: ReportParams, statistics: Statistics) ->
     recall, frame = formats.metric_label(metric), by_item(evidence, metric, statistics)
     order = [str(place) for place in range(1, NUM_GROUPS + 1)]
     title = "tenth of the catalogue, most popular first"
+    x = alt.X("x:N", sort=order, title=title, axis=alt.Axis(labelAngle=0))
+    y = alt.Y("y:Q", title=f"{recall}, mean over users")
+    drawn = frame.rename(columns={"group": "x", "mean": "y"}).drop(columns=["low", "high"])
     means = frame.pivot_table(index="group", columns="series", values="mean", sort=False)
     softmax, mf = (means[model_label(name)] for name in (SOFTMAX, MF))
     yield Figure(
         "by-item",
         *caption("by-item", recall=recall, softmax=softmax.iloc[0], mf=mf.iloc[0], gain=(softmax - mf).iloc[1:]),
-        spec=series_charts.series_lines(
-            frame.rename(columns={"group": "x", "mean": "y"}).drop(columns=["low", "high"]),
-            model_styles(evidence.models),
-            alt.X("x:N", sort=order, title=title, axis=alt.Axis(labelAngle=0)),
-            alt.Y("y:Q", title=f"{recall}, mean over users"),
-        ),
+        spec=series_charts.series_lines(drawn, model_styles(evidence.models), x, y),
         table=estimate_table(f"{recall} of the test items in each tenth of the catalogue", "Tenth", frame),
         folded=True,
     )

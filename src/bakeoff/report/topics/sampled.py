@@ -86,18 +86,15 @@ def _charts(evidence: Evidence, params: ReportParams, statistics: Statistics) ->
     label = formats.metric_label(params.compare.primary_metric)
     ranks = {FULL: frame.full_rank, short: frame.sampled_rank}
     long = pd.concat([frame.assign(x=name, y=rank) for name, rank in ranks.items()])
-    places = list(range(1, len(frame) + 1))
+    drawn = long.assign(series=long.model.map(model_label))[["series", "x", "y"]]
+    apart, places = alt.Scale(padding=0.6), list(range(1, len(frame) + 1))
     reverse = alt.Scale(reverse=True, domain=[0.6, len(places) + 0.4])
+    x = alt.X("x:N", sort=[FULL, short], title=None, axis=alt.Axis(labelAngle=0), scale=apart)
+    y = alt.Y("y:Q", title="place", scale=reverse, axis=alt.Axis(values=places, format="d"))
     yield Figure(
         "sampled",
         *caption("sampled", full=frame.full, among=frame.sampled, flips=flips, label=label),
-        spec=series_charts.series_lines(
-            long.assign(series=long.model.map(model_label))[["series", "x", "y"]],
-            model_styles(frame.model),
-            alt.X("x:N", sort=[FULL, short], title=None, axis=alt.Axis(labelAngle=0), scale=alt.Scale(padding=0.6)),
-            alt.Y("y:Q", title="place", scale=reverse, axis=alt.Axis(values=places, format="d")),
-            "d",
-        ),
+        spec=series_charts.series_lines(drawn, model_styles(frame.model), x, y, "d"),
         table=record_table(
             f"{label} by full and by sampled ranking",
             frame.sort_values("full_rank").itertuples(),

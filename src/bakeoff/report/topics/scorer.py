@@ -146,16 +146,14 @@ def _by_candidates(planted: VariantGroup, _: ReportParams, __: Statistics) -> It
     by_size = {label: variant["off_group_by_candidates"] for label, variant in variants.items()}
     shares = pd.DataFrame.from_dict(by_size, "index", np.float64).rename(columns=int)
     worst, judged = max(alone, key=lambda name: alone[name]), planted.notes["candidates"]
+    drawn = shares.stack().rename_axis(["series", "x"]).rename("y").reset_index()
+    x = alt.X("x:O", title="candidates that MF retrieved", axis=alt.Axis(labelAngle=0))
+    all_shares, percent = alt.Scale(domain=[0, 1]), alt.Axis(format="%")
+    y = alt.Y("y:Q", title="foreign among the first 10", axis=percent, scale=all_shares)
     yield Figure(
         "scorer-candidates",
         *caption("scorer-candidates", judged=judged, worst=worst, shares=shares.loc[worst].dropna(), alone=alone),
-        spec=series_charts.series_lines(
-            shares.stack().rename_axis(["series", "x"]).rename("y").reset_index(),
-            dict(zip(alone, PALETTE, strict=False)),
-            alt.X("x:O", title="candidates that MF retrieved", axis=alt.Axis(labelAngle=0)),
-            alt.Y("y:Q", title="foreign among the first 10", axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1])),
-            ".1%",
-        ),
+        spec=series_charts.series_lines(drawn, dict(zip(alone, PALETTE, strict=False)), x, y, ".1%"),
         table=table_of(
             "Share of foreign items among the first 10, by number of candidates",
             ["Negatives of the DNN", *map(formats.count, shares.columns), "Whole catalogue"],

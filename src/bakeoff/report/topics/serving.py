@@ -71,15 +71,12 @@ def latencies(models: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
 
 def _charts(serving: Mapping[str, Any], _: ReportParams, __: Statistics) -> Iterator[Figure]:
     frame = latencies(serving["models"]).query("low > 0 and high > 0")
+    drawn = frame.drop(columns="size").assign(series=frame.model.map(model_label))
     p95 = frame.pivot_table(index="group", columns="model", values="high", sort=False).reindex(columns=[MF, SOFTMAX])
     yield Figure(
         "serving",
         *caption("serving", both=p95.dropna(), stored=p95[MF].filter(like="stored").dropna()),
-        spec=series_charts.ranges(
-            frame.assign(series=frame.model.map(model_label))[["group", "model", "low", "high", "calls", "series"]],
-            model_styles(frame.model),
-            "seconds, p50 to p95",
-        ),
+        spec=series_charts.ranges(drawn, model_styles(frame.model), "seconds, p50 to p95"),
         table=record_table(
             "Latency of the exported models",
             frame.itertuples(),

@@ -85,16 +85,13 @@ def _charts(evidence: Evidence, params: ReportParams, statistics: Statistics) ->
     frame = by_order(evidence, params.compare.primary_metric, statistics)
     whole, later = (frame[frame.group == group].set_index("model") for group in (ALL, LATER))
     leader = max(evidence.models, key=lambda name: later.second[name]) if len(later) else None
+    drawn = frame[["group", "model", "first", "second"]].assign(series=frame.model.map(model_label))
+    axis, sides = f"{label}, mean over users", ("ordered", "shuffled")
     words = caption("order", label=label, whole=whole, later=later.second, leader=leader)
     yield Figure(
         "order",
         *words,
-        spec=series_charts.dumbbells(
-            frame[["group", "model", "first", "second"]].assign(series=frame.model.map(model_label)),
-            model_styles(evidence.models),
-            f"{label}, mean over users",
-            ("ordered", "shuffled"),
-        ),
+        spec=series_charts.dumbbells(drawn, model_styles(evidence.models), axis, sides),
         table=record_table(
             words[0],
             frame.itertuples(),

@@ -146,16 +146,6 @@ class ClaimPart:
     basis: str = ""
     note: str = ""
 
-    @property
-    def is_tested(self) -> bool:
-        """Whether it has a p."""
-        return not np.isnan(self.p)
-
-    @property
-    def has_figures(self) -> bool:
-        """Whether either figure was measured."""
-        return not np.isnan([self.first, self.second]).all()
-
 
 Question = Paired | ClaimPart
 """A part before all parts are judged: those over users wait for the correction of p, the others are judged at once."""
@@ -199,10 +189,6 @@ class Claim:
         others = ClaimOutcome.TOO_FEW, ClaimOutcome.SMALL
         return next((each for each in others if each in found), ClaimOutcome.NOT_MEASURED)
 
-    def num(self, outcome: ClaimOutcome) -> int:
-        """Number of deciding parts with an outcome."""
-        return sum(part.outcome is outcome for part in self.deciding)
-
     def wording(self, key: str, *, decides: bool = True, **values: object) -> Words:
         """The words of a part in claims.toml, with these values in the place of names in braces."""
         filled = {name: model_label(name) for name in specs.names()} | values
@@ -244,9 +230,10 @@ def tally(claim: Claim) -> str:
     """`2 of 5 parts held, 1 contradicted`, of the parts that decide; empty for a claim of one part."""
     if len(claim.parts) == 1:
         return ""
-    kind = "parts" if len(claim.deciding) == len(claim.parts) else "deciding parts"
-    against = claim.num(ClaimOutcome.CONTRADICTED)
-    found = f"{claim.num(ClaimOutcome.HELD)} of {len(claim.deciding)} {kind} held"
+    outcomes = [part.outcome for part in claim.deciding]
+    kind = "parts" if len(outcomes) == len(claim.parts) else "deciding parts"
+    against = outcomes.count(ClaimOutcome.CONTRADICTED)
+    found = f"{outcomes.count(ClaimOutcome.HELD)} of {len(outcomes)} {kind} held"
     return f"{found}, {against} contradicted" if against else found
 
 
