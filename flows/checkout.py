@@ -14,15 +14,7 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.core.files import locked
 from bakeoff.core.subprocesses import Log, read_output, succeeds
 from bakeoff.core.workspace import Workspace
-
-
-def git(directory: Path, *arguments: str) -> str:
-    """Output of a Git command.
-
-    Raises:
-        ChildError: it fails; quotes its stderr.
-    """
-    return read_output(["git", *arguments], directory)
+from bakeoff.ops.git import git
 
 
 @contextmanager

@@ -27,9 +27,10 @@ from pydantic import DirectoryPath, Field
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.parameters import read_yaml
 from bakeoff.core.subprocesses import Log, read_output, run_child
-from bakeoff.flows.checkout import copy_settings, git
+from bakeoff.flows.checkout import copy_settings
 from bakeoff.flows.pipeline import Seconds, failed, run_command
 from bakeoff.flows.publish import Row
+from bakeoff.ops.git import git
 from bakeoff.params import load_params, parse_params
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]

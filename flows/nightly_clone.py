@@ -13,7 +13,8 @@ from dvc.repo import Repo
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.files import file_hash
 from bakeoff.core.subprocesses import ChildError, Log, read_output, run_child, succeeds
-from bakeoff.flows.checkout import cache_of, copy_settings, git
+from bakeoff.flows.checkout import cache_of, copy_settings
+from bakeoff.ops.git import git
 
 REMOTE = "origin"
 MADE = ("data.dvc", "dvc.lock", "parents.dvc", "parents.json", "reports/drift", "reports/decision")

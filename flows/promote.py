@@ -21,10 +21,9 @@ from pydantic import DirectoryPath
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.subprocesses import Log, run_child
 from bakeoff.core.workspace import Workspace
-from bakeoff.flows.checkout import git
 from bakeoff.flows.nightly_clone import make_clone
 from bakeoff.flows.pipeline import failed, run_command
-from bakeoff.ops.git import check_identity
+from bakeoff.ops.git import check_identity, git
 from bakeoff.ops.promotion.promote import read_decision
 from bakeoff.ops.registry.history import Version, assignments, production, read_events
 

@@ -13,8 +13,8 @@ from prefect.runtime import flow_run
 
 from bakeoff.core.subprocesses import ChildError, Log, run_child
 from bakeoff.core.workspace import Workspace
-from bakeoff.flows.checkout import git
 from bakeoff.models.base.specs import specs
+from bakeoff.ops.git import git
 
 Row = dict[str, str | float | None]
 

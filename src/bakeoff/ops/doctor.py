@@ -27,7 +27,8 @@ from bakeoff.core.subprocesses import environment, read_output, run_command
 from bakeoff.core.workspace import Workspace, check_own_code, wrong_packages
 from bakeoff.data.engine.settings import engine_settings
 from bakeoff.models.ease.spec import peak_bytes
-from bakeoff.ops.git import ask, check_identity, head, order
+from bakeoff.ops.git import ask, check_identity, head
+from bakeoff.ops.git import git as run_git
 
 STYLES = {"ok": "green", "warning": "yellow", "problem": "bold red", "not applicable": "dim"}
 State = Literal["ok", "warning", "problem", "not applicable"]
@@ -107,7 +108,7 @@ def git(subject: Subject) -> Finding:
     root = subject.workspace.root
     commit = head(root)
     check_identity(root)
-    return ok(f"commit {commit[:8]}, uncommitted changes: {len(order(root, 'status', '--porcelain').splitlines())}")
+    return ok(f"commit {commit[:8]}, uncommitted changes: {len(run_git(root, 'status', '--porcelain').splitlines())}")
 
 
 def dvc(subject: Subject) -> Finding:

@@ -15,10 +15,9 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from bakeoff.core.errors import BakeoffError, visible
-from bakeoff.core.histories import PAD, Histories, Queries
+from bakeoff.core.histories import Histories, Queries
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.features.encoding import Encoded, TableEncoding
-from bakeoff.evaluation.ranking import rank
 from bakeoff.models.base import specs
 from bakeoff.models.base.list_options import standard_log_popularity
 from bakeoff.models.base.retriever import Retriever
@@ -98,16 +97,13 @@ def run(
         query = _someone_new(folder, history or "", features, items)
     if allow is not None:
         options = replace(options, allow=_places(allow, "--allow", items))
-    seen = users.left_out(query.histories, exclude_seen)
-    if options.is_plain:
-        best, scores = _best(retriever, query, seen, k)
-    else:
-        of_items = ItemFeatures(catalogue, read_encoding(folder).item, model)
-        options.check(k, of_items)
-        popularity = standard_log_popularity(users.queries.histories.item_counts(len(items)))
-        search, embedded = ExactSearch(retriever.item_embeddings), retriever.embed_queries(query)
-        [chosen] = find(search, embedded, [seen.items], [k], [options], of_items, popularity)
-        best, scores = chosen.items, chosen.scores
+    of_items = ItemFeatures(catalogue, read_encoding(folder).item, model)
+    options.check(k, of_items)
+    seen = users.left_out(query.histories, exclude_seen).items
+    popularity = standard_log_popularity(users.queries.histories.item_counts(len(items)))
+    search, embedded = ExactSearch(retriever.item_embeddings), retriever.embed_queries(query)
+    [found] = find(search, embedded, [seen], [k], [options], of_items, popularity)
+    best, scores = found.items, found.scores
     parts: list[list[Part]] = []
     if why:
         from bakeoff.models.base.encoder import EncoderRetriever  # loads TensorFlow
@@ -149,15 +145,6 @@ def _places(ids: str, option: str, items: pd.Series) -> NDArray[np.int32]:
         )
     places: NDArray[np.int32] = items.index.get_indexer(named).astype(np.int32)
     return places
-
-
-def _best(
-    retriever: Retriever, query: Queries, seen: Histories, k: int
-) -> tuple[NDArray[np.integer], NDArray[np.float32]]:
-    """The best items by score, without those of `seen`, and their scores."""
-    lists = rank(retriever, query, seen, seen.first(0), k, 1)
-    found = lists.items[0] != PAD
-    return lists.items[0, found], lists.scores[0, found]
 
 
 def _check_question(user: str | None, history: str | None, features: Sequence[str]) -> None:

@@ -15,7 +15,7 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
 from bakeoff.models.base import specs
 from bakeoff.models.base.storage import refuse_skipped
-from bakeoff.ops.git import check_repository, order
+from bakeoff.ops.git import check_repository, git
 from bakeoff.ops.promotion.promote import read_decision
 from bakeoff.ops.registry.files import directory_md5, fetched, model_md5_at
 from bakeoff.ops.registry.history import REMOTE, Event, Version, find_version, production, read_events
@@ -201,7 +201,7 @@ def in_production(root: Path, *, fetch: bool) -> Event | None:
         BakeoffError: Git's remote can't be reached.
     """
     if fetch:
-        order(root, "fetch", "--quiet", "--tags", REMOTE)
+        git(root, "fetch", "--quiet", "--tags", REMOTE)
     return production(read_events(root))
 
 
