@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from bakeoff.cli.arguments import LogFolder, load
+from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
 
 app = typer.Typer()
@@ -127,7 +128,12 @@ def serve(
 
     A new promotion is taken up while requests go on; one that can't be loaded is reported, and the old model stays.
     """
-    from bakeoff.ops.server import serve as stage
+    try:
+        from bakeoff.ops.server import serve as stage
+    except ModuleNotFoundError as error:
+        raise BakeoffError(
+            f"`bakeoff serve` needs the package {error.name}, which is not installed: `pip install 'bakeoff[serve]'`."
+        ) from None
 
     online = (log, log_days, plain_ids, interleave, explore)
     stage.run(Workspace(), stage.Options(model, host, port, approximate, max_batch, interval, fetch, drain, *online))
