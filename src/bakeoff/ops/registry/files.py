@@ -95,7 +95,7 @@ def directory_md5(folder: Path) -> str:
 
 @contextmanager
 def dvc_files(root: Path, commit: str | None) -> Iterator[Any]:
-    """The DVCFileSystem of a commit, whose files come from DVC's cache or else its remote; without one, of the workspace.
+    """The DVCFileSystem of a commit, whose files come from DVC's cache or else its remote; None: of the workspace.
 
     Raises:
         BakeoffError: a file that the block asks for is in neither; the message is DVC's first line.
