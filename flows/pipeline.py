@@ -5,7 +5,6 @@ negative sampling in studies/dvc.yaml.
 """
 
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import wraps
@@ -29,7 +28,7 @@ from bakeoff.core.processes import num_cores
 from bakeoff.core.subprocesses import ChildError
 from bakeoff.flows.checkout import only_run
 from bakeoff.flows.dvc_stages import CORE, Dag, Outcome, needed_for, read_dag, run_stage, unchanged_stages
-from bakeoff.flows.publish import publish_run, publish_sampling
+from bakeoff.flows.publish import publish_run
 from bakeoff.flows.remote import read_placement, run_remotely
 
 Seconds = Annotated[float, Field(gt=0, le=7 * 24 * 3600)]
@@ -42,11 +41,11 @@ longest, such as the networks and `growth`, does not wait for what could as well
 
 # DVC is the cache. There are no retries: a deterministic stage fails again.
 @task(name="stage", task_run_name="{stage}", cache_policy=NO_CACHE)
-def run(stage: str, workspace: Path, timeout: float, stop: Event, unchanged: bool, pool: str | None) -> State[float]:
-    """Bring one stage up to date; the state's name is the outcome, its data the seconds."""
+def run(stage: str, workspace: Path, timeout: float, stop: Event, unchanged: bool, pool: str | None) -> State[None]:
+    """Bring one stage up to date; the state's name is the outcome."""
     if unchanged:
-        return Completed(name=Outcome.UNCHANGED, data=0.0)
-    begun, log = time.monotonic(), get_run_logger().info
+        return Completed(name=Outcome.UNCHANGED)
+    log = get_run_logger().info
     try:
         if pool is None:
             with SLOTS:
@@ -55,7 +54,7 @@ def run(stage: str, workspace: Path, timeout: float, stop: Event, unchanged: boo
             outcome = run_remotely(stage, workspace, pool, log=log, timeout=timeout, stop=stop)
     except ChildError as error:
         return Failed(message=f"{stage} {error.reason}", data=error)
-    return Completed(name=outcome, data=time.monotonic() - begun)
+    return Completed(name=outcome)
 
 
 @flow
@@ -83,7 +82,7 @@ def pipeline(
 
 @flow
 def study(workspace: DirectoryPath = Path(), stage_timeout_seconds: Seconds = 4 * 3600) -> State[None]:
-    """Bring the study and the stages that it depends on up to date, all of them here, and publish what it found.
+    """Bring the study and the stages that it depends on up to date, all of them here; its page is reports/sampling.html.
 
     Args:
         workspace: Directory of dvc.yaml.
@@ -92,13 +91,12 @@ def study(workspace: DirectoryPath = Path(), stage_timeout_seconds: Seconds = 4 
     try:
         with only_run(workspace, get_run_logger().info):
             states = run_dag(read_dag(workspace, "studies/dvc.yaml"), workspace, stage_timeout_seconds, {})
-            publish_sampling(workspace)
     except BakeoffError as error:
         return failed(error)
     return summarise(states)
 
 
-def run_dag(dag: Dag, workspace: Path, timeout: float, placement: Mapping[str, str]) -> Mapping[str, State[float]]:
+def run_dag(dag: Dag, workspace: Path, timeout: float, placement: Mapping[str, str]) -> Mapping[str, State[None]]:
     """Bring stages up to date; how each ended. Called within a flow that holds `only_run`.
 
     Stages after a failed one are submitted too: Prefect sees the failure among their upstream futures, does not run
@@ -110,7 +108,7 @@ def run_dag(dag: Dag, workspace: Path, timeout: float, placement: Mapping[str, s
         timeout: Seconds that a stage may take.
         placement: Work pool of stages that do not run here.
     """
-    stop, futures = Event(), dict[str, PrefectFuture[State[float]]]()
+    stop, futures = Event(), dict[str, PrefectFuture[State[None]]]()
     try:
         unchanged = unchanged_stages(dag, workspace)
     except ChildError:  # the stage that it concerns will say so
@@ -127,7 +125,7 @@ def run_dag(dag: Dag, workspace: Path, timeout: float, placement: Mapping[str, s
     return {stage: future.state for stage, future in futures.items()}
 
 
-def summarise(states: Mapping[str, State[float]]) -> State[None]:
+def summarise(states: Mapping[str, State[None]]) -> State[None]:
     """The flow's final state: Failed unless every stage is Completed; its message says which are not.
 
     The error of a failed one has the last lines that each failed stage printed, too.

@@ -13,7 +13,6 @@ from prefect.runtime import flow_run
 
 from bakeoff.core.subprocesses import ChildError, Log, run_child
 from bakeoff.core.workspace import Workspace
-from bakeoff.models.base.specs import specs
 from bakeoff.ops.git import git
 
 Row = dict[str, str | float | None]
@@ -22,14 +21,9 @@ SHOWN = 30
 """Runs in the table of the last ones."""
 
 
-def publish_run(workspace: Path, states: Mapping[str, State[float]], log: Log) -> None:
-    """Publish the verdict on the data and the timings; if every stage is up to date, the comparison too."""
+def publish_run(workspace: Path, states: Mapping[str, State[None]], log: Log) -> None:
+    """Publish the verdict on the data; if every stage is up to date, the comparison too."""
     publish_validation(workspace)
-    timings: list[Row] = [
-        {"stage": stage, "outcome": state.name, "seconds": round(state.result(), 1) if state.is_completed() else None}
-        for stage, state in states.items()
-    ]
-    create_table_artifact(timings, key="timings", description="Seconds of each stage")
     if not all(state.is_completed() for state in states.values()):
         return
     verdict = read_json(workspace / "reports/verdict.json")
@@ -40,9 +34,7 @@ def publish_run(workspace: Path, states: Mapping[str, State[float]], log: Log) -
         create_table_artifact(verdict["checks"], key="checks", description=verdict["headline"])
     if "evidence" in states:
         publish_file(workspace / "reports/evidence.md", "evidence", "The textbook's claims")
-    metrics = read_json(workspace / "reports/metrics.json")
-    if metrics:
-        create_table_artifact(metric_rows(metrics), key="metrics", description="Test metrics, all test users")
+    if (workspace / "reports/metrics.json").exists():
         publish_changes(workspace, log)
 
 
@@ -69,13 +61,6 @@ def publish_validation(workspace: Path) -> None:
         create_markdown_artifact(
             validation_markdown(report), key="validation", description="Whether the raw data can be used"
         )
-
-
-def publish_sampling(workspace: Path) -> None:
-    """Publish one row per variant of the study (studies/sampling.json)."""
-    sampling = read_json(workspace / "studies/sampling.json")
-    if sampling:
-        create_table_artifact(variant_rows(sampling), key="sampling", description="The page: reports/sampling.html")
 
 
 def publish_night(clone: Path, ended: str, seconds: float) -> None:
@@ -121,25 +106,6 @@ def in_words(decision: Mapping[str, Any]) -> str:
     if decision["outcome"] == "unchanged":
         return f"{challenger} is in production already."
     return f"{challenger} does not go into production: {decision['reasons'][0]}"
-
-
-def metric_rows(metrics: Mapping[str, Mapping[str, Any]]) -> list[Row]:
-    """Rows of {retriever: {metric: number}}; other sections are left out."""
-    retrievers = {name: values for name, values in metrics.items() if name in specs()}
-    names = dict.fromkeys(metric for values in retrievers.values() for metric in values)
-    return [{"metric": metric, **{name: values.get(metric) for name, values in retrievers.items()}} for metric in names]
-
-
-def variant_rows(sampling: Mapping[str, Any]) -> list[Row]:
-    """Label, some metrics and folding of each variant; None for what was not measured."""
-    return [
-        {
-            "variant": variant["label"],
-            **{name: variant["metrics"].get(name) for name in ("ndcg@10", "popularity_lift@10", "coverage@10")},
-            "folding": (variant.get("folding") or {}).get("folding"),
-        }
-        for variant in sampling.get("variants", [])
-    ]
 
 
 def publish_file(path: Path, key: str, description: str) -> None:
