@@ -17,7 +17,6 @@ from rich.text import Text
 from bakeoff.core.errors import BakeoffError, visible
 from bakeoff.core.histories import Histories, Queries
 from bakeoff.core.workspace import Workspace
-from bakeoff.data.features.encoding import Encoded, TableEncoding
 from bakeoff.models.base import specs
 from bakeoff.models.base.list_options import standard_log_popularity
 from bakeoff.models.base.retriever import Retriever
@@ -130,8 +129,13 @@ def _someone_new(folder: Path, history: str, features: Sequence[str], items: pd.
     """The query of someone with this history, whose events have no time, and these features."""
     places = _places(history, "--history", items)
     histories = Histories(np.array([0, len(places)]), places, np.zeros(len(places), np.int64))
-    dense, categorical = _encode(read_encoding(folder).user, features)
-    return Queries(histories, dense, categorical)
+    given = dict[str, str]()
+    for feature in features:
+        name, separator, value = feature.partition("=")
+        if not separator:
+            raise BakeoffError(f"--feature {feature!r} must be name=value, such as age=30.")
+        given[name.strip()] = value.strip()
+    return Queries(histories, *read_encoding(folder).user.encode_user(given))
 
 
 def _places(ids: str, option: str, items: pd.Series) -> NDArray[np.int32]:
@@ -163,17 +167,6 @@ def _parse_ids(ids: str) -> list[str]:
     """Item ids, those of a history oldest first; an id that is named twice counts once, at its last place."""
     named = [part.strip() for part in ids.split(",") if part.strip()]
     return list(dict.fromkeys(reversed(named)))[::-1]
-
-
-def _encode(encoding: TableEncoding, features: Sequence[str]) -> Encoded:
-    """Encoded features as the model takes them: float32 [1, D] and int32 [1, K]."""
-    given: dict[str, str] = {}
-    for feature in features:
-        name, separator, value = feature.partition("=")
-        if not separator:
-            raise BakeoffError(f"--feature {feature!r} must be name=value, such as age=30.")
-        given[name.strip()] = value.strip()
-    return encoding.encode_user(given)
 
 
 def _print(

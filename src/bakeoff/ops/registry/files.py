@@ -146,35 +146,28 @@ def copy_parents(workspace: Workspace) -> None:
         BakeoffError: the version's files are in neither DVC's cache nor its remote, or DVC refuses.
     """
     standing = production(read_events(workspace.root))
-    names = [name for name, spec in specs.specs().items() if standing is not None and spec.starts_warm]
     found: dict[str, dict[str, str]] = {}
     if standing is not None:
-        with replaced(workspace.parents) as folder:
-            for name in names:
-                if _copy(workspace.root, standing.version, name, folder / f"{name}.npz"):
-                    version, md5 = standing.version, file_hash(folder / f"{name}.npz", "md5")
-                    found[name] = {"version": version.name, "commit": version.commit, "md5": md5}
+        version = standing.version
+        try:
+            with replaced(workspace.parents) as folder, dvc_files(workspace.root, version.commit) as stored:
+                for name in [name for name, spec in specs.specs().items() if spec.starts_warm]:
+                    source, copy = Workspace().start(name).as_posix(), folder / f"{name}.npz"
+                    if stored.exists(source):
+                        stored.get_file(source, str(copy))
+                        md5 = file_hash(copy, "md5")
+                        found[name] = {"version": version.name, "commit": version.commit, "md5": md5}
+        except BakeoffError as error:
+            raise BakeoffError(
+                f"What training starts from, each start.npz of {version.name} (commit {version.commit[:7]}), is in "
+                f"neither DVC's cache nor its remote: {error}. Run `dvc push --all-tags` on the machine that trained "
+                "it, or set warm_start.mode to off."
+            ) from None
         if found:
             read_output(["dvc", "--wait-for-lock", "add", "--quiet", workspace.parents.name], workspace.root)
     write_json(workspace.parents_record, found)
     origin = "nothing in production" if standing is None else standing.version.name
     print(f"Training starts from {origin}: {', '.join(found) or 'no model, all are fitted in full'}.")
-
-
-def _copy(root: Path, version: Version, model: str, path: Path) -> bool:
-    """Bring what a model of a version left, from DVC's cache or else its remote; whether it left anything."""
-    source = Workspace(Path()).start(model).as_posix()
-    try:
-        with dvc_files(root, version.commit) as stored:
-            if there := stored.exists(source):
-                stored.get_file(source, str(path))
-            return bool(there)
-    except BakeoffError as error:
-        raise BakeoffError(
-            f"{source} of {version.name} (commit {version.commit[:7]}), from which training starts, is in neither "
-            f"DVC's cache nor its remote: {error}. Run `dvc push --all-tags` on the machine that "
-            "trained it, or set warm_start.mode to off."
-        ) from None
 
 
 def _stages(root: Path, commit: str | None) -> Mapping[str, Mapping[str, Any]]:
