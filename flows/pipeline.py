@@ -82,7 +82,7 @@ def pipeline(
 
 @flow
 def study(workspace: DirectoryPath = Path(), stage_timeout_seconds: Seconds = 4 * 3600) -> State[None]:
-    """Bring the study and the stages that it depends on up to date, all of them here; its page is reports/sampling.html.
+    """Bring the study and the stages that it depends on up to date, all of them here; its page: reports/sampling.html.
 
     Args:
         workspace: Directory of dvc.yaml.

@@ -79,4 +79,3 @@ def head(root: Path) -> str:
     """
     check_repository(root)
     return git(root, "rev-parse", "HEAD")
-
