@@ -171,11 +171,10 @@ class LogWriter:
         rows = [waiting.popleft() for _ in range(len(waiting))]
         if not rows:
             return
-        now, path, held = datetime.now(UTC), self._current.get(table), SCHEMAS[table].empty_table()
+        now, path = datetime.now(UTC), self._current.get(table)
         try:
-            if path and path.exists() and path.name >= f"{now - timedelta(seconds=HOUR):{_TIME}}":
-                held = read_part(path)
-            if path is None or not 0 < len(held) < ROWS:
+            held = read_part(path) if path and path.exists() else SCHEMAS[table].empty_table()
+            if path is None or len(held) >= ROWS or path.name < f"{now - timedelta(seconds=HOUR):{_TIME}}":
                 path = self._current[table] = self.folder / table / f"{now:{_TIME}}-{secrets.token_hex(4)}.parquet"
                 held = held.slice(0, 0)
             with written(path) as part:
