@@ -51,7 +51,8 @@ def list_table(revisions: Revisions) -> Table:
 
 def parameter_table(revisions: Revisions) -> Table:
     """Parameters that differ; a dash where a version has none."""
-    rows = [[name, before or formats.NO_VALUE, after or formats.NO_VALUE] for name, before, after in revisions.settings]
+    no_value = formats.NO_VALUE
+    rows = [[name, *(no_value if each is None else each for each in both)] for name, *both in revisions.settings]
     columns = [Column(version.label, prose=True) for version in revisions.versions]
     return table_of("Parameters that differ; – where a version has no such parameter", ["Parameter", *columns], rows)
 
