@@ -213,7 +213,7 @@ def is_undelivered(clone: Path) -> bool:
     return bool(clones.changes(clone)) or clones.num_unsent(clone) > 0
 
 
-def run_stages(clone: Path, timeout: float) -> dict[str, State[None]]:
+def run_stages(clone: Path, timeout: float) -> dict[str, State[float]]:
     """The pipeline, with a look at the data before anything is trained on them."""
     whole = read_dag(clone)
     dag, placement = needed_for(WANTED, whole), read_placement(clone, whole)

@@ -5,6 +5,7 @@ negative sampling in studies/dvc.yaml.
 """
 
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import wraps
@@ -41,11 +42,11 @@ longest, such as the networks and `growth`, does not wait for what could as well
 
 # DVC is the cache. There are no retries: a deterministic stage fails again.
 @task(name="stage", task_run_name="{stage}", cache_policy=NO_CACHE)
-def run(stage: str, workspace: Path, timeout: float, stop: Event, unchanged: bool, pool: str | None) -> State[None]:
-    """Bring one stage up to date; the state's name is the outcome."""
+def run(stage: str, workspace: Path, timeout: float, stop: Event, unchanged: bool, pool: str | None) -> State[float]:
+    """Bring one stage up to date; the state's name is the outcome, its data the seconds."""
     if unchanged:
-        return Completed(name=Outcome.UNCHANGED)
-    log = get_run_logger().info
+        return Completed(name=Outcome.UNCHANGED, data=0.0)
+    begun, log = time.monotonic(), get_run_logger().info
     try:
         if pool is None:
             with SLOTS:
@@ -54,7 +55,7 @@ def run(stage: str, workspace: Path, timeout: float, stop: Event, unchanged: boo
             outcome = run_remotely(stage, workspace, pool, log=log, timeout=timeout, stop=stop)
     except ChildError as error:
         return Failed(message=f"{stage} {error.reason}", data=error)
-    return Completed(name=outcome)
+    return Completed(name=outcome, data=time.monotonic() - begun)
 
 
 @flow
@@ -96,7 +97,7 @@ def study(workspace: DirectoryPath = Path(), stage_timeout_seconds: Seconds = 4 
     return summarise(states)
 
 
-def run_dag(dag: Dag, workspace: Path, timeout: float, placement: Mapping[str, str]) -> Mapping[str, State[None]]:
+def run_dag(dag: Dag, workspace: Path, timeout: float, placement: Mapping[str, str]) -> Mapping[str, State[float]]:
     """Bring stages up to date; how each ended. Called within a flow that holds `only_run`.
 
     Stages after a failed one are submitted too: Prefect sees the failure among their upstream futures, does not run
@@ -108,7 +109,7 @@ def run_dag(dag: Dag, workspace: Path, timeout: float, placement: Mapping[str, s
         timeout: Seconds that a stage may take.
         placement: Work pool of stages that do not run here.
     """
-    stop, futures = Event(), dict[str, PrefectFuture[State[None]]]()
+    stop, futures = Event(), dict[str, PrefectFuture[State[float]]]()
     try:
         unchanged = unchanged_stages(dag, workspace)
     except ChildError:  # the stage that it concerns will say so
@@ -125,7 +126,7 @@ def run_dag(dag: Dag, workspace: Path, timeout: float, placement: Mapping[str, s
     return {stage: future.state for stage, future in futures.items()}
 
 
-def summarise(states: Mapping[str, State[None]]) -> State[None]:
+def summarise(states: Mapping[str, State[float]]) -> State[None]:
     """The flow's final state: Failed unless every stage is Completed; its message says which are not.
 
     The error of a failed one has the last lines that each failed stage printed, too.

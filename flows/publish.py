@@ -13,6 +13,7 @@ from prefect.runtime import flow_run
 
 from bakeoff.core.subprocesses import ChildError, Log, run_child
 from bakeoff.core.workspace import Workspace
+from bakeoff.models.base.specs import specs
 from bakeoff.ops.git import git
 
 Row = dict[str, str | float | None]
@@ -21,9 +22,14 @@ SHOWN = 30
 """Runs in the table of the last ones."""
 
 
-def publish_run(workspace: Path, states: Mapping[str, State[None]], log: Log) -> None:
-    """Publish the verdict on the data; if every stage is up to date, the comparison too."""
+def publish_run(workspace: Path, states: Mapping[str, State[float]], log: Log) -> None:
+    """Publish the verdict on the data and the timings; if every stage is up to date, the comparison too."""
     publish_validation(workspace)
+    timings: list[Row] = [
+        {"stage": stage, "outcome": state.name, "seconds": round(state.result(), 1) if state.is_completed() else None}
+        for stage, state in states.items()
+    ]
+    create_table_artifact(timings, key="timings", description="Seconds of each stage")
     if not all(state.is_completed() for state in states.values()):
         return
     verdict = read_json(workspace / "reports/verdict.json")
@@ -34,7 +40,9 @@ def publish_run(workspace: Path, states: Mapping[str, State[None]], log: Log) ->
         create_table_artifact(verdict["checks"], key="checks", description=verdict["headline"])
     if "evidence" in states:
         publish_file(workspace / "reports/evidence.md", "evidence", "The textbook's claims")
-    if (workspace / "reports/metrics.json").exists():
+    metrics = read_json(workspace / "reports/metrics.json")
+    if metrics:
+        create_table_artifact(metric_rows(metrics), key="metrics", description="Test metrics, all test users")
         publish_changes(workspace, log)
 
 
@@ -106,6 +114,13 @@ def in_words(decision: Mapping[str, Any]) -> str:
     if decision["outcome"] == "unchanged":
         return f"{challenger} is in production already."
     return f"{challenger} does not go into production: {decision['reasons'][0]}"
+
+
+def metric_rows(metrics: Mapping[str, Mapping[str, Any]]) -> list[Row]:
+    """Rows of {retriever: {metric: number}}; other sections are left out."""
+    retrievers = {name: values for name, values in metrics.items() if name in specs()}
+    names = dict.fromkeys(metric for values in retrievers.values() for metric in values)
+    return [{"metric": metric, **{name: values.get(metric) for name, values in retrievers.items()}} for metric in names]
 
 
 def publish_file(path: Path, key: str, description: str) -> None:

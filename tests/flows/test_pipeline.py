@@ -180,10 +180,11 @@ def test_evidence_is_run_and_published_on_request_alone(good: tuple[Path, State[
     assert artifacts(state.state_details.flow_run_id)["evidence"] == "# claims"
 
 
-def test_comparison_and_verdict_are_published(good: tuple[Path, State[None]]) -> None:
+def test_comparison_metrics_and_verdict_are_published(good: tuple[Path, State[None]]) -> None:
     published = artifacts(good[1].state_details.flow_run_id)
     assert published["comparison"] == "# mf wins"
     assert json.loads(published["checks"]) == [{"number": "BK001"}]
+    assert json.loads(published["metrics"]) == [{"metric": "ndcg@10", "mf": 0.5}]
     assert published["validation"].startswith("# Validation passed")
 
 
@@ -212,7 +213,15 @@ def test_a_stage_with_nothing_new_is_shown_as_unchanged(broken: Run) -> None:
 
 
 def test_a_failed_run_publishes_its_verdict_but_no_earlier_comparison(broken: Run) -> None:
-    assert set(artifacts(broken.flow_run.id)) == {"validation"}
+    assert set(artifacts(broken.flow_run.id)) == {"validation", "timings"}
+
+
+def test_how_long_each_stage_took_is_published_also_of_a_failed_run(broken: Run) -> None:
+    rows = {row["stage"]: row for row in json.loads(artifacts(broken.flow_run.id)["timings"])}
+    assert rows["right@a"]["outcome"] == "Ran"
+    assert rows["right@a"]["seconds"] > 0
+    assert (rows["left"]["outcome"], rows["left"]["seconds"]) == ("Failed", None)
+    assert (rows["compare"]["outcome"], rows["compare"]["seconds"]) == ("NotReady", None)
 
 
 def test_what_a_stage_prints_is_in_the_log_of_the_run(broken: Run) -> None:

@@ -11,6 +11,7 @@ from prefect.client.schemas.sorting import ArtifactSort
 
 from bakeoff.flows.publish import (
     in_words,
+    metric_rows,
     publish_night,
     read_secret,
 )
@@ -33,6 +34,18 @@ VALIDATION = {
         }
     },
 }
+
+
+def test_a_metric_is_a_row_and_a_retriever_a_column() -> None:
+    metrics = {
+        "mf": {"ndcg@10": 0.2, "recall@10": 0.3},
+        "softmax": {"ndcg@10": 0.25},
+        "difference": {"softmax_vs_mf": {"ndcg@10": {"mean": 0.05}}},
+    }
+    assert metric_rows(metrics) == [
+        {"metric": "ndcg@10", "mf": 0.2, "softmax": 0.25},
+        {"metric": "recall@10", "mf": 0.3, "softmax": None},
+    ]
 
 
 def test_a_bad_verdict_says_what_was_found() -> None:
