@@ -49,17 +49,6 @@ def additions_path(root: Path, model: str, item_ids: Sequence[str], embeddings: 
     return root / FOLDER / f"{model}-{digest.hexdigest()[:16]}.parquet"
 
 
-def additions_to(root: Path, model: str, items: pd.DataFrame, embeddings: NDArray[np.float32]) -> pd.DataFrame:
-    """What was added to a model with these items (item_id) and embeddings; nothing is hashed where it has no file.
-
-    Raises:
-        BakeoffError: as `read_additions`.
-    """
-    if not any((root / FOLDER).glob(f"{model}-*.parquet")):
-        return NOTHING
-    return read_additions(additions_path(root, model, items["item_id"].astype(str).tolist(), embeddings))
-
-
 def read_additions(path: Path) -> pd.DataFrame:
     """What was added.
 

@@ -28,7 +28,7 @@ from bakeoff.models.base.storage import (
     read_known_users,
     refuse_skipped,
 )
-from bakeoff.ops.additions import ExtendedRetriever, additions_to, embeddings_of
+from bakeoff.ops.additions import ExtendedRetriever, additions_path, embeddings_of, read_additions
 from bakeoff.ops.list_options import PLAIN, ItemFeatures, ListOptions, find
 from bakeoff.ops.server.search import ExactSearch
 
@@ -81,7 +81,7 @@ def run(
         raise BakeoffError(f"{folder} is missing: run `bakeoff train {model}` first, or `bakeoff run` for everything.")
     catalogue, trained = read_items(folder), load_trained(folder)
     embeddings = np.asarray(trained.item_embeddings)
-    added = additions_to(workspace.root, model, catalogue, embeddings)
+    added = read_additions(additions_path(workspace.root, model, catalogue["item_id"].astype(str).tolist(), embeddings))
     retriever: Retriever = trained
     if len(added):
         catalogue = pd.concat([catalogue, added.reindex(columns=catalogue.columns)], ignore_index=True)
