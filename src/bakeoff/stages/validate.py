@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.files import discard, replaced, write_json
@@ -98,9 +98,7 @@ def _too_many(paragraphs: list[str], max_share: float, workspace: Workspace) -> 
 
 
 def _show(verdicts: Mapping[str, "CheckedTable"]) -> None:
-    table = Table("table")
-    for heading in ("rows", "valid", "quarantined", "share"):
-        table.add_column(heading, justify="right")
+    table = Table("table", *(Column(head, justify="right") for head in ("rows", "valid", "quarantined", "share")))
     for name, verdict in verdicts.items():
         rows, bad = verdict.num_rows, verdict.num_quarantined
         table.add_row(name, f"{rows:,}", f"{rows - bad:,}", f"{bad:,}", f"{verdict.share:.2%}")

@@ -17,7 +17,7 @@ from gto.exceptions import GTOException
 from scmrepo.exceptions import SCMError
 from scmrepo.git import Git
 
-from bakeoff.core.errors import BakeoffError
+from bakeoff.core.errors import BakeoffError, reading
 from bakeoff.models.base import specs
 from bakeoff.ops.git import ask, git
 
@@ -95,10 +95,8 @@ def read_events(root: Path) -> Sequence[Event]:
 def _read(root: Path, refs: str) -> Sequence[Event]:
     """Events of a repository with these tags. GTO takes 15 ms per version: too long for a server that looks often."""
     tags = {line.partition("refs/tags/")[2] for line in refs.splitlines()}
-    try:
+    with reading(f"The registry in the tags of {root}", "look at `git tag --list`", GTOException, SCMError):
         rows = api.history(str(root))
-    except (GTOException, SCMError) as error:
-        raise BakeoffError(f"GTO can't read the tags of {root} ({error}): look at `git tag --list`.") from None
     found = [
         Event(row["ref"], row["event"], _version(row), int(row["timestamp"].timestamp()), row["author"], row["message"])
         for row in rows

@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from bakeoff.core.errors import BakeoffError
+from bakeoff.core.errors import BakeoffError, reading
 from bakeoff.core.files import write_text
 from bakeoff.core.parameters import read_yaml
 from bakeoff.core.workspace import Workspace
@@ -83,10 +83,8 @@ def version_at(root: Path, revision: str | None) -> ProjectVersion:
         )
 
     def parsed(path: str) -> Any:
-        try:
+        with reading(f"{path} of {name}", "it must be JSON", ValueError):
             return json.loads(read(path) or "{}")
-        except ValueError as error:
-            raise BakeoffError(f"{path} of {name} can't be read as JSON: {error}.") from None
 
     params = read_yaml((read("params.yaml") or "{}").encode("utf-8", "replace"), f"params.yaml of {name}")
     found = ProjectVersion(
