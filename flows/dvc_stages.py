@@ -115,9 +115,8 @@ def outdated_stages(targets: Sequence[str], workspace: Path) -> list[str]:
         ChildError: DVC can't read the workspace.
     """
     refresh_version(Workspace(workspace))
-    lines = read_output(["dvc", "repro", "--dry", "--allow-missing", *targets], workspace).splitlines()
-    begin, end = RUNNING.split("{}")
-    stages = [line[len(begin) : -len(end)] for line in lines if line.startswith(begin) and line.endswith(end)]
+    printed = read_output(["dvc", "repro", "--dry", "--allow-missing", *targets], workspace)
+    stages = re.findall(f"^{RUNNING.format('(.+)')}$", printed, re.MULTILINE)
     return [stage for stage in stages if stage != "version"]
 
 
