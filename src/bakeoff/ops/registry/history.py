@@ -158,17 +158,15 @@ def way_back(events: Sequence[Event]) -> tuple[list[Event], list[Version]]:
     left: dict[Version, None] = {}
     for event in assignments(events):
         is_rollback, passed = event.note("Action") == ROLLBACK, [earlier.version for earlier in way]
-        gone: list[Version] = []
         if is_rollback and event.version in passed:
             # If it is on the way several times, the last one counts.
             stop = len(passed) - 1 - passed[::-1].index(event.version)
-            way, gone = way[:stop], passed[stop + 1 :]
-        elif is_rollback:
+            way, left = way[:stop], left | dict.fromkeys(passed[stop + 1 :])
+        elif is_rollback and event.version not in left:
             # A return to what a rollback left takes that rollback back: it says nothing against the version it leaves.
-            gone = [] if event.version in left else passed[-1:]
+            left |= dict.fromkeys(passed[-1:])
         elif passed[-1:] == [event.version]:
             way = way[:-1]
-        left |= dict.fromkeys(gone)
         left.pop(event.version, None)
         way.append(event)
     return way, list(left)
