@@ -78,7 +78,7 @@ def versions_with(user: str, root: Path) -> tuple[list[str], list[str]]:
     holding, unread = list[str](), list[str]()
     for revisions in _by_data(root).values():
         try:
-            with dvc_files(root, next(iter(revisions))) as files:
+            with dvc_files(root, next(iter(revisions)), "data", "this version") as files:
                 has_user = any(user in ids for table in TABLES for ids in _ids(files, table))
         except BakeoffError:
             unread += revisions.values()

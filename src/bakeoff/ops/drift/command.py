@@ -105,7 +105,7 @@ def _reference(engine: Engine, root: Path, since: str | None) -> Reference | str
     name = last_version(root) if since is None else since
     commit, folder = commit_of(root, name), engine.scratch / "reference"
     try:
-        with dvc_files(root, commit) as stored:
+        with dvc_files(root, commit, "artifacts/validated", name) as stored:
             stored.get("artifacts/validated", str(folder), recursive=True)
             return name, commit, _snapshot(engine, folder)
     except BakeoffError:  # its words hold paths, which no output does

@@ -98,7 +98,7 @@ def version_at(root: Path, revision: str | None) -> ProjectVersion:
         unread=f"neither DVC's cache nor its remote holds its per-user metrics of {name}. `dvc fetch` may bring them.",
     )
     users = {}
-    with dvc_files(root, commit) as files:
+    with dvc_files(root, commit, "artifacts/evaluation", name) as files:
         for model in found.models:
             try:
                 with files.open(f"artifacts/evaluation/{model}/users.parquet") as file:
