@@ -216,5 +216,5 @@ def _paired(
     metric, level = settings.compare.primary_metric, settings.compare.confidence
     statistics = Statistics(level, settings.compare.resamples, settings.seed)
     [d] = statistics.differences([first[both]], [second[both]], [metric])
-    means = (float(side[both].mean()) if both.any() else math.nan for side in (first, second))
-    return PrimaryComparison(metric, *means, d.mean, d.low, d.high, d.p, d.num_users, margin, level)
+    mean, mean_before = (float(side[both].mean()) if both.any() else math.nan for side in (first, second))
+    return PrimaryComparison(metric, mean, mean_before, d.mean, d.low, d.high, d.p, d.num_users, margin, level)
