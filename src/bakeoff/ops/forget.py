@@ -34,11 +34,8 @@ def run(user: str, workspace: Workspace, log: Path | None = None) -> None:
         BakeoffError: data/ is not there or not what data.dvc records, the log can't be read, or neither they nor any
             version have such a user.
     """
-    console = Console(highlight=False, soft_wrap=True)
-
-    def say(text: str) -> None:
-        console.print(text, markup=False)
-
+    console = Console(highlight=False, soft_wrap=True, markup=False)
+    say = console.print
     with data_directory.alone(workspace.root, say):
         removed = _remove(user, workspace)
     with console.status("Looking through the versions of data/"):

@@ -69,10 +69,6 @@ def _print_summary(model: str, metrics: Mapping[str, Any], num_items: int, secon
     new = metrics["new_users"]
     print(f"{model}: all {num_items:,} items ranked for {test['num_users']:,} test users in {seconds:.1f} s")
     print("  " + "  ".join(f"{name} {_figure(value)}" for name, value in figures.items()))
-    if "repeats_of_test" in test:
-        cutoff = min(int(name.split("@")[1]) for name in test if name.startswith("repeats_of_hits@"))
-        of_test, of_hits = (_figure(test[name]) for name in ("repeats_of_test", f"repeats_of_hits@{cutoff}"))
-        print(f"  had before: {of_test} of a user's test items, {of_hits} of the hits among {cutoff}")
     if new[ALL]["num_users"] == 0:
         print("  no new user has a test item: there are no figures for new users")
         return

@@ -160,7 +160,7 @@ def _content(root: Path, version: history.Version) -> dict[str, Any]:
     """Data and figures of a version: the primary metric and a few more, as its report had them."""
     data, rows = files.data_at(root, version.commit)
     metrics = files.json_at(root, version.commit, "reports/metrics.json")
-    primary, figures = next(iter(metrics.get("verdict", {})), "ndcg@10"), metrics.get(version.model, {})
+    primary, figures = next(iter(metrics.get("verdict") or {}), "ndcg@10"), metrics.get(version.model, {})
     names = dict.fromkeys([primary, *(f"{name}@{primary.partition('@')[2]}" for name in METRICS)])
     shown = {name: figures[name] for name in names if figures.get(name) is not None}
     return {"data_md5": data, "rows": rows, "figures": shown}
