@@ -85,13 +85,11 @@ class ExtendedRetriever:
 
     def embed_queries(self, queries: Queries) -> NDArray[np.float32]:
         """[len(queries), d]."""
-        found: NDArray[np.float32] = self._retriever.embed_queries(readable(queries, self.num_trained))
-        return found
+        return np.asarray(self._retriever.embed_queries(readable(queries, self.num_trained)), np.float32)
 
     def uses_fallback(self, queries: Queries) -> NDArray[np.bool_]:
         """[len(queries)]."""
-        found: NDArray[np.bool_] = self._retriever.uses_fallback(readable(queries, self.num_trained))
-        return found
+        return np.asarray(self._retriever.uses_fallback(readable(queries, self.num_trained)), np.bool_)
 
     def contributions(self, query: Queries, items: NDArray[np.integer]) -> NDArray[np.float64]:
         """See `EncoderRetriever.contributions`; 0 where the item, or that of the history, was added."""

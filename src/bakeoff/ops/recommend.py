@@ -147,8 +147,7 @@ def _places(ids: str, option: str, items: pd.Series) -> NDArray[np.int32]:
             f"{option} names {', '.join(map(repr, strangers))}, which the catalogue does not have: give item ids "
             f"as in data/items.csv, such as {example}."
         )
-    places: NDArray[np.int32] = items.index.get_indexer(named).astype(np.int32)
-    return places
+    return np.asarray(items.index.get_indexer(named), np.int32)
 
 
 def _check_question(user: str | None, history: str | None, features: Sequence[str]) -> None:

@@ -154,8 +154,7 @@ class Feature:
         """`before` with a little in each empty bin: none is 0, and their sum is 1."""
         empty = self.before == 0
         held_out = min(PSEUDO_COUNT * empty.sum() / max(self.num_before, 1), MAX_HELD_OUT)
-        weights: NDArray[np.float64] = np.where(empty, held_out / max(empty.sum(), 1), self.before * (1 - held_out))
-        return weights
+        return np.asarray(np.where(empty, held_out / max(empty.sum(), 1), self.before * (1 - held_out)), np.float64)
 
 
 def features(before: Snapshot, now: Snapshot, data: DataParams, bins: int) -> tuple[list[Feature], list[str]]:

@@ -82,8 +82,8 @@ class Item(Shown):
 
     item_id: str
     score: float
-    """Dot product of query and item embedding; comparable within one list. Lists are in their order, unless diversity or
-    debias was asked for."""
+    """Dot product of query and item embedding; comparable within one list. Lists are in their order, unless diversity
+    or debias was asked for."""
 
 
 class Answer(Shown):
