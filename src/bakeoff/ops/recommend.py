@@ -17,17 +17,9 @@ from rich.text import Text
 from bakeoff.core.errors import BakeoffError, visible
 from bakeoff.core.histories import Histories, Queries
 from bakeoff.core.workspace import Workspace
-from bakeoff.models.base import specs
+from bakeoff.models.base import specs, storage
 from bakeoff.models.base.list_options import standard_log_popularity
 from bakeoff.models.base.retriever import Retriever
-from bakeoff.models.base.storage import (
-    KnownUsers,
-    load_trained,
-    read_encoding,
-    read_items,
-    read_known_users,
-    refuse_skipped,
-)
 from bakeoff.ops.additions import ExtendedRetriever, additions_path, embeddings_of, read_additions
 from bakeoff.ops.list_options import PLAIN, ItemFeatures, ListOptions, find
 from bakeoff.ops.server.search import ExactSearch
@@ -74,12 +66,12 @@ def run(
             to it.
     """
     specs.check_model(model)
-    refuse_skipped(workspace, model)
+    storage.refuse_skipped(workspace, model)
     _check_question(user, history, features)
     folder = workspace.trained(model)
     if not folder.exists():
         raise BakeoffError(f"{folder} is missing: run `bakeoff train {model}` first, or `bakeoff run` for everything.")
-    catalogue, trained = read_items(folder), load_trained(folder)
+    catalogue, trained = storage.read_items(folder), storage.load_trained(folder)
     embeddings = np.asarray(trained.item_embeddings)
     added = read_additions(additions_path(workspace.root, model, catalogue["item_id"].astype(str).tolist(), embeddings))
     retriever: Retriever = trained
@@ -89,14 +81,14 @@ def run(
     items = pd.Series(catalogue["title"].to_numpy(), index=catalogue["item_id"].astype(str))
     if not 1 <= k <= len(items):
         raise BakeoffError(f"-k {k} is not possible: it must be between 1 and the {len(items)} items there are.")
-    users = read_known_users(folder)
+    users = storage.read_known_users(folder)
     if user is not None:
         query = _known_user(users, user, model)
     else:
         query = _someone_new(folder, history or "", features, items)
     if allow is not None:
         options = replace(options, allow=_places(allow, "--allow", items))
-    of_items = ItemFeatures(catalogue, read_encoding(folder).item, model)
+    of_items = ItemFeatures(catalogue, storage.read_encoding(folder).item, model)
     options.check(k, of_items)
     seen = users.left_out(query.histories, exclude_seen).items
     popularity = standard_log_popularity(users.queries.histories.item_counts(len(items)))
@@ -115,7 +107,7 @@ def run(
     _print(title, items.iloc[query.histories.items], items.iloc[best], scores, parts, specs.spec(model).explanation)
 
 
-def _known_user(users: KnownUsers, user: str, model: str) -> Queries:
+def _known_user(users: storage.KnownUsers, user: str, model: str) -> Queries:
     """The query of a user that the model was trained on."""
     if user not in users.rows:
         raise BakeoffError(
@@ -135,7 +127,7 @@ def _someone_new(folder: Path, history: str, features: Sequence[str], items: pd.
         if not separator:
             raise BakeoffError(f"--feature {feature!r} must be name=value, such as age=30.")
         given[name.strip()] = value.strip()
-    return Queries(histories, *read_encoding(folder).user.encode_user(given))
+    return Queries(histories, *storage.read_encoding(folder).user.encode_user(given))
 
 
 def _places(ids: str, option: str, items: pd.Series) -> NDArray[np.int32]:
