@@ -27,7 +27,7 @@ from pydantic import DirectoryPath, Field
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.parameters import read_yaml
 from bakeoff.core.subprocesses import Log, read_output, run_child
-from bakeoff.flows.checkout import copy_settings
+from bakeoff.flows.dvc_stages import copy_settings
 from bakeoff.flows.pipeline import Seconds, failed, run_command
 from bakeoff.flows.publish import Row
 from bakeoff.ops.git import git

@@ -13,7 +13,7 @@ from dvc.repo import Repo
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.files import file_hash
 from bakeoff.core.subprocesses import ChildError, Log, read_output, run_child, succeeds
-from bakeoff.flows.checkout import cache_of, copy_settings
+from bakeoff.flows.dvc_stages import cache_of, copy_settings
 from bakeoff.ops.git import git
 
 REMOTE = "origin"

@@ -27,8 +27,7 @@ from pydantic import DirectoryPath, Field
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.processes import num_cores
 from bakeoff.core.subprocesses import ChildError
-from bakeoff.flows.checkout import only_run
-from bakeoff.flows.dvc_stages import CORE, Dag, Outcome, needed_for, read_dag, run_stage, unchanged_stages
+from bakeoff.flows.dvc_stages import CORE, Dag, Outcome, needed_for, only_run, read_dag, run_stage, unchanged_stages
 from bakeoff.flows.publish import publish_run
 from bakeoff.flows.remote import read_placement, run_remotely
 
