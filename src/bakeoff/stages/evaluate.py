@@ -55,7 +55,8 @@ def run(params: Params, workspace: Workspace, model: str, load: Load | None = No
         num_warm = len(users_with_test_items(held_out.test, "measure"))
         ranked = 2 * num_warm + len(queries.new) * len(queries.steps)
         load_model = partial(load_fitting, workspace, model, load=load)
-        bar = Progress(console=Console(stderr=True), transient=True)  # transient: nothing is drawn without a terminal
+        console = Console(stderr=True)
+        bar = Progress(console=console, transient=True, disable=not console.is_terminal)
         advance = partial(bar.advance, bar.add_task(f"ranking with {model}", total=ranked))
         with bar, evaluator(queries, workspace, engine_settings(), model, load_model, advance) as found:
             metrics, seconds = write_evaluation(workspace.evaluation(model), queries, found)
@@ -69,6 +70,10 @@ def _print_summary(model: str, metrics: Mapping[str, Any], num_items: int, secon
     new = metrics["new_users"]
     print(f"{model}: all {num_items:,} items ranked for {test['num_users']:,} test users in {seconds:.1f} s")
     print("  " + "  ".join(f"{name} {_figure(value)}" for name, value in figures.items()))
+    if "repeats_of_test" in test:
+        cutoff = min(int(name.split("@")[1]) for name in test if name.startswith("repeats_of_hits@"))
+        of_test, of_hits = (_figure(test[name]) for name in ("repeats_of_test", f"repeats_of_hits@{cutoff}"))
+        print(f"  had before: {of_test} of a user's test items, {of_hits} of the hits among {cutoff}")
     if new[ALL]["num_users"] == 0:
         print("  no new user has a test item: there are no figures for new users")
         return

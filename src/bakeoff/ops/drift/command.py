@@ -34,7 +34,6 @@ BAR_HEIGHT = 17
 BEFORE, NOW = "in production", "now"
 MAX_POINTS = 90
 """On the time axis; days are put together until they are no more."""
-_LONGEST_LABEL = 24
 _TEXTS = {
     "volume": (
         "Events over time",
@@ -174,8 +173,7 @@ def _panel(feature: Feature, finding: DriftFinding) -> alt.LayerChart:
 
     Bins that are empty on both sides are left out; a feature that has drifted is titled so.
     """
-    short = [name if len(name) <= _LONGEST_LABEL else f"{name[: _LONGEST_LABEL - 1]}…" for name in feature.bins]
-    shares = pd.DataFrame({"bin": short, "before": feature.before, "now": feature.now})
+    shares = pd.DataFrame({"bin": feature.bins, "before": feature.before, "now": feature.now})
     shares = shares[(shares.before > 0) | (shares.now > 0)]
     y = alt.Y("bin:N", sort=list(shares.bin), title=None, axis=alt.Axis(ticks=False, domain=False))
     base = alt.Chart(shares).encode(y=y)
