@@ -16,9 +16,9 @@ from ruamel.yaml.error import YAMLError
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.files import locked
-from bakeoff.core.subprocesses import NEVER, ChildError, Env, Log, read_output, run_child, succeeds
+from bakeoff.core.subprocesses import NEVER, ChildError, Env, Log, read_output, run_child
 from bakeoff.core.workspace import Workspace
-from bakeoff.ops.git import git
+from bakeoff.ops.git import ask
 from bakeoff.ops.new_workspace import refresh_version
 
 RUNNING = "Running stage '{}':"
@@ -235,13 +235,12 @@ def repair_lock(workspace: Path, name: str, log: Log) -> None:
     with locked(workspace / ".dvc/tmp/lock"):  # DVC holds this lock while it writes
         if not path.exists() or is_whole(path.read_bytes()):
             return
-        is_committed = succeeds(workspace, "git", "cat-file", "-e", f"HEAD:./{name}")
-        committed = git(workspace, "show", f"HEAD:./{name}") + "\n" if is_committed else ""
+        committed = f"{ask(workspace, 'show', f'HEAD:./{name}') or ''}\n"
         if is_whole(committed.encode()):
             path.write_text(committed, encoding="utf-8")
         else:
             path.unlink()
-    source = "as in the last commit" if committed else "removed, and DVC writes it anew"
+    source = "as in the last commit" if path.exists() else "removed, and DVC writes it anew"
     log(f"A DVC command was killed while it wrote {name}: it is {source}.")
 
 

@@ -14,7 +14,7 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.core.files import file_hash
 from bakeoff.core.subprocesses import ChildError, Log, read_output, run_child, succeeds
 from bakeoff.flows.dvc_stages import cache_of, copy_settings
-from bakeoff.ops.git import git
+from bakeoff.ops.git import ask, git
 
 REMOTE = "origin"
 MADE = ("data.dvc", "dvc.lock", "parents.dvc", "parents.json", "reports/drift", "reports/decision")
@@ -35,17 +35,14 @@ def make_clone(project: Path, directory: Path) -> None:
         BakeoffError: the project is not in a Git repository, or has no remote.
         ChildError: the remote can't be reached.
     """
-    if not succeeds(project, "git", "remote", "get-url", REMOTE):
+    url = ask(project, "remote", "get-url", REMOTE)
+    if url is None:
         raise BakeoffError(
             f"{project.resolve()} has no Git remote `{REMOTE}`, from which code comes and to which results go: `git "
             f"init --bare DIRECTORY`, `git remote add {REMOTE} DIRECTORY`, `git push {REMOTE} HEAD` make one."
         )
-    options = [
-        f"--config={key}={git(project, 'config', key)}"
-        for key in ("user.name", "user.email")
-        if succeeds(project, "git", "config", key)
-    ]
-    url = git(project, "remote", "get-url", REMOTE)
+    identity = {key: ask(project, "config", key) for key in ("user.name", "user.email")}
+    options = [f"--config={key}={value}" for key, value in identity.items() if value]
     git(project, "clone", "--quiet", *options, "--", url, str(directory.resolve()))
 
 
