@@ -94,7 +94,7 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="For programs.")
 @app.command()
 def serve(
     model: Annotated[
-        str | None, typer.Option(help="One of models/ of this workspace; none: what is in production, followed.")
+        str | None, typer.Option(help="One of models/, or a version such as mf@v1.0.0; none: what is in production.")
     ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8000,

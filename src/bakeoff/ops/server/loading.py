@@ -191,9 +191,7 @@ def refreshed(model: ServedModel, source: Path) -> ServedModel:
         added = read_additions(source)
         extended = base if added.empty else base.extended(added)
     except Exception as error:  # noqa: BLE001 - a broken file must not end what works
-        log.error(
-            "%s goes on without a change. %s", model.name, error if isinstance(error, BakeoffError) else repr(error)
-        )
+        log.error("%s goes on without a change. %s", model.name, error)
         return replace(model, stamp=now)
     if now is not None or model.stamp is not None:
         log.info("%s ranks %d added items from now on", model.name, len(added))
