@@ -69,8 +69,6 @@ def run(
     storage.refuse_skipped(workspace, model)
     _check_question(user, history, features)
     folder = workspace.trained(model)
-    if not folder.exists():
-        raise BakeoffError(f"{folder} is missing: run `bakeoff train {model}` first, or `bakeoff run` for everything.")
     catalogue, trained = storage.read_items(folder), storage.load_trained(folder)
     embeddings = np.asarray(trained.item_embeddings)
     added = read_additions(additions_path(workspace.root, model, catalogue["item_id"].astype(str).tolist(), embeddings))

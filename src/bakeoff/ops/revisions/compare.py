@@ -74,12 +74,10 @@ def version_at(root: Path, revision: str | None) -> ProjectVersion:
 
     commit = None if revision is None else commit_of(root, revision)
     name, read = revision or "workspace", partial(text_at, root, commit)
-    if read(METRICS) is None and revision is None:
-        raise BakeoffError(f"{root / METRICS} does not exist: nothing was compared yet. Run `bakeoff run`.")
     if read(METRICS) is None:
         raise BakeoffError(
-            f"There is no {METRICS} at {name}: nothing had been compared there, or the figures were not committed. "
-            f"`git log --oneline -- {METRICS}` lists the revisions that have them."
+            f"There is no {METRICS} at {name}: nothing was compared yet, which `bakeoff run` does, or the figures were "
+            f"not committed. `git log --oneline -- {METRICS}` lists the revisions that have them."
         )
 
     def parsed(path: str) -> Any:
