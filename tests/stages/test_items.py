@@ -145,7 +145,9 @@ def test_embeddings_of_another_catalogue_are_refused(workspace):
 
 
 def test_a_model_that_was_not_evaluated_is_refused(workspace):
-    with pytest.raises(BakeoffError, match=r"item_embeddings\.npy can't be read \(No such file .*run `bakeoff evaluate mf`"):
+    with pytest.raises(
+        BakeoffError, match=r"item_embeddings\.npy can't be read \(No such file .*run `bakeoff evaluate mf`"
+    ):
         items.run(small_split.PARAMS, workspace, ["mf"])
 
 
