@@ -100,8 +100,9 @@ def check_overrides(overrides: Sequence[str], workspace: Path) -> None:
         if not equals:
             raise BakeoffError(f"{override!r} sets nothing: write NAME=VALUE, such as softmax.dim=32.")
         if not any(f"{known}.".startswith(f"{name}.") for known in names):  # a section has a value, too
-            near = [f"did you mean {known}?" for known in get_close_matches(name, names, 1)]
-            raise BakeoffError(f"params.yaml has no parameter {name}: {(*near, '`bakeoff params` lists all.')[0]}")
+            near = get_close_matches(name, names, 1)
+            hint = f"did you mean {near[0]}?" if near else "`bakeoff params` lists all."
+            raise BakeoffError(f"params.yaml has no parameter {name}: {hint}")
     with TemporaryDirectory() as scratch:
         copy = Path(scratch, "params.yaml")
         shutil.copyfile(path, copy)
