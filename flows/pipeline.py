@@ -7,7 +7,7 @@ negative sampling in studies/dvc.yaml.
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import wraps
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -109,10 +109,9 @@ def run_dag(dag: Dag, workspace: Path, timeout: float, placement: Mapping[str, s
         placement: Work pool of stages that do not run here.
     """
     stop, futures = Event(), dict[str, PrefectFuture[State[float]]]()
-    try:
+    unchanged = frozenset[str]()
+    with suppress(ChildError):  # the stage that it concerns will say so
         unchanged = unchanged_stages(dag, workspace)
-    except ChildError:  # the stage that it concerns will say so
-        unchanged = frozenset()
     try:
         for stage in TopologicalSorter(dag).static_order():
             arguments = (stage, workspace, timeout, stop, stage in unchanged, placement.get(stage))

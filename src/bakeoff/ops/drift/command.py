@@ -47,7 +47,6 @@ _TEXTS = {
     ),
 }
 """Title, text for people who can't see it, and sentence of each picture."""
-_EMPTY = '<svg xmlns="http://www.w3.org/2000/svg" width="1" height="1"/>\n'
 
 Reference = tuple[str, str, Snapshot]
 """Name and commit of a revision, and its validated tables."""
@@ -145,8 +144,8 @@ def pages(drift: Drift, events: Events) -> dict[str, str]:
     charts = {"volume": _volume(*events), "features": _panels(drift)}
     drawn = {key: chart for key, chart in charts.items() if chart is not None}
     pictures = [StillPicture(key, *_TEXTS[key], _spec(chart)) for key, chart in drawn.items()]
-    svg = svg_file(_spec(alt.vconcat(*drawn.values(), spacing=30)), []) if drawn else _EMPTY
-    return _rendered(pictures, *drift_summary(drift), drift.notes, finding_table(drift)) | {"svg": svg}
+    svg = {"svg": svg_file(_spec(alt.vconcat(*drawn.values(), spacing=30)), [])} if drawn else {}
+    return _rendered(pictures, *drift_summary(drift), drift.notes, finding_table(drift)) | svg
 
 
 def _rendered(
