@@ -7,7 +7,7 @@ value, and after an interrupt the changes are in a stash.
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
@@ -27,10 +27,12 @@ from pydantic import DirectoryPath, Field
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.parameters import read_yaml
 from bakeoff.core.subprocesses import Log, read_output, run_child
-from bakeoff.flows.checkout import copy_settings, git
+from bakeoff.flows.dvc_stages import copy_settings
 from bakeoff.flows.pipeline import Seconds, failed, run_command
 from bakeoff.flows.publish import Row
+from bakeoff.ops.git import git
 from bakeoff.params import load_params, parse_params
+from bakeoff.report.params import flat
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 MAX_OVERRIDE = 1_000
@@ -88,7 +90,7 @@ def check_overrides(overrides: Sequence[str], workspace: Path) -> None:
     """
     path = workspace / "params.yaml"
     load_params(path)  # it may be missing, or not valid as it is
-    values = read_yaml(path.read_bytes(), str(path))
+    names = flat(read_yaml(path.read_bytes(), str(path)))
     for override in overrides:
         if "${" in override:  # OmegaConf would put the value of an environment variable there
             raise BakeoffError(f"{override!r} holds `${{`, which would be replaced: write the value itself.")
@@ -97,7 +99,10 @@ def check_overrides(overrides: Sequence[str], workspace: Path) -> None:
         name, equals, _ = override.partition("=")
         if not equals:
             raise BakeoffError(f"{override!r} sets nothing: write NAME=VALUE, such as softmax.dim=32.")
-        _check_name(name, values)
+        if not any(f"{known}.".startswith(f"{name}.") for known in names):  # a section has a value, too
+            near = get_close_matches(name, names, 1)
+            hint = f"did you mean {near[0]}?" if near else "`bakeoff params` lists all."
+            raise BakeoffError(f"params.yaml has no parameter {name}: {hint}")
     with TemporaryDirectory() as scratch:
         copy = Path(scratch, "params.yaml")
         shutil.copyfile(path, copy)
@@ -161,17 +166,6 @@ def _clone(workspace: Path) -> Iterator[Path]:
         copy_settings(workspace, clone, share_cache=True)
         read_output(["dvc", "checkout", "--quiet", "--allow-missing"], clone)
         yield clone
-
-
-def _check_name(name: str, values: object) -> None:
-    """BakeoffError, with the nearest name, unless `name` leads to a parameter."""
-    parts = name.split(".")
-    for depth, part in enumerate(parts):
-        if not isinstance(values, Mapping) or part not in values:
-            near = get_close_matches(part, values, 1) if isinstance(values, Mapping) else []
-            hint = f"did you mean {'.'.join([*parts[:depth], *near])}?" if near else "`bakeoff params` lists all."
-            raise BakeoffError(f"params.yaml has no parameter {name}: {hint}")
-        values = values[part]
 
 
 if __name__ == "__main__":

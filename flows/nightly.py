@@ -23,13 +23,12 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.core.subprocesses import ChildError, run_child
 from bakeoff.core.workspace import check_packages
 from bakeoff.flows import nightly_clone as clones
-from bakeoff.flows.checkout import git, only_run
-from bakeoff.flows.dvc_stages import CORE, Dag, needed_for, read_dag, unchanged_stages
+from bakeoff.flows.dvc_stages import CORE, Dag, needed_for, only_run, read_dag, unchanged_stages
 from bakeoff.flows.pipeline import Seconds, failed, run_command, run_dag, summarise
 from bakeoff.flows.promote import DECISION, STEP_SECONDS, request_promotion
 from bakeoff.flows.publish import in_words, publish_file, publish_night, publish_run, read_json, read_secret
 from bakeoff.flows.remote import read_placement
-from bakeoff.ops.git import check_identity
+from bakeoff.ops.git import check_identity, git
 
 UNCHANGED = "Unchanged"
 """State of a night that found nothing to do."""

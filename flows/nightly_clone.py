@@ -6,14 +6,14 @@ onto new commits of the remote, commits the files that it makes, by name, and pu
 
 import shutil
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from dvc.repo import Repo
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.core.files import file_hash
+from bakeoff.core.files import file_hash, replaced
 from bakeoff.core.subprocesses import ChildError, Log, read_output, run_child, succeeds
-from bakeoff.flows.checkout import cache_of, copy_settings, git
+from bakeoff.flows.dvc_stages import cache_of, copy_settings
+from bakeoff.ops.git import ask, git
 
 REMOTE = "origin"
 MADE = ("data.dvc", "dvc.lock", "parents.dvc", "parents.json", "reports/drift", "reports/decision")
@@ -34,17 +34,14 @@ def make_clone(project: Path, directory: Path) -> None:
         BakeoffError: the project is not in a Git repository, or has no remote.
         ChildError: the remote can't be reached.
     """
-    if not succeeds(project, "git", "remote", "get-url", REMOTE):
+    url = ask(project, "remote", "get-url", REMOTE)
+    if url is None:
         raise BakeoffError(
             f"{project.resolve()} has no Git remote `{REMOTE}`, from which code comes and to which results go: `git "
             f"init --bare DIRECTORY`, `git remote add {REMOTE} DIRECTORY`, `git push {REMOTE} HEAD` make one."
         )
-    options = [
-        f"--config={key}={git(project, 'config', key)}"
-        for key in ("user.name", "user.email")
-        if succeeds(project, "git", "config", key)
-    ]
-    url = git(project, "remote", "get-url", REMOTE)
+    identity = {key: ask(project, "config", key) for key in ("user.name", "user.email")}
+    options = [f"--config={key}={value}" for key, value in identity.items() if value]
     git(project, "clone", "--quiet", *options, "--", url, str(directory.resolve()))
 
 
@@ -59,15 +56,12 @@ def open_nightly(project: Path, directory: Path) -> None:
         BakeoffError: something else is in the directory.
     """
     if not directory.exists():
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=directory.parent, prefix=".clone-") as folder:
-            clone = Path(folder, "clone")
+        with replaced(directory) as clone:
             make_clone(project, clone)
             read_output(["dvc", "remote", "add", "--local", "project", str(cache_of(project))], clone)
             # What is not there comes from DVC's remote, or is made.
             succeeds(clone, "dvc", "fetch", "--remote", "project", "--run-cache")
             git(clone, "config", _MARK, "true")
-            clone.rename(directory)
     if not succeeds(directory, "git", "config", "--local", _MARK):
         raise BakeoffError(
             f"{directory.resolve()} is not a clone that the nightly run made, so it does not work there: name a "

@@ -7,7 +7,7 @@ negative sampling in studies/dvc.yaml.
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import wraps
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -27,9 +27,8 @@ from pydantic import DirectoryPath, Field
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.processes import num_cores
 from bakeoff.core.subprocesses import ChildError
-from bakeoff.flows.checkout import only_run
-from bakeoff.flows.dvc_stages import CORE, Dag, Outcome, needed_for, read_dag, run_stage, unchanged_stages
-from bakeoff.flows.publish import publish_run, publish_sampling
+from bakeoff.flows.dvc_stages import CORE, Dag, Outcome, needed_for, only_run, read_dag, run_stage, unchanged_stages
+from bakeoff.flows.publish import publish_run
 from bakeoff.flows.remote import read_placement, run_remotely
 
 Seconds = Annotated[float, Field(gt=0, le=7 * 24 * 3600)]
@@ -83,7 +82,7 @@ def pipeline(
 
 @flow
 def study(workspace: DirectoryPath = Path(), stage_timeout_seconds: Seconds = 4 * 3600) -> State[None]:
-    """Bring the study and the stages that it depends on up to date, all of them here, and publish what it found.
+    """Bring the study and the stages that it depends on up to date, all of them here; its page: reports/sampling.html.
 
     Args:
         workspace: Directory of dvc.yaml.
@@ -92,7 +91,6 @@ def study(workspace: DirectoryPath = Path(), stage_timeout_seconds: Seconds = 4 
     try:
         with only_run(workspace, get_run_logger().info):
             states = run_dag(read_dag(workspace, "studies/dvc.yaml"), workspace, stage_timeout_seconds, {})
-            publish_sampling(workspace)
     except BakeoffError as error:
         return failed(error)
     return summarise(states)
@@ -111,10 +109,9 @@ def run_dag(dag: Dag, workspace: Path, timeout: float, placement: Mapping[str, s
         placement: Work pool of stages that do not run here.
     """
     stop, futures = Event(), dict[str, PrefectFuture[State[float]]]()
-    try:
+    unchanged = frozenset[str]()
+    with suppress(ChildError):  # the stage that it concerns will say so
         unchanged = unchanged_stages(dag, workspace)
-    except ChildError:  # the stage that it concerns will say so
-        unchanged = frozenset()
     try:
         for stage in TopologicalSorter(dag).static_order():
             arguments = (stage, workspace, timeout, stop, stage in unchanged, placement.get(stage))

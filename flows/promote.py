@@ -21,10 +21,9 @@ from pydantic import DirectoryPath
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.subprocesses import Log, run_child
 from bakeoff.core.workspace import Workspace
-from bakeoff.flows.checkout import git
 from bakeoff.flows.nightly_clone import make_clone
 from bakeoff.flows.pipeline import failed, run_command
-from bakeoff.ops.git import check_identity
+from bakeoff.ops.git import check_identity, git
 from bakeoff.ops.promotion.promote import read_decision
 from bakeoff.ops.registry.history import Version, assignments, production, read_events
 
@@ -61,7 +60,10 @@ def promote(
     try:
         check_identity(workspace)
         with checked_out(workspace, commit) as clone:
-            model = promoted_model(clone)
+            decision = read_decision(Workspace(clone)) or {"outcome": "nothing"}
+            if decision["outcome"] != "promote":
+                raise BakeoffError(f"{DECISION} of this commit says {decision['outcome']}, not promote.")
+            model = str(decision["challenger"]["model"])
             asks = approval or not assignments(read_events(clone))
         if asks and not is_approved(model, approval_timeout_seconds, log):
             return Completed(name="Not approved", message=f"{model} was not approved: production stays as it is.")
@@ -83,18 +85,6 @@ def checked_out(project: Path, commit: str) -> Iterator[Path]:
         make_clone(project, clone)
         git(clone, "checkout", "--quiet", "--detach", commit)
         yield clone
-
-
-def promoted_model(clone: Path) -> str:
-    """The model that the last `bakeoff decide` lets into production.
-
-    Raises:
-        BakeoffError: there is no decision, or it does not say `promote`.
-    """
-    found = read_decision(Workspace(clone)) or {"outcome": "nothing"}
-    if found["outcome"] != "promote":
-        raise BakeoffError(f"{DECISION} of this commit says {found['outcome']}, not promote.")
-    return str(found["challenger"]["model"])
 
 
 def is_approved(model: str, timeout: int, log: Log) -> bool:

@@ -13,8 +13,8 @@ from prefect.runtime import flow_run
 
 from bakeoff.core.subprocesses import ChildError, Log, run_child
 from bakeoff.core.workspace import Workspace
-from bakeoff.flows.checkout import git
 from bakeoff.models.base.specs import specs
+from bakeoff.ops.git import git
 
 Row = dict[str, str | float | None]
 
@@ -71,13 +71,6 @@ def publish_validation(workspace: Path) -> None:
         )
 
 
-def publish_sampling(workspace: Path) -> None:
-    """Publish one row per variant of the study (studies/sampling.json)."""
-    sampling = read_json(workspace / "studies/sampling.json")
-    if sampling:
-        create_table_artifact(variant_rows(sampling), key="sampling", description="The page: reports/sampling.html")
-
-
 def publish_night(clone: Path, ended: str, seconds: float) -> None:
     """Add a row for this night to the table `history`, above those of the nights before.
 
@@ -128,18 +121,6 @@ def metric_rows(metrics: Mapping[str, Mapping[str, Any]]) -> list[Row]:
     retrievers = {name: values for name, values in metrics.items() if name in specs()}
     names = dict.fromkeys(metric for values in retrievers.values() for metric in values)
     return [{"metric": metric, **{name: values.get(metric) for name, values in retrievers.items()}} for metric in names]
-
-
-def variant_rows(sampling: Mapping[str, Any]) -> list[Row]:
-    """Label, some metrics and folding of each variant; None for what was not measured."""
-    return [
-        {
-            "variant": variant["label"],
-            **{name: variant["metrics"].get(name) for name in ("ndcg@10", "popularity_lift@10", "coverage@10")},
-            "folding": (variant.get("folding") or {}).get("folding"),
-        }
-        for variant in sampling.get("variants", [])
-    ]
 
 
 def publish_file(path: Path, key: str, description: str) -> None:

@@ -31,9 +31,9 @@ from prefect.variables import Variable
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.subprocesses import ChildError, Log, read_output, run_child, succeeds
 from bakeoff.core.workspace import check_packages
-from bakeoff.flows.checkout import copy_settings, git
-from bakeoff.flows.dvc_stages import Dag, Outcome, run_stage, take_from_cache
+from bakeoff.flows.dvc_stages import Dag, Outcome, copy_settings, run_stage, take_from_cache
 from bakeoff.flows.publish import publish_validation
+from bakeoff.ops.git import git
 
 VARIABLE = "bakeoff_placement"
 CLONES = Path(".dvc/tmp/stages")

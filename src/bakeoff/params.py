@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import Field, ValidationError, create_model, model_validator
 
-from bakeoff.core.errors import LONGEST_SHOWN, BakeoffError, shortened, visible
+from bakeoff.core.errors import LONGEST_SHOWN, BakeoffError, reading, shortened, visible
 from bakeoff.core.parameters import MAX_BYTES, Frozen, read_yaml
 from bakeoff.data.params import DataParams, SplitParams, ValidationParams
 from bakeoff.evaluation.metrics.params import EvaluateParams
@@ -113,15 +113,12 @@ def load_params(path: Path) -> Params:
     Raises:
         BakeoffError: the file is missing, is not YAML, or holds a value that is not valid.
     """
-    try:
-        if path.exists() and not path.is_file():
-            raise BakeoffError(f"{path} is not a regular file: it must be a file with sections such as `split:`.")
-        with path.open("rb") as stream:
-            values = read_yaml(stream.read(MAX_BYTES + 1), str(path))
-    except FileNotFoundError:
-        raise BakeoffError(f"{path} does not exist: run bakeoff in the project's directory.") from None
-    except OSError as error:
-        raise BakeoffError(f"{path} can't be read ({error.strerror}): it must be a readable file.") from None
+    if not path.exists():
+        raise BakeoffError(f"{path} does not exist: run bakeoff in the project's directory.")
+    if not path.is_file():
+        raise BakeoffError(f"{path} is not a regular file: it must be a file with sections such as `split:`.")
+    with reading(path, "it must be a readable file", OSError), path.open("rb") as stream:
+        values = read_yaml(stream.read(MAX_BYTES + 1), str(path))
     if not isinstance(values, Mapping):
         raise BakeoffError(f"{path} must hold sections such as `split:`, not {type(values).__name__}.")
     return parse_params(values, str(path))

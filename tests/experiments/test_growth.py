@@ -45,6 +45,7 @@ def in_this_process(tasks):
 def found(workspace, monkeypatch):
     monkeypatch.setattr(growth_costs, "run_alone", in_this_process)
     say(workspace, "mf", selected_epoch=3)
+    say(workspace, "softmax", selected_epoch=4)
     growth.run(PARAMS, workspace)
     return json.loads(workspace.cost("growth").read_text(encoding="utf-8"))
 
@@ -58,8 +59,8 @@ def test_every_share_and_catalogue_is_measured(found):
     assert [size["events"] for size in found["sizes"][:3]] == [16, 28, 56]
     assert {size["items"] for size in found["sizes"]} == {12}
     assert all(size[cost] > 0 for size in found["sizes"] for cost in growth_costs.COSTS.values())
-    # as many epochs as validation chose; a model that is not trained yet gets the default, one without epochs one
-    assert [size["epochs"] for size in found["sizes"]] == [1] * 6 + [3] * 3 + [growth.DEFAULT_EPOCHS] * 3
+    # as many epochs as validation chose; a model without epochs gets one
+    assert [size["epochs"] for size in found["sizes"]] == [1] * 6 + [3] * 3 + [4] * 3
     assert set(found["exponents"]["mf"]) == {"wall", "cpu", "memory"}
     assert found["exponents"]["mf"]["wall"]["low"] < found["exponents"]["mf"]["wall"]["high"]
     assert [row["items"] for row in found["catalogues"]] == [200, 400]
@@ -82,6 +83,7 @@ def test_a_catalogue_that_memory_does_not_hold_is_skipped_with_a_note(workspace,
 
 def test_a_skipped_contender_is_left_out(workspace, monkeypatch):
     monkeypatch.setattr(growth_costs, "run_alone", in_this_process)
+    say(workspace, "mf", selected_epoch=2)
     say(workspace, "softmax", skipped="Too large.")
     growth.run(PARAMS, workspace)
     found = json.loads(workspace.cost("growth").read_text(encoding="utf-8"))

@@ -10,7 +10,7 @@ def run(command: dict[str, Any]) -> None:
     """`bakeoff` with these arguments, perhaps sabotaged."""
     import saboteur
 
-    from bakeoff.cli import app as cli
+    from bakeoff import cli
     from bakeoff.experiments.training import checkpoints
 
     sys.argv = ["bakeoff", *command["arguments"]]

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 from tiny_project import STAGES, dvc, new_project
 
-from bakeoff.flows.checkout import only_run
-from bakeoff.flows.dvc_stages import run_stage
+from bakeoff.flows.dvc_stages import only_run, run_stage
 from bakeoff.flows.nightly_clone import restore
 
 FETCHED = STAGES.replace("deps: [raw, slow.py]", "deps: [data, slow.py]").replace("slow.py raw", "slow.py data/raw")

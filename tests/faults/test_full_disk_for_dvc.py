@@ -7,8 +7,7 @@ from small_disk import nearly_full, small_disk
 from tiny_project import dvc, new_project
 
 from bakeoff.core.subprocesses import ChildError
-from bakeoff.flows.checkout import only_run
-from bakeoff.flows.dvc_stages import Outcome, run_stage
+from bakeoff.flows.dvc_stages import Outcome, only_run, run_stage
 
 
 def test_a_stage_whose_output_the_cache_has_no_room_for_is_run_again_when_there_is(tmp_path: Path) -> None:

@@ -13,8 +13,7 @@ import pytest
 from tiny_project import attempt_dvc, begin, dvc, new_project, until
 
 from bakeoff.core.subprocesses import ChildError
-from bakeoff.flows.checkout import only_run
-from bakeoff.flows.dvc_stages import Outcome, run_stage
+from bakeoff.flows.dvc_stages import Outcome, only_run, run_stage
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +69,7 @@ def test_a_stage_that_the_system_kills_is_told_from_one_that_fails(project: Path
 
 RUN = """
 from pathlib import Path
-from bakeoff.flows.checkout import only_run
+from bakeoff.flows.dvc_stages import only_run
 from bakeoff.flows.dvc_stages import run_stage
 with only_run(Path(), print):
     run_stage('first', Path(), log=print, timeout=60)

@@ -13,15 +13,14 @@ from tiny_project import dvc, new_project, until
 
 from bakeoff.core import subprocesses
 from bakeoff.core.subprocesses import ChildError, run_child
-from bakeoff.flows.checkout import only_run
-from bakeoff.flows.dvc_stages import run_stage
+from bakeoff.flows.dvc_stages import only_run, run_stage
 from bakeoff.ops.registry.history import enter, production, read_events
 
 FLOWS = Path(__file__).parents[2] / "flows"
 RUN = """
 import sys
 from pathlib import Path
-from bakeoff.flows.checkout import only_run
+from bakeoff.flows.dvc_stages import only_run
 from bakeoff.flows.dvc_stages import run_stage
 def say(line): print(line, flush=True)
 with only_run(Path(), say):

@@ -8,8 +8,7 @@ from flow_project import FLOWS, Project, dvc
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.subprocesses import ChildError
-from bakeoff.flows.checkout import only_run
-from bakeoff.flows.dvc_stages import Outcome, needed_for, parse_dag, read_dag, run_stage
+from bakeoff.flows.dvc_stages import Outcome, needed_for, only_run, parse_dag, read_dag, run_stage
 
 STAGES = """
 stages:

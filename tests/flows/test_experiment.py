@@ -95,7 +95,7 @@ def test_a_valid_override_is_accepted(override: str, workspace: Path) -> None:
     ("override", "why"),
     [
         ("mf.dmi=32", r"no parameter mf\.dmi: did you mean mf\.dim\?"),
-        ("m.dim=32", r"no parameter m\.dim: did you mean mf\?"),
+        ("m.dim=32", r"no parameter m\.dim: did you mean mf\.dim\?"),
         ("mf.dim.x=32", r"no parameter mf\.dim\.x"),
         ("+mf.new=1", r"no parameter \+mf\.new"),
         ("mf.dim", "write NAME=VALUE"),

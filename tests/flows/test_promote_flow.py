@@ -18,7 +18,7 @@ from prefect.flow_runs import resume_flow_run
 from small_project import share
 
 from bakeoff.flows import promote as module
-from bakeoff.flows.checkout import only_run
+from bakeoff.flows.dvc_stages import only_run
 from bakeoff.flows.promote import promote
 
 DECISION = {

@@ -107,7 +107,7 @@ def run(name: str, arguments: list[str]) -> None:
     elif name == "dvc":
         sys.exit(import_module("dvc.cli").main(arguments))
     else:
-        import_module("bakeoff.cli.app").main()
+        import_module("bakeoff.cli").main()
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from own_tables import read_directory
 
-from bakeoff.cli import app as cli
+from bakeoff import cli
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.params import ColumnParams, DataParams
@@ -98,7 +98,7 @@ def test_an_error_obeys_no_file_on_the_terminal(
     def fail() -> None:
         raise BakeoffError("one \x1b[31m\n  two \u202egnp")
 
-    monkeypatch.setattr(cli, "app", fail)
+    monkeypatch.setattr("bakeoff.cli.app.app", fail)
     with pytest.raises(SystemExit):
         cli.main()
     assert capsys.readouterr().err == "error: one \\x1b[31m\n  two \\u202egnp\n"

@@ -191,7 +191,7 @@ def drift() -> Drift:
     bins = ["<script>hacked=1</script>", "var(--none)", "</svg><img src=x>", "'\"\\", "a&b"]
     moved = DriftFinding("users", FEATURE, f"{FEATURE}: is as before", "warning", False, 0.5, 0.1, MARKUP)
     feature = Feature("users", FEATURE, FEATURE, bins, np.full(5, 0.2), np.array([2, 1, 1, 1, 1]), 5)
-    return Drift(MARKUP, "abc", [moved], {}, [(feature, moved)], [MARKUP])
+    return Drift(MARKUP, "abc", [moved], [(feature, moved)], [MARKUP])
 
 
 EVENTS = (pd.Series([3, 4], [1, 2]), pd.Series([5, 4], [2, 3]))

@@ -191,4 +191,4 @@ def test_the_markdown_tells_what_changed_before_its_tables():
     text = revision_sheet.pages(compared(version("a", FLAT), version("b", RAISED, params={"seed": 2})))["md"]
     assert text.startswith("# From a to b\n\n**MF better on NDCG@10.**")
     assert "| MF | 0.1000 | 0.3000 |" in text
-    assert "Only one of the two versions has the parameters `seed`." in text
+    assert "| seed | – | 2 |" in text

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from bakeoff.cli.arguments import LogFolder, load
+from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
 
 app = typer.Typer()
@@ -93,7 +94,7 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="For programs.")
 @app.command()
 def serve(
     model: Annotated[
-        str | None, typer.Option(help="One of models/ of this workspace; none: what is in production, followed.")
+        str | None, typer.Option(help="One of models/, or a version such as mf@v1.0.0; none: what is in production.")
     ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8000,
@@ -127,7 +128,12 @@ def serve(
 
     A new promotion is taken up while requests go on; one that can't be loaded is reported, and the old model stays.
     """
-    from bakeoff.ops.server import serve as stage
+    try:
+        from bakeoff.ops.server import serve as stage
+    except ModuleNotFoundError as error:
+        raise BakeoffError(
+            f"`bakeoff serve` needs the package {error.name}, which is not installed: `pip install 'bakeoff[serve]'`."
+        ) from None
 
     online = (log, log_days, plain_ids, interleave, explore)
     stage.run(Workspace(), stage.Options(model, host, port, approximate, max_batch, interval, fetch, drain, *online))

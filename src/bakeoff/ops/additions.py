@@ -49,17 +49,6 @@ def additions_path(root: Path, model: str, item_ids: Sequence[str], embeddings: 
     return root / FOLDER / f"{model}-{digest.hexdigest()[:16]}.parquet"
 
 
-def additions_to(root: Path, model: str, items: pd.DataFrame, embeddings: NDArray[np.float32]) -> pd.DataFrame:
-    """What was added to a model with these items (item_id) and embeddings; nothing is hashed where it has no file.
-
-    Raises:
-        BakeoffError: as `read_additions`.
-    """
-    if not any((root / FOLDER).glob(f"{model}-*.parquet")):
-        return NOTHING
-    return read_additions(additions_path(root, model, items["item_id"].astype(str).tolist(), embeddings))
-
-
 def read_additions(path: Path) -> pd.DataFrame:
     """What was added.
 
@@ -96,13 +85,11 @@ class ExtendedRetriever:
 
     def embed_queries(self, queries: Queries) -> NDArray[np.float32]:
         """[len(queries), d]."""
-        found: NDArray[np.float32] = self._retriever.embed_queries(readable(queries, self.num_trained))
-        return found
+        return np.asarray(self._retriever.embed_queries(readable(queries, self.num_trained)), np.float32)
 
     def uses_fallback(self, queries: Queries) -> NDArray[np.bool_]:
         """[len(queries)]."""
-        found: NDArray[np.bool_] = self._retriever.uses_fallback(readable(queries, self.num_trained))
-        return found
+        return np.asarray(self._retriever.uses_fallback(readable(queries, self.num_trained)), np.bool_)
 
     def contributions(self, query: Queries, items: NDArray[np.integer]) -> NDArray[np.float64]:
         """See `EncoderRetriever.contributions`; 0 where the item, or that of the history, was added."""

@@ -109,10 +109,8 @@ def show(workspace: Workspace, model: str | None) -> None:
     if held.empty:
         print(f"Nothing was added to {target.name}.")
         return
-    shown = Table(title=f"Added to {target.name}", title_justify="left")
     described = held.drop(columns=EMBEDDING)
-    for name in described:
-        shown.add_column(str(name))
+    shown = Table(*map(str, described), title=f"Added to {target.name}", title_justify="left")
     for row in described.itertuples(index=False):
         shown.add_row(*("" if pd.isna(value) else Text(str(value)) for value in row))
     Console().print(shown)

@@ -193,8 +193,8 @@ def _find_role(role: str, events: Columns, tables: Mapping[str, Columns], found:
     found.columns[role] = fits[0] if fits else None
     if table and len(fits) != 1:
         others = {name for other in ROLES if other != role for name in _named(other, free)}
-        found.open[role] = fits or [name for name in free if name not in others and not _is_time(events[name])]
-    elif role == "timestamp" and not fits and (times := [name for name in free if _is_time(events[name])]):
+        found.open[role] = fits or [name for name in free if name not in others and not time_unit(events[name])]
+    elif role == "timestamp" and not fits and (times := [name for name in free if time_unit(events[name])]):
         found.columns[role] = times[0]
         found.open[role] = times
 
@@ -229,14 +229,10 @@ def time_unit(values: Any) -> Unit | None:
     return "iso" if np.isfinite(iso_seconds(text)).mean() >= _LEAST_SHARE else None
 
 
-def _is_time(values: Any) -> bool:
-    return time_unit(values) is not None
-
-
 def _can_be(role: str, values: Any) -> bool:
     """Whether values allow a role that a column's name suggests."""
     if role == "timestamp":
-        return _is_time(values)
+        return time_unit(values) is not None
     if role == "rating":
         numbers = as_numbers(filled(values))
         return len(numbers) > 0 and bool(np.isfinite(numbers).mean() >= _LEAST_SHARE)

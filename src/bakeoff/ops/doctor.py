@@ -27,7 +27,7 @@ from bakeoff.core.subprocesses import environment, read_output, run_command
 from bakeoff.core.workspace import Workspace, check_own_code, wrong_packages
 from bakeoff.data.engine.settings import engine_settings
 from bakeoff.models.ease.spec import peak_bytes
-from bakeoff.ops.git import ask, check_identity, head, order
+from bakeoff.ops.git import ask, check_identity, head
 
 STYLES = {"ok": "green", "warning": "yellow", "problem": "bold red", "not applicable": "dim"}
 State = Literal["ok", "warning", "problem", "not applicable"]
@@ -105,9 +105,9 @@ def code(subject: Subject) -> Finding:
 def git(subject: Subject) -> Finding:
     """A repository with a commit, an identity for new ones, and what is not committed."""
     root = subject.workspace.root
-    commit = head(root)
+    commit, changes = head(root), ask(root, "status", "--porcelain") or ""
     check_identity(root)
-    return ok(f"commit {commit[:8]}, uncommitted changes: {len(order(root, 'status', '--porcelain').splitlines())}")
+    return ok(f"commit {commit[:8]}, uncommitted changes: {len(changes.splitlines())}")
 
 
 def dvc(subject: Subject) -> Finding:

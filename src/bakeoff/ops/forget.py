@@ -34,11 +34,8 @@ def run(user: str, workspace: Workspace, log: Path | None = None) -> None:
         BakeoffError: data/ is not there or not what data.dvc records, the log can't be read, or neither they nor any
             version have such a user.
     """
-    console = Console(highlight=False, soft_wrap=True)
-
-    def say(text: str) -> None:
-        console.print(text, markup=False)
-
+    console = Console(highlight=False, soft_wrap=True, markup=False)
+    say = console.print
     with data_directory.alone(workspace.root, say):
         removed = _remove(user, workspace)
     with console.status("Looking through the versions of data/"):
@@ -78,7 +75,7 @@ def versions_with(user: str, root: Path) -> tuple[list[str], list[str]]:
     holding, unread = list[str](), list[str]()
     for revisions in _by_data(root).values():
         try:
-            with dvc_files(root, next(iter(revisions))) as files:
+            with dvc_files(root, next(iter(revisions)), "data", "this version") as files:
                 has_user = any(user in ids for table in TABLES for ids in _ids(files, table))
         except BakeoffError:
             unread += revisions.values()

@@ -1,33 +1,36 @@
 """Git's command line, for what reads or writes the project's history."""
 
-import subprocess
-from collections.abc import Mapping
 from pathlib import Path
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.core.subprocesses import run_command
+from bakeoff.core.subprocesses import ChildError, Env, read_output
+
+
+def git(directory: Path, *arguments: str, variables: Env = None) -> str:
+    """Output of a Git command, without white space at the end.
+
+    Raises:
+        ChildError: it failed; quotes its stderr.
+        BakeoffError: Git is not installed.
+    """
+    try:
+        return read_output(["git", *arguments], directory, variables)
+    except FileNotFoundError:
+        raise BakeoffError("Versions are kept in Git, and there is no `git` command: install Git.") from None
+    except ChildError as error:  # which quotes all of a command that may name a hundred tags
+        raise ChildError(f"`git {arguments[0]}` failed in {directory.resolve()}", error.tail) from None
 
 
 def ask(root: Path, *arguments: str) -> str | None:
-    """Output of a Git command, as it is; None where it fails.
+    """The same; None where it fails.
 
     Raises:
         BakeoffError: Git is not installed.
     """
-    done = _run(root, arguments, {})
-    return None if done.returncode else done.stdout
-
-
-def order(root: Path, *arguments: str, env: Mapping[str, str] | None = None) -> str:
-    """Output of a Git command that must not fail.
-
-    Raises:
-        BakeoffError: it failed; the message quotes Git.
-    """
-    done = _run(root, arguments, env or {})
-    if done.returncode:
-        raise BakeoffError(f"`git {arguments[0]}` failed in {root.resolve()}: {done.stderr.strip()}")
-    return done.stdout
+    try:
+        return git(root, *arguments)
+    except ChildError:
+        return None
 
 
 def check_identity(root: Path) -> None:
@@ -65,7 +68,7 @@ def commit_of(root: Path, revision: str) -> str:
     found = ask(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
     if found is None:
         raise BakeoffError(f"{revision!r} is no revision of this repository: name a commit, a branch or a tag.")
-    return found.strip()
+    return found
 
 
 def head(root: Path) -> str:
@@ -75,11 +78,4 @@ def head(root: Path) -> str:
         BakeoffError: there is none.
     """
     check_repository(root)
-    return order(root, "rev-parse", "HEAD").strip()
-
-
-def _run(root: Path, arguments: tuple[str, ...], env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    try:
-        return run_command(["git", *arguments], root, variables=env)
-    except FileNotFoundError:
-        raise BakeoffError("Versions are kept in Git, and there is no `git` command: install Git.") from None
+    return git(root, "rev-parse", "HEAD")

@@ -15,22 +15,12 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from bakeoff.core.errors import BakeoffError, visible
-from bakeoff.core.histories import PAD, Histories, Queries
+from bakeoff.core.histories import Histories, Queries
 from bakeoff.core.workspace import Workspace
-from bakeoff.data.features.encoding import Encoded, TableEncoding
-from bakeoff.evaluation.ranking import rank
-from bakeoff.models.base import specs
+from bakeoff.models.base import specs, storage
 from bakeoff.models.base.list_options import standard_log_popularity
 from bakeoff.models.base.retriever import Retriever
-from bakeoff.models.base.storage import (
-    KnownUsers,
-    load_trained,
-    read_encoding,
-    read_items,
-    read_known_users,
-    refuse_skipped,
-)
-from bakeoff.ops.additions import ExtendedRetriever, additions_to, embeddings_of
+from bakeoff.ops.additions import ExtendedRetriever, additions_path, embeddings_of, read_additions
 from bakeoff.ops.list_options import PLAIN, ItemFeatures, ListOptions, find
 from bakeoff.ops.server.search import ExactSearch
 
@@ -76,14 +66,12 @@ def run(
             to it.
     """
     specs.check_model(model)
-    refuse_skipped(workspace, model)
+    storage.refuse_skipped(workspace, model)
     _check_question(user, history, features)
     folder = workspace.trained(model)
-    if not folder.exists():
-        raise BakeoffError(f"{folder} is missing: run `bakeoff train {model}` first, or `bakeoff run` for everything.")
-    catalogue, trained = read_items(folder), load_trained(folder)
+    catalogue, trained = storage.read_items(folder), storage.load_trained(folder)
     embeddings = np.asarray(trained.item_embeddings)
-    added = additions_to(workspace.root, model, catalogue, embeddings)
+    added = read_additions(additions_path(workspace.root, model, catalogue["item_id"].astype(str).tolist(), embeddings))
     retriever: Retriever = trained
     if len(added):
         catalogue = pd.concat([catalogue, added.reindex(columns=catalogue.columns)], ignore_index=True)
@@ -91,23 +79,20 @@ def run(
     items = pd.Series(catalogue["title"].to_numpy(), index=catalogue["item_id"].astype(str))
     if not 1 <= k <= len(items):
         raise BakeoffError(f"-k {k} is not possible: it must be between 1 and the {len(items)} items there are.")
-    users = read_known_users(folder)
+    users = storage.read_known_users(folder)
     if user is not None:
         query = _known_user(users, user, model)
     else:
         query = _someone_new(folder, history or "", features, items)
     if allow is not None:
         options = replace(options, allow=_places(allow, "--allow", items))
-    seen = users.left_out(query.histories, exclude_seen)
-    if options.is_plain:
-        best, scores = _best(retriever, query, seen, k)
-    else:
-        of_items = ItemFeatures(catalogue, read_encoding(folder).item, model)
-        options.check(k, of_items)
-        popularity = standard_log_popularity(users.queries.histories.item_counts(len(items)))
-        search, embedded = ExactSearch(retriever.item_embeddings), retriever.embed_queries(query)
-        [chosen] = find(search, embedded, [seen.items], [k], [options], of_items, popularity)
-        best, scores = chosen.items, chosen.scores
+    of_items = ItemFeatures(catalogue, storage.read_encoding(folder).item, model)
+    options.check(k, of_items)
+    seen = users.left_out(query.histories, exclude_seen).items
+    popularity = standard_log_popularity(users.queries.histories.item_counts(len(items)))
+    search, embedded = ExactSearch(retriever.item_embeddings), retriever.embed_queries(query)
+    [found] = find(search, embedded, [seen], [k], [options], of_items, popularity)
+    best, scores = found.items, found.scores
     parts: list[list[Part]] = []
     if why:
         from bakeoff.models.base.encoder import EncoderRetriever  # loads TensorFlow
@@ -120,7 +105,7 @@ def run(
     _print(title, items.iloc[query.histories.items], items.iloc[best], scores, parts, specs.spec(model).explanation)
 
 
-def _known_user(users: KnownUsers, user: str, model: str) -> Queries:
+def _known_user(users: storage.KnownUsers, user: str, model: str) -> Queries:
     """The query of a user that the model was trained on."""
     if user not in users.rows:
         raise BakeoffError(
@@ -134,8 +119,13 @@ def _someone_new(folder: Path, history: str, features: Sequence[str], items: pd.
     """The query of someone with this history, whose events have no time, and these features."""
     places = _places(history, "--history", items)
     histories = Histories(np.array([0, len(places)]), places, np.zeros(len(places), np.int64))
-    dense, categorical = _encode(read_encoding(folder).user, features)
-    return Queries(histories, dense, categorical)
+    given = dict[str, str]()
+    for feature in features:
+        name, separator, value = feature.partition("=")
+        if not separator:
+            raise BakeoffError(f"--feature {feature!r} must be name=value, such as age=30.")
+        given[name.strip()] = value.strip()
+    return Queries(histories, *storage.read_encoding(folder).user.encode_user(given))
 
 
 def _places(ids: str, option: str, items: pd.Series) -> NDArray[np.int32]:
@@ -147,17 +137,7 @@ def _places(ids: str, option: str, items: pd.Series) -> NDArray[np.int32]:
             f"{option} names {', '.join(map(repr, strangers))}, which the catalogue does not have: give item ids "
             f"as in data/items.csv, such as {example}."
         )
-    places: NDArray[np.int32] = items.index.get_indexer(named).astype(np.int32)
-    return places
-
-
-def _best(
-    retriever: Retriever, query: Queries, seen: Histories, k: int
-) -> tuple[NDArray[np.integer], NDArray[np.float32]]:
-    """The best items by score, without those of `seen`, and their scores."""
-    lists = rank(retriever, query, seen, seen.first(0), k, 1)
-    found = lists.items[0] != PAD
-    return lists.items[0, found], lists.scores[0, found]
+    return np.asarray(items.index.get_indexer(named), np.int32)
 
 
 def _check_question(user: str | None, history: str | None, features: Sequence[str]) -> None:
@@ -176,17 +156,6 @@ def _parse_ids(ids: str) -> list[str]:
     """Item ids, those of a history oldest first; an id that is named twice counts once, at its last place."""
     named = [part.strip() for part in ids.split(",") if part.strip()]
     return list(dict.fromkeys(reversed(named)))[::-1]
-
-
-def _encode(encoding: TableEncoding, features: Sequence[str]) -> Encoded:
-    """Encoded features as the model takes them: float32 [1, D] and int32 [1, K]."""
-    given: dict[str, str] = {}
-    for feature in features:
-        name, separator, value = feature.partition("=")
-        if not separator:
-            raise BakeoffError(f"--feature {feature!r} must be name=value, such as age=30.")
-        given[name.strip()] = value.strip()
-    return encoding.encode_user(given)
 
 
 def _print(

@@ -1,7 +1,6 @@
 """Stage `evaluate`: a trained model and the split give top-k lists and every metric per user."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -56,21 +55,13 @@ def run(params: Params, workspace: Workspace, model: str, load: Load | None = No
         num_warm = len(users_with_test_items(held_out.test, "measure"))
         ranked = 2 * num_warm + len(queries.new) * len(queries.steps)
         load_model = partial(load_fitting, workspace, model, load=load)
-        with (
-            _progress(model, ranked) as advance,
-            evaluator(queries, workspace, engine_settings(), model, load_model, advance) as found,
-        ):
+        console = Console(stderr=True)
+        bar = Progress(console=console, transient=True, disable=not console.is_terminal)
+        advance = partial(bar.advance, bar.add_task(f"ranking with {model}", total=ranked))
+        with bar, evaluator(queries, workspace, engine_settings(), model, load_model, advance) as found:
             metrics, seconds = write_evaluation(workspace.evaluation(model), queries, found)
         cost.note(**seconds, ranked_queries=ranked)
     _print_summary(model, metrics, prepared.num_items, seconds["ranking_seconds"])
-
-
-@contextmanager
-def _progress(model: str, total: int) -> Iterator[Callable[[int], None]]:
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task(f"ranking with {model}", total=total)
-        yield lambda users: progress.advance(task, users)
 
 
 def _print_summary(model: str, metrics: Mapping[str, Any], num_items: int, seconds: float) -> None:

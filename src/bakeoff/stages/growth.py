@@ -14,9 +14,6 @@ from bakeoff.models.base.specs import spec
 from bakeoff.models.base.storage import why_skipped
 from bakeoff.params import Params
 
-DEFAULT_EPOCHS = 4
-"""Of a model that is not trained yet."""
-
 
 def run(params: Params, workspace: Workspace) -> None:
     """Train models on shares of the users, and time steps on generated catalogues.
@@ -24,7 +21,8 @@ def run(params: Params, workspace: Workspace) -> None:
     Reads artifacts/split and the epochs in artifacts/training; writes artifacts/cost/growth.json.
 
     Raises:
-        BakeoffError: there is no split, or it has no train event; a file is damaged; a process died.
+        BakeoffError: there is no split, or it has no train event; a model is not trained; a file is damaged; a process
+            died.
     """
     with measure(workspace, "growth") as cost:
         warm_users(load_prepared(workspace))  # raises where there are none
@@ -40,9 +38,7 @@ def _epochs(workspace: Workspace, model: str) -> int:
     if not spec(model).has_epochs:
         return 1
     path = workspace.training(model)
-    if not path.exists():
-        return DEFAULT_EPOCHS
-    with reading(f"The epoch in {path}", f"run `bakeoff train {model}` again", ValueError, KeyError, TypeError):
+    with reading(f"The epoch in {path}", f"run `bakeoff train {model}`", OSError, ValueError, KeyError, TypeError):
         return int(json.loads(path.read_text(encoding="utf-8"))["selected_epoch"])
 
 

@@ -41,9 +41,8 @@ def run(params: Params, workspace: Workspace, models: Sequence[str] | None = Non
         BakeoffError: a model was not evaluated, its embeddings hold NaN, or the split has another catalogue.
     """
     vocabulary = workspace.vocabulary / "items.parquet"
-    if not vocabulary.exists():
-        raise BakeoffError(f"{vocabulary} is missing: run `bakeoff split` first.")
-    items = pq.read_table(vocabulary, columns=["item_id", "fit_count"])
+    with reading(vocabulary, "run `bakeoff split` first", OSError):
+        items = pq.read_table(vocabulary, columns=["item_id", "fit_count"])
     with measure(workspace, "items"):
         for model in specs.names() if models is None else models:
             _place(params, workspace, model, items)
@@ -76,13 +75,10 @@ def _place(params: Params, workspace: Workspace, model: str, items: pa.Table) ->
 def _embeddings(workspace: Workspace, model: str, num_items: int) -> NDArray[np.float32] | None:
     """[num_items, dim] of a model; None where it was skipped."""
     folder = workspace.evaluation(model)
-    path = folder / EMBEDDINGS
-    if not path.exists():
-        metrics = folder / "metrics.json"
-        if metrics.exists() and "skipped" in json.loads(metrics.read_text(encoding="utf-8")):
+    path, metrics = folder / EMBEDDINGS, folder / "metrics.json"
+    with reading(path, f"run `bakeoff evaluate {model}`", OSError, ValueError, EOFError):
+        if "skipped" in json.loads(metrics.read_text(encoding="utf-8")):
             return None
-        raise BakeoffError(f"{path} is missing: run `bakeoff evaluate {model}` first.")
-    with reading(path, f"run `bakeoff evaluate {model}` again", OSError, ValueError, EOFError):
         embeddings: NDArray[np.float32] = np.load(path, allow_pickle=False)
     if embeddings.ndim != 2 or len(embeddings) != num_items:
         raise BakeoffError(

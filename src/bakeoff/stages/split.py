@@ -94,12 +94,10 @@ def _columns(data: DataParams, split: SplitParams) -> dict[str, list[str]]:
 
 def _read(engine: Engine, workspace: Workspace, name: str, columns: Sequence[str]) -> ir.Table:
     path = workspace.validated / f"{name}.parquet"
-    if not path.exists():
-        raise BakeoffError(f"{path} is missing: run `bakeoff validate` first.")
     try:
         return engine.read(path, columns)
     except BakeoffError as error:
-        raise BakeoffError(f"{error}: run `dvc repro --force validate`.") from None
+        raise BakeoffError(f"{error}: run `bakeoff validate`, or `dvc repro --force validate`.") from None
 
 
 def _dislikes(

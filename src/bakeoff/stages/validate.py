@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
-from bakeoff.core.errors import BakeoffError
+from bakeoff.core.errors import BakeoffError, reading
 from bakeoff.core.files import discard, replaced, write_json
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.engine.engine import Engine, opened
@@ -57,15 +57,13 @@ def run(params: Params, workspace: Workspace) -> None:
 def _read(workspace: Workspace, name: str) -> Iterator[RawTable]:
     path = workspace.data / f"{name}.csv"
     shown = path.relative_to(workspace.root).as_posix()
-    if path.exists() and not path.is_file():
-        raise BakeoffError(f"{shown} cannot be read: it is not a regular file but a directory, a pipe or a device.")
-    try:
+    if not path.exists():
+        raise BakeoffError(f"{shown} does not exist: run `bakeoff fetch` (or `dvc pull`) first.")
+    if not path.is_file():
+        raise BakeoffError(f"{shown} can't be read: it is not a regular file but a directory, a pipe or a device.")
+    with reading(shown, "it must be a readable file", OSError):
         blocks = read_csv(path, shown)
         return chain([next(blocks)], blocks)
-    except FileNotFoundError:
-        raise BakeoffError(f"{shown} does not exist: run `bakeoff fetch` (or `dvc pull`) first.") from None
-    except OSError as error:
-        raise BakeoffError(f"{shown} cannot be read ({error.strerror}): it must be a readable file.") from None
 
 
 def _write(workspace: Workspace, verdicts: Mapping[str, "CheckedTable"], engine: Engine) -> None:
@@ -98,9 +96,7 @@ def _too_many(paragraphs: list[str], max_share: float, workspace: Workspace) -> 
 
 
 def _show(verdicts: Mapping[str, "CheckedTable"]) -> None:
-    table = Table("table")
-    for heading in ("rows", "valid", "quarantined", "share"):
-        table.add_column(heading, justify="right")
+    table = Table("table", *(Column(head, justify="right") for head in ("rows", "valid", "quarantined", "share")))
     for name, verdict in verdicts.items():
         rows, bad = verdict.num_rows, verdict.num_quarantined
         table.add_row(name, f"{rows:,}", f"{rows - bad:,}", f"{bad:,}", f"{verdict.share:.2%}")

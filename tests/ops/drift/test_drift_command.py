@@ -88,7 +88,8 @@ def test_the_same_data_as_in_production_have_not_drifted_and_bytes_are_the_same_
     report = report_of(first_version)
     assert (report["since"], report["outcome"]) == ("softmax#prod#1", "no drift")
     assert re.fullmatch("[0-9a-f]{7}", report["commit"])
-    assert report["volume"]["interactions"] == {"before": 300, "now": 300, "ratio": 1.0}
+    rows = report["findings"][0]
+    assert (rows["table"], rows["value"], rows["detail"]) == ("interactions", 1.0, "300 → 300")
     everything = b"".join(before.values()).decode()
     assert not [name for name, content in before.items() if name != "drift.json" and HOSTILE in content.decode()]
     assert "&lt;script&gt;" in before["drift.svg"].decode()

@@ -43,6 +43,10 @@ def failed(drift):
     return {(finding.table, finding.column): finding for finding in drift.failed}
 
 
+def of_days(drift):
+    return [finding for finding in drift.findings if finding.subject == "Events per new day"]
+
+
 @pytest.fixture(scope="module")
 def before():
     return snapshot()
@@ -101,7 +105,8 @@ def test_volume_at_its_limits(before, events, outcome):
     # Only rows count here: features may drift as they like
     drift = judged(before, snapshot(events=events, per_day=events), LIMITS.model_copy(update={"max_divergence": 99.0}))
     assert drift.outcome is outcome
-    assert drift.volume["interactions"] == {"before": 400, "now": events, "ratio": events / 400}
+    rows = drift.findings[0]
+    assert (rows.table, rows.value, rows.detail) == ("interactions", events / 400, f"400 → {events:,}")
 
 
 def test_missing_users_stop_too(before):
@@ -117,7 +122,9 @@ def test_new_days_are_compared_with_those_before(before, per_day, holds):
     now = snapshot_of(pd.concat([old, new]), users, items)
     drift = judged(before, now, LIMITS.model_copy(update={"max_divergence": 99.0}))
     # the last of the seven days may not be over yet
-    assert drift.volume["days"] == {"new_days": 6, "median_before": 10.0, "median_now": float(per_day)}
+    [days] = of_days(drift)
+    assert days.detail == f"median of 6 new days {per_day}, of the {RECENT_DAYS} days before 10"
+    assert days.value == per_day / 10
     assert (drift.outcome is DriftOutcome.NONE) == holds
     assert RECENT_DAYS < 40
 
@@ -125,4 +132,4 @@ def test_new_days_are_compared_with_those_before(before, per_day, holds):
 def test_without_times_there_are_no_days():
     interactions, users, items = tables()
     timeless = snapshot_of(interactions.assign(timestamp=0), users, items)
-    assert judged(timeless, timeless).volume["days"] is None
+    assert not of_days(judged(timeless, timeless))

@@ -146,7 +146,7 @@ def test_another_server_takes_feedback_on_lists_that_it_has_not_shown(workspace,
 @pytest.fixture(scope="module")
 def models(workspace):
     """Loaded in this process."""
-    return {name: serve.load_side(workspace, name, "off") for name in ("champion", "challenger", "popularity@v1.0.0")}
+    return {name: serve.load_named(workspace, name, "off") for name in ("champion", "challenger", "popularity@v1.0.0")}
 
 
 def test_models_are_named_by_role_version_or_workspace(workspace, models):
@@ -156,7 +156,7 @@ def test_models_are_named_by_role_version_or_workspace(workspace, models):
     assert origins["challenger"].md5 == decision_md5(workspace)
     for name, message in (("popularity@v9.9.9", "no version of the registry"), ("als", "is not a model")):
         with pytest.raises(BakeoffError, match=message):
-            serve.load_side(workspace, name, "off")
+            serve.load_named(workspace, name, "off")
 
 
 def decision_md5(workspace):

@@ -15,7 +15,6 @@ def test_the_file_holds_what_was_found_on_both_sides():
     assert (found["champion"]["version"], found["champion"]["commit"]) == ("v3.0.0", "c" * 40)
     assert (found["primary"]["low"], found["primary"]["num_users"]) == (0.01, 500)
     assert found["guardrails"][0]["name"] == "new_user_loss"
-    assert found["forced"] is None
 
 
 def test_what_is_not_defined_is_null():

@@ -18,10 +18,10 @@ def workspace(tmp_path):
     root = workspace.root
     # These are under version control here by themselves: nothing reads the data.
     (root / "data.dvc").write_text("outs:\n- md5: 0123.dir\n  path: data\n")
-    (root / "params.yaml").write_text("compare:\n  primary_metric: recall@20\n")
     workspace.reports.mkdir()
     (root / "reports/validation.json").write_text(json.dumps({"tables": {"interactions": {"rows": 1234}}}))
-    (root / "reports/metrics.json").write_text(json.dumps({"mf": {"recall@20": 0.25, "ndcg@10": 0.1}}))
+    metrics = {"mf": {"recall@20": 0.25, "ndcg@10": 0.1}, "verdict": {"recall@20": {}}}
+    (root / "reports/metrics.json").write_text(json.dumps(metrics))
     git(root, "add", "--all")
     git(root, "commit", "--quiet", "--message", "data")
     return workspace

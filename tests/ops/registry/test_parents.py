@@ -53,6 +53,6 @@ def test_files_that_are_nowhere_are_named_with_what_to_do(workspace):
         if path.is_file() and path.read_bytes() == b"weights":
             path.unlink()
     workspace.start("mf").unlink()
-    with pytest.raises(BakeoffError, match=r"mf/trained/start.npz of softmax@v1.0.0 .* `dvc push --all-tags`"):
+    with pytest.raises(BakeoffError, match=r"mf/trained/start.npz of softmax@v1.0.0, .*`dvc push --all-tags models/mf"):
         copy_parents(workspace)
     assert not workspace.parents.exists()

@@ -166,7 +166,7 @@ def test_a_directory_without_history_is_refused(params: Params, tmp_path: Path):
 
 def test_damaged_figures_are_refused_with_their_place(params: Params, root: Path):
     (root / "reports/metrics.json").write_text("{")
-    with pytest.raises(BakeoffError, match=r"reports/metrics\.json of workspace can't be read as JSON"):
+    with pytest.raises(BakeoffError, match=r"reports/metrics\.json of workspace can't be read .*: it must be JSON"):
         revisions.run(params.compare, params.seed, Workspace(root), "old")
 
 

@@ -4,8 +4,10 @@ import pytest
 from promotion_repo import git, new_repo
 from running_server import promote
 
+from bakeoff.cli import operations
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
+from bakeoff.ops import server
 from bakeoff.ops.server import serve
 from bakeoff.ops.server.http_server import listen
 from bakeoff.ops.server.serve import Options
@@ -35,11 +37,13 @@ def test_tags_of_others_are_seen_once_they_are_fetched(tmp_path):
     assert found.version.name == "mf@v1.0.0"
 
 
-def test_a_package_of_the_extra_that_is_missing_is_an_error(tmp_path, monkeypatch):
-    monkeypatch.delitem(sys.modules, "bakeoff.ops.server.app", raising=False)
+def test_a_package_of_the_extra_that_is_missing_is_an_error(monkeypatch):
+    monkeypatch.delattr(server, "serve")  # so that it is imported again
+    for name in ("serve", "app"):
+        monkeypatch.delitem(sys.modules, f"bakeoff.ops.server.{name}")
     monkeypatch.setitem(sys.modules, "fastapi_offline", None)
     with pytest.raises(BakeoffError, match=r"needs the package fastapi_offline, .*pip install 'bakeoff\[serve\]'"):
-        serve.run(Workspace(tmp_path), Options())
+        operations.serve()
 
 
 def test_an_address_that_is_taken_is_an_error():

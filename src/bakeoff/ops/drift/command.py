@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import altair as alt
-import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 
@@ -17,7 +16,7 @@ from bakeoff.core.files import replaced, write_json, write_text
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.engine.engine import Engine, opened
 from bakeoff.data.params import DataParams
-from bakeoff.ops.drift.distributions import DAY, ID, TABLES, Feature, Snapshot
+from bakeoff.ops.drift.distributions import DAY, TABLES, Feature, Snapshot
 from bakeoff.ops.drift.expectations import Drift, DriftFinding, DriftOutcome, judge
 from bakeoff.ops.git import ask, check_repository, commit_of
 from bakeoff.ops.params import DriftParams
@@ -35,7 +34,6 @@ BAR_HEIGHT = 17
 BEFORE, NOW = "in production", "now"
 MAX_POINTS = 90
 """On the time axis; days are put together until they are no more."""
-_LONGEST_LABEL = 24
 _TEXTS = {
     "volume": (
         "Events over time",
@@ -49,13 +47,9 @@ _TEXTS = {
     ),
 }
 """Title, text for people who can't see it, and sentence of each picture."""
-_EMPTY = '<svg xmlns="http://www.w3.org/2000/svg" width="1" height="1"/>\n'
 
-NO_EVIDENCE = "no evidence"
-
-
-class _NoReferenceError(Exception):
-    """Why there is no reference."""
+Reference = tuple[str, str, Snapshot]
+"""Name and commit of a revision, and its validated tables."""
 
 
 def run(workspace: Workspace, data: DataParams, limits: DriftParams, since: str | None = None) -> None:
@@ -77,14 +71,13 @@ def run(workspace: Workspace, data: DataParams, limits: DriftParams, since: str 
         except BakeoffError as error:
             remedy = "run `dvc repro validate`, and delete the file first if it is damaged"
             raise BakeoffError(f"{error}: {remedy}.") from None
-        try:
-            name, commit = _revision(workspace.root, since)
-            before = _at_revision(engine, workspace.root, name, commit)
-        except _NoReferenceError as error:
-            as_json = {"outcome": NO_EVIDENCE, "reason": str(error)}
-            _write(workspace.drift, as_json, **no_evidence(str(error)))
-            print(f"Drift: no evidence. {error}")
+        reference = _reference(engine, workspace.root, since)
+        if isinstance(reference, str):
+            nothing = {"outcome": "no evidence", "reason": reference}
+            _write(workspace.drift, nothing, **_rendered([], "No evidence", reference, [], None))
+            print(f"Drift: no evidence. {reference}")
             return
+        name, commit, before = reference
         drift, events = judge(before, now, data, limits, name, commit[:7]), (before.days, now.days)
         _write(workspace.drift, drift.as_json(), **pages(drift, events))
     summary = ". ".join(drift_summary(drift))
@@ -96,36 +89,28 @@ def run(workspace: Workspace, data: DataParams, limits: DriftParams, since: str 
 
 def _snapshot(engine: Engine, folder: Path) -> Snapshot:
     """The tables of a directory; raises a BakeoffError if one can't be read."""
-
-    def read(table: str, columns: Sequence[str]) -> ir.Table:
-        return engine.read(folder / f"{table}.parquet", columns)
-
+    found = Snapshot(lambda table, columns: engine.read(folder / f"{table}.parquet", columns))
     for table in TABLES:
-        read(table, [ID[table]])
-    return Snapshot(read)
+        found.num_rows(table)
+    return found
 
 
-def _revision(root: Path, since: str | None) -> tuple[str, str]:
-    """Name and commit of the reference."""
+def _reference(engine: Engine, root: Path, since: str | None) -> Reference | str:
+    """What is compared with, brought to the engine's scratch from DVC's cache or its remote; or why there is none."""
     if since is None and ask(root, "rev-parse", "--verify", "--quiet", "HEAD") is None:
-        raise _NoReferenceError("There is no commit yet, and so no version to compare with.")
+        return "There is no commit yet, and so no version to compare with."
     check_repository(root)
     name = last_version(root) if since is None else since
-    return name, commit_of(root, name)
-
-
-def _at_revision(engine: Engine, root: Path, name: str, commit: str) -> Snapshot:
-    """The validated tables of a revision, brought to the engine's scratch from DVC's cache or its remote."""
-    folder = engine.scratch / "reference"
+    commit, folder = commit_of(root, name), engine.scratch / "reference"
     try:
-        with dvc_files(root, commit) as stored:
+        with dvc_files(root, commit, "artifacts/validated", name) as stored:
             stored.get("artifacts/validated", str(folder), recursive=True)
-            return _snapshot(engine, folder)
+            return name, commit, _snapshot(engine, folder)
     except BakeoffError:  # its words hold paths, which no output does
-        raise _NoReferenceError(
+        return (
             f"The validated data of {name} can't be read: nothing was run there, or neither DVC's cache nor its remote "
             "holds them whole. `dvc fetch --all-tags` may bring them."
-        ) from None
+        )
 
 
 def _write(directory: Path, as_json: Mapping[str, Any], **pages: str) -> None:
@@ -156,23 +141,19 @@ def finding_table(drift: Drift) -> Table:
 
 def pages(drift: Drift, events: Events) -> dict[str, str]:
     """The page, which needs no script; the same short; the volume above the features as a picture; by their endings."""
-    headline, statement = drift_summary(drift)
-    content: dict[str, Any] = {"notes": drift.notes, "findings": finding_table(drift)}
-    content |= {"headline": headline, "statement": statement}
     charts = {"volume": _volume(*events), "features": _panels(drift)}
     drawn = {key: chart for key, chart in charts.items() if chart is not None}
     pictures = [StillPicture(key, *_TEXTS[key], _spec(chart)) for key, chart in drawn.items()]
-    svg = svg_file(_spec(alt.vconcat(*drawn.values(), spacing=30)), []) if drawn else _EMPTY
+    svg = {"svg": svg_file(_spec(alt.vconcat(*drawn.values(), spacing=30)), [])} if drawn else {}
+    return _rendered(pictures, *drift_summary(drift), drift.notes, finding_table(drift)) | svg
+
+
+def _rendered(
+    pictures: Sequence[StillPicture], headline: str, statement: str, notes: Sequence[str], findings: Table | None
+) -> dict[str, str]:
+    content: dict[str, Any] = {"headline": headline, "statement": statement, "notes": notes, "findings": findings}
     page = render_page("drift.html.j2", [], pictures=pictures, **content)
-    return {"html": page, "md": render_text("drift.md.j2", **content), "svg": svg}
-
-
-def no_evidence(reason: str) -> dict[str, str]:
-    """The page, and the same short, where there is nothing to compare with; by the endings of their files."""
-    content: dict[str, Any] = {"statement": reason, "notes": [], "findings": None}
-    page = render_page("drift.html.j2", [], pictures=[], headline="No evidence", **content)
-    short = render_text("drift.md.j2", headline="No evidence of drift, and none against it", **content)
-    return {"html": page, "md": short}
+    return {"html": page, "md": render_text("drift.md.j2", **content)}
 
 
 def _number(value: float) -> str:
@@ -191,8 +172,7 @@ def _panel(feature: Feature, finding: DriftFinding) -> alt.LayerChart:
 
     Bins that are empty on both sides are left out; a feature that has drifted is titled so.
     """
-    short = [name if len(name) <= _LONGEST_LABEL else f"{name[: _LONGEST_LABEL - 1]}…" for name in feature.bins]
-    shares = pd.DataFrame({"bin": short, "before": feature.before, "now": feature.now})
+    shares = pd.DataFrame({"bin": feature.bins, "before": feature.before, "now": feature.now})
     shares = shares[(shares.before > 0) | (shares.now > 0)]
     y = alt.Y("bin:N", sort=list(shares.bin), title=None, axis=alt.Axis(ticks=False, domain=False))
     base = alt.Chart(shares).encode(y=y)

@@ -49,10 +49,6 @@ class Snapshot:
         """Rows of a table."""
         return num_rows(self.read(table, [ID[table]]))
 
-    def has(self, table: str, column: str) -> bool:
-        """Whether a table has a column."""
-        return column in self.read(table, [ID[table], column]).columns
-
     def counts(self, table: str, column: str, kind: str = "categorical") -> Counts:
         """Of a column, as numbers where it is dense, else as texts; of tags, each as often as a list has it.
 
@@ -154,8 +150,7 @@ class Feature:
         """`before` with a little in each empty bin: none is 0, and their sum is 1."""
         empty = self.before == 0
         held_out = min(PSEUDO_COUNT * empty.sum() / max(self.num_before, 1), MAX_HELD_OUT)
-        weights: NDArray[np.float64] = np.where(empty, held_out / max(empty.sum(), 1), self.before * (1 - held_out))
-        return weights
+        return np.asarray(np.where(empty, held_out / max(empty.sum(), 1), self.before * (1 - held_out)), np.float64)
 
 
 def features(before: Snapshot, now: Snapshot, data: DataParams, bins: int) -> tuple[list[Feature], list[str]]:
@@ -177,7 +172,7 @@ def features(before: Snapshot, now: Snapshot, data: DataParams, bins: int) -> tu
     declared += [("items", name, kind, f"{name} of the items") for name, kind in data.item_features.items()]
     quantiles = partial(_by_quantile, bins=bins)
     for table, column, kind, label in declared:
-        present = [side.has(table, column) for side in (before, now)]
+        present = [column in side.read(table, [ID[table], column]).columns for side in (before, now)]
         if kind in ("text", "vector") or not any(present):
             continue
         if not all(present):

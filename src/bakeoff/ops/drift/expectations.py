@@ -66,7 +66,6 @@ class Drift:
         since: the revision that is the reference, as people call it.
         commit: its abbreviated hash.
         findings: of the volume, then of each feature.
-        volume: table → rows `before` and `now`, and their `ratio`; `days`: the medians of events per day, or None.
         features: each with its finding.
         notes: sentences on what could not be compared.
     """
@@ -74,7 +73,6 @@ class Drift:
     since: str
     commit: str
     findings: Sequence[DriftFinding]
-    volume: dict[str, Any]
     features: Sequence[tuple[Feature, DriftFinding]] = ()
     notes: Sequence[str] = ()
 
@@ -120,7 +118,6 @@ def judge(before: Snapshot, now: Snapshot, data: DataParams, limits: DriftParams
     Raises:
         RuntimeError: Great Expectations could not check a figure.
     """
-    volume: dict[str, Any] = {}
     figures: list[_Figure] = []
     checks: Sequence[tuple[Severity, str, float, Bound]] = (
         ("critical", "at least", limits.min_volume, "min_value"),
@@ -129,36 +126,35 @@ def judge(before: Snapshot, now: Snapshot, data: DataParams, limits: DriftParams
     for name in TABLES:
         old, new = before.num_rows(name), now.num_rows(name)
         ratio, detail = new / max(old, 1), f"{old:,} → {new:,}"
-        volume[name] = {"before": old, "now": new, "ratio": round(ratio, DIGITS)}
         for severity, words, limit, bound in checks:
             sentence = f"{name.capitalize()}: {words} {limit:g} times as many as before"
             figures.append((DriftFinding(name, None, sentence, severity, True, ratio, limit, detail), bound))
-    volume["days"], of_days = _days(before, now, limits)
+    figures += _days(before, now, limits)
     found, notes = features(before, now, data, limits.bins)
-    figures += [*of_days, *(_of_feature(feature, limits) for feature in found)]
+    figures += [_of_feature(feature, limits) for feature in found]
     findings = _judged(figures)
     of_features = findings[len(findings) - len(found) :]
-    return Drift(since, commit, findings, volume, list(zip(found, of_features, strict=True)), notes)
+    return Drift(since, commit, findings, list(zip(found, of_features, strict=True)), notes)
 
 
-def _days(before: Snapshot, now: Snapshot, limits: DriftParams) -> tuple[dict[str, Any] | None, list[_Figure]]:
+def _days(before: Snapshot, now: Snapshot, limits: DriftParams) -> list[_Figure]:
     """Events of whole days after the reference compared with its newest ones; nothing where there are no such days."""
     old, new = before.days, now.days
     if old.empty or new.empty:
-        return None, []
+        return []
     last = int(old.index.max())
     # The last day of either side may not be over yet.
     fresh = new.reindex(range(last + 1, int(new.index.max())), fill_value=0)
     median = float(old.reindex(range(last - RECENT_DAYS, last), fill_value=0).median())
     if fresh.empty or not median:
-        return None, []
+        return []
     found = float(fresh.median())
     bound: Bound = "min_value" if found < median else "max_value"
     limit = limits.min_volume if found < median else limits.max_volume
     sentence = f"Events per new day: {limits.min_volume:g} to {limits.max_volume:g} times as many as before"
     detail = f"median of {len(fresh):,} new days {found:,g}, of the {RECENT_DAYS} days before {median:,g}"
     finding = DriftFinding("interactions", None, sentence, "warning", True, found / median, limit, detail)
-    return {"new_days": len(fresh), "median_before": median, "median_now": found}, [(finding, bound)]
+    return [(finding, bound)]
 
 
 def _of_feature(feature: Feature, limits: DriftParams) -> _Figure:

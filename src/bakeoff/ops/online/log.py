@@ -13,7 +13,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from bakeoff.core.errors import reading
-from bakeoff.core.files import file_stamp, locked, remove, written
+from bakeoff.core.files import locked, remove, written
 from bakeoff.core.workspace import Workspace
 
 VARIABLE = "BAKEOFF_ONLINE_LOG"
@@ -98,21 +97,6 @@ class Pseudonyms:
         return hmac.digest(self._secret, f"{kind} {text}".encode("utf-8", "backslashreplace"), hashlib.sha256).hex()
 
 
-@dataclass
-class _Current:
-    """The file that a server is writing: what is in it, since when, and what it was when it was written."""
-
-    path: Path
-    begun: float
-    content: list[pa.Table] = field(default_factory=list)
-    rows: int = 0
-    stamp: tuple[int, int, int] | None = None
-
-    def is_over(self, now: float) -> bool:
-        """Full or old; or somebody, such as `bakeoff forget`, changed it: what they left in it must not come back."""
-        return self.rows >= ROWS or now - self.begun >= HOUR or self.stamp != file_stamp(self.path)
-
-
 class LogWriter:
     """Takes rows at once and writes them in a thread of its own.
 
@@ -134,7 +118,7 @@ class LogWriter:
         """
         self.folder, self._days, self._seconds = folder, days, seconds
         self._waiting: dict[str, deque[Mapping[str, Any]]] = {table: deque() for table in SCHEMAS}
-        self._current: dict[str, _Current] = {}
+        self._current: dict[str, Path] = {}
         self._expired_at = time.monotonic()
         for table in SCHEMAS:
             (folder / table).mkdir(parents=True, exist_ok=True)
@@ -182,22 +166,22 @@ class LogWriter:
         return ""
 
     def _write_table(self, table: str) -> None:
+        """Add what waits to the server's current file, as it is now: `bakeoff forget` may have changed it."""
         waiting = self._waiting[table]
         rows = [waiting.popleft() for _ in range(len(waiting))]
         if not rows:
             return
-        now, file = time.time(), self._current.get(table)
-        if file is None or file.is_over(now):
-            name = f"{datetime.fromtimestamp(now, UTC):{_TIME}}-{secrets.token_hex(4)}.parquet"
-            file = self._current[table] = _Current(self.folder / table / name, now)
+        now, path = datetime.now(UTC), self._current.get(table)
         try:
-            content = [*file.content, pa.Table.from_pylist(rows, SCHEMAS[table])]
-            with written(file.path) as part:
-                pq.write_table(pa.concat_tables(content), part)
+            held = read_part(path) if path and path.exists() else SCHEMAS[table].empty_table()
+            if path is None or len(held) >= ROWS or path.name < f"{now - timedelta(seconds=HOUR):{_TIME}}":
+                path = self._current[table] = self.folder / table / f"{now:{_TIME}}-{secrets.token_hex(4)}.parquet"
+                held = held.slice(0, 0)
+            with written(path) as part:
+                pq.write_table(pa.concat_tables([held, pa.Table.from_pylist(rows, SCHEMAS[table])]), part)
         except BaseException:
             waiting.extendleft(reversed(rows))
             raise
-        file.content, file.rows, file.stamp = content, file.rows + len(rows), file_stamp(file.path)
 
     def _expire(self) -> None:
         """Remove files that were begun before the first day that is kept."""

@@ -214,10 +214,7 @@ def _paired(
     """Means and their difference over the users who have both and are not left out; NaN without any."""
     both = ~(np.isnan(first) | np.isnan(second) | left_out)
     metric, level = settings.compare.primary_metric, settings.compare.confidence
-    if not both.any():
-        nan = math.nan
-        return PrimaryComparison(metric, nan, nan, nan, nan, nan, nan, 0, margin, level)
     statistics = Statistics(level, settings.compare.resamples, settings.seed)
     [d] = statistics.differences((first - second)[both][:, np.newaxis], [metric])
-    means = float(first[both].mean()), float(second[both].mean())
-    return PrimaryComparison(metric, *means, d.mean, d.low, d.high, d.p, d.num_users, margin, level)
+    mean, mean_before = (float(side[both].mean()) if both.any() else math.nan for side in (first, second))
+    return PrimaryComparison(metric, mean, mean_before, d.mean, d.low, d.high, d.p, d.num_users, margin, level)

@@ -6,6 +6,7 @@ No DVC stage: tags in Git say what is in production, and they are no dependency 
 import math
 from collections.abc import Mapping
 from contextlib import nullcontext
+from operator import itemgetter
 from typing import Any
 
 import altair as alt
@@ -29,6 +30,7 @@ from bakeoff.report import formats
 from bakeoff.report.models import REFERENCE, model_label, model_noun
 from bakeoff.report.render.figure import FEW_TICKS, Spec, Table, layered, table_of
 from bakeoff.report.render.pages import StillPicture, render_page, render_text
+from bakeoff.report.training import SELECTION_METRIC
 
 
 def run(settings: DecisionSettings, workspace: Workspace, model: str | None = None) -> None:
@@ -57,38 +59,33 @@ def run(settings: DecisionSettings, workspace: Workspace, model: str | None = No
     print(f"Report: {workspace.decision / 'decision.html'}")
 
 
-def _chosen_on_validation() -> list[str]:
-    """Models whose epoch is chosen on validation and that can therefore be compared on it."""
-    return [name for name, each in specs.specs().items() if each.has_epochs]
-
-
-def best_on_validation(trainings: Mapping[str, Mapping[str, Any]], metric: str) -> tuple[str, str, float]:
-    """The contender with the best value on validation at the epoch that it was trained for; the first of equals.
+def best_on_validation(trainings: Mapping[str, Mapping[str, Any]]) -> tuple[str, float]:
+    """The contender with the best SELECTION_METRIC on validation at the epoch that it was trained for.
 
     Not on test: the best of three on test owes a part of that to luck, and the same test events would then decide
-    whether it is good enough (selection bias). Where training did not follow the metric, the one by which the epochs
-    were selected decides.
+    whether it is good enough (selection bias).
 
     Args:
-        trainings: model → its training.json; models that were skipped or are no contenders are passed over.
-        metric: the primary metric, such as `ndcg@10`.
+        trainings: model → its training.json; models that were skipped or whose epoch was not chosen have no value.
 
     Returns:
-        the model, the metric that decided, and its value.
+        the model, the first of equals, and its value.
 
     Raises:
         BakeoffError: no contender was validated.
     """
-    values = {name: found for name in _chosen_on_validation() if (found := _validated(trainings.get(name, {})))}
+    values = {
+        name: float(row[f"valid_{SELECTION_METRIC}"])
+        for name, training in trainings.items()
+        for row in training.get("curve", [])
+        if row["epoch"] == training["selected_epoch"] and f"valid_{SELECTION_METRIC}" in row
+    }
     if not values:
         raise BakeoffError(
             "No contender has a value on validation to be chosen by (nothing is trained, or split.valid_share is 0): "
             "run `dvc repro`, or name the challenger by promotion.challenger in params.yaml or --model."
         )
-    followed = all(metric in found for found in values.values())
-    by = metric if followed else str(trainings[next(iter(values))]["selection_metric"])
-    best = max(values, key=lambda name: values[name][by])
-    return best, by, values[best][by]
+    return max(values.items(), key=itemgetter(1))
 
 
 def _decide(settings: DecisionSettings, workspace: Workspace, model: str | None) -> Decision:
@@ -125,20 +122,12 @@ def _challenger(settings: DecisionSettings, workspace: Workspace, model: str | N
         specs.check_model(named)
         refuse_skipped(workspace, named)
         return named, None
-    paths = {name: Workspace().training(name).as_posix() for name in _chosen_on_validation()}
-    trainings = {name: files.json_at(workspace.root, None, path) for name, path in paths.items()}
-    best, metric, value = best_on_validation(trainings, settings.compare.primary_metric)
+    paths = {name: Workspace().training(name).as_posix() for name in specs.names()}
+    best, value = best_on_validation({name: files.json_at(workspace.root, None, paths[name]) for name in paths})
     return best, (
         f"{formats.sentence(model_noun(best))} is the challenger because it is the best contender on validation "
-        f"({formats.metric_label(metric)} {formats.decimal(value)}); test had no part in that."
+        f"({formats.metric_label(SELECTION_METRIC)} {formats.decimal(value)}); test had no part in that."
     )
-
-
-def _validated(training: Mapping[str, Any]) -> dict[str, float]:
-    """Metric → value at the selected epoch; nothing where there was no validation."""
-    rows = [row for row in training.get("curve", []) if row["epoch"] == training.get("selected_epoch")]
-    found = [(name, value) for row in rows for name, value in row.items() if name.startswith("valid_")]
-    return {name.removeprefix("valid_"): float(value) for name, value in found}
 
 
 def _in_workspace(workspace: Workspace, model: str) -> DecisionSide:

@@ -180,7 +180,7 @@ class Decision:
         found: dict[str, Any] = json.loads(to_json(self, inf_nan_mode="null"))
         del found["challenger"]["version"], found["challenger"]["commit"]  # it has none yet
         found["left_out"] = dict(zip(("warm_users", "new_users"), self.left_out, strict=True))
-        return found | {"reasons": found.pop("reasons"), "forced": None}
+        return found
 
 
 def guardrails(

@@ -10,7 +10,6 @@ from rich.console import Console
 from rich.table import Table
 
 from bakeoff.core.errors import BakeoffError, reading
-from bakeoff.core.parameters import read_yaml
 from bakeoff.core.workspace import Workspace
 from bakeoff.models.base import specs
 from bakeoff.ops.git import check_repository, head
@@ -159,12 +158,9 @@ def status(workspace: Workspace) -> dict[str, Any]:
 
 def _content(root: Path, version: history.Version) -> dict[str, Any]:
     """Data and figures of a version: the primary metric and a few more, as its report had them."""
-    commit = version.commit
-    data, rows = files.data_at(root, commit)
-    text = files.text_at(root, commit, "params.yaml") or "{}"
-    params = read_yaml(text.encode(), f"params.yaml of {commit[:7]}") or {}
-    primary = str(params.get("compare", {}).get("primary_metric", "ndcg@10"))
-    figures = files.json_at(root, commit, "reports/metrics.json").get(version.model, {})
+    data, rows = files.data_at(root, version.commit)
+    metrics = files.json_at(root, version.commit, "reports/metrics.json")
+    primary, figures = next(iter(metrics.get("verdict") or {}), "ndcg@10"), metrics.get(version.model, {})
     names = dict.fromkeys([primary, *(f"{name}@{primary.partition('@')[2]}" for name in METRICS)])
     shown = {name: figures[name] for name in names if figures.get(name) is not None}
     return {"data_md5": data, "rows": rows, "figures": shown}

@@ -94,11 +94,17 @@ def directory_md5(folder: Path) -> str:
 
 
 @contextmanager
-def dvc_files(root: Path, commit: str) -> Iterator[Any]:
-    """The DVCFileSystem of a commit: its files come from DVC's cache or else its remote.
+def dvc_files(root: Path, commit: str | None, path: str, whose: str) -> Iterator[Any]:
+    """The DVCFileSystem of a commit, whose files come from DVC's cache or else its remote; None: of the workspace.
+
+    Args:
+        root: of the project.
+        commit: any revision.
+        path: of what is read, for the message.
+        whose: files these are, likewise.
 
     Raises:
-        BakeoffError: a file that the block asks for is in neither; the message is DVC's first line.
+        BakeoffError: a file that the block asks for is in neither.
     """
     from dvc.api import DVCFileSystem  # takes a second to load
     from dvc.exceptions import DvcException
@@ -107,7 +113,11 @@ def dvc_files(root: Path, commit: str) -> Iterator[Any]:
     try:
         yield DVCFileSystem(str(root), rev=commit)
     except (DvcException, DataIndexDirError, OSError) as error:
-        raise BakeoffError(first_line(error)) from None
+        raise BakeoffError(
+            f"{path} of {whose} is in neither DVC's cache nor its remote: {first_line(error)}. `dvc fetch --all-tags "
+            f"{path}` brings it where the remote has it; where it has not, run `dvc push --all-tags {path}` on the "
+            "machine that made it. `dvc remote list` shows the remote."
+        ) from None
 
 
 @contextmanager
@@ -123,17 +133,10 @@ def fetched(root: Path, version: Version, part: Part = "saved_model") -> Iterato
     with TemporaryDirectory(prefix="bakeoff-version-") as folder:
         into = Path(folder, version.model, part)
         into.parent.mkdir()
-        try:
-            with dvc_files(root, version.commit) as stored:
-                stored.get(path, str(into), recursive=True)
+        with dvc_files(root, version.commit, path, f"{version.name} (commit {version.commit[:7]})") as stored:
+            stored.get(path, str(into), recursive=True)
             if directory_md5(into) != md5:
-                raise BakeoffError(f"what was found is not what its {LOCK} records")
-        except BakeoffError as error:
-            raise BakeoffError(
-                f"The files of {version.name} (commit {version.commit[:7]}) are in neither DVC's cache nor its remote: "
-                f"{error}. `dvc fetch --all-tags {path}` brings them where the remote has them; where it has not, run "
-                f"`dvc push --all-tags {path}` on the machine that trained them. `dvc remote list` shows the remote."
-            ) from None
+                raise OSError(f"what was found is not what its {LOCK} records")
         yield into
 
 
@@ -146,35 +149,23 @@ def copy_parents(workspace: Workspace) -> None:
         BakeoffError: the version's files are in neither DVC's cache nor its remote, or DVC refuses.
     """
     standing = production(read_events(workspace.root))
-    names = [name for name, spec in specs.specs().items() if standing is not None and spec.starts_warm]
     found: dict[str, dict[str, str]] = {}
     if standing is not None:
+        version = standing.version
+        whose = f"{version.name}, from which training starts unless warm_start.mode is off,"
         with replaced(workspace.parents) as folder:
-            for name in names:
-                if _copy(workspace.root, standing.version, name, folder / f"{name}.npz"):
-                    version, md5 = standing.version, file_hash(folder / f"{name}.npz", "md5")
-                    found[name] = {"version": version.name, "commit": version.commit, "md5": md5}
+            for name in [name for name, spec in specs.specs().items() if spec.starts_warm]:
+                source, copy = Workspace().start(name).as_posix(), folder / f"{name}.npz"
+                with dvc_files(workspace.root, version.commit, source, whose) as stored:
+                    if stored.exists(source):
+                        stored.get_file(source, str(copy))
+                        md5 = file_hash(copy, "md5")
+                        found[name] = {"version": version.name, "commit": version.commit, "md5": md5}
         if found:
             read_output(["dvc", "--wait-for-lock", "add", "--quiet", workspace.parents.name], workspace.root)
     write_json(workspace.parents_record, found)
     origin = "nothing in production" if standing is None else standing.version.name
     print(f"Training starts from {origin}: {', '.join(found) or 'no model, all are fitted in full'}.")
-
-
-def _copy(root: Path, version: Version, model: str, path: Path) -> bool:
-    """Bring what a model of a version left, from DVC's cache or else its remote; whether it left anything."""
-    source = Workspace(Path()).start(model).as_posix()
-    try:
-        with dvc_files(root, version.commit) as stored:
-            if there := stored.exists(source):
-                stored.get_file(source, str(path))
-            return bool(there)
-    except BakeoffError as error:
-        raise BakeoffError(
-            f"{source} of {version.name} (commit {version.commit[:7]}), from which training starts, is in neither "
-            f"DVC's cache nor its remote: {error}. Run `dvc push --all-tags` on the machine that "
-            "trained it, or set warm_start.mode to off."
-        ) from None
 
 
 def _stages(root: Path, commit: str | None) -> Mapping[str, Mapping[str, Any]]:

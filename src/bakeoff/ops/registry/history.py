@@ -17,9 +17,9 @@ from gto.exceptions import GTOException
 from scmrepo.exceptions import SCMError
 from scmrepo.git import Git
 
-from bakeoff.core.errors import BakeoffError
+from bakeoff.core.errors import BakeoffError, reading
 from bakeoff.models.base import specs
-from bakeoff.ops.git import ask, order
+from bakeoff.ops.git import ask, git
 
 PRODUCTION = "prod"
 """GTO's stage of what is served to people."""
@@ -95,10 +95,8 @@ def read_events(root: Path) -> Sequence[Event]:
 def _read(root: Path, refs: str) -> Sequence[Event]:
     """Events of a repository with these tags. GTO takes 15 ms per version: too long for a server that looks often."""
     tags = {line.partition("refs/tags/")[2] for line in refs.splitlines()}
-    try:
+    with reading(f"The registry in the tags of {root}", "look at `git tag --list`", GTOException, SCMError):
         rows = api.history(str(root))
-    except (GTOException, SCMError) as error:
-        raise BakeoffError(f"GTO can't read the tags of {root} ({error}): look at `git tag --list`.") from None
     found = [
         Event(row["ref"], row["event"], _version(row), int(row["timestamp"].timestamp()), row["author"], row["message"])
         for row in rows
@@ -160,17 +158,15 @@ def way_back(events: Sequence[Event]) -> tuple[list[Event], list[Version]]:
     left: dict[Version, None] = {}
     for event in assignments(events):
         is_rollback, passed = event.note("Action") == ROLLBACK, [earlier.version for earlier in way]
-        gone: list[Version] = []
         if is_rollback and event.version in passed:
             # If it is on the way several times, the last one counts.
             stop = len(passed) - 1 - passed[::-1].index(event.version)
-            way, gone = way[:stop], passed[stop + 1 :]
-        elif is_rollback:
+            way, left = way[:stop], left | dict.fromkeys(passed[stop + 1 :])
+        elif is_rollback and event.version not in left:
             # A return to what a rollback left takes that rollback back: it says nothing against the version it leaves.
-            gone = [] if event.version in left else passed[-1:]
+            left |= dict.fromkeys(passed[-1:])
         elif passed[-1:] == [event.version]:
             way = way[:-1]
-        left |= dict.fromkeys(gone)
         left.pop(event.version, None)
         way.append(event)
     return way, list(left)
@@ -206,32 +202,32 @@ def enter(root: Path, model: str, commit: str, message: str, *, push: bool) -> t
     registered = [event.version for event in events if event.kind == REGISTERED and event.version.model == model]
     version = next((version for version in reversed(registered) if version == wanted), None)
     at = max([int(time.time()), *(event.at + 1 for event in events)])
-    git = _DatedGit(root, at)
+    tags = _DatedGit(root, at)
     try:
-        with closing(git):
+        with closing(tags):
             if version is None:
                 # One major number higher: the lists that people get are others.
                 number = {"bump_major": True} if registered else {"version": "v1.0.0"}
-                version = Version(model, api.register(git, model, commit, **number).version, commit)
+                version = Version(model, api.register(tags, model, commit, **number).version, commit)
             # What enters is written first: a call that is cut off in between leaves two versions, and the later counts.
             if enters:
-                git.at = at + 1
+                tags.at = at + 1
                 text = f"{version.name} goes into production\n\n{message.strip()}"
-                api.assign(git, model, PRODUCTION, ref=commit, message=text, force=True)
-            git.at = at
+                api.assign(tags, model, PRODUCTION, ref=commit, message=text, force=True)
+            tags.at = at
             for former in leaving:
                 text = f"{former.name} leaves production for {version.name}"
-                api.unassign(git, former.model, ref=former.commit, stage=PRODUCTION, message=text, force=True)
+                api.unassign(tags, former.model, ref=former.commit, stage=PRODUCTION, message=text, force=True)
             if push:
-                order(root, "push", "--quiet", "--atomic", REMOTE, *(f"refs/tags/{e.tag}" for e in read_events(root)))
+                git(root, "push", "--quiet", "--atomic", REMOTE, *(f"refs/tags/{e.tag}" for e in read_events(root)))
     except (BakeoffError, GTOException, SCMError) as error:
-        if git.made:
-            order(root, "tag", "--delete", *git.made)
+        if tags.made:
+            git(root, "tag", "--delete", *tags.made)
         raise BakeoffError(
             f"No tag was made or pushed, and production is as it was. {error} If somebody else does the same at this "
             "moment, look at `bakeoff status` and try again."
         ) from None
-    return version, git.made
+    return version, tags.made
 
 
 def whereabouts(tags: Sequence[str], *, pushed: bool) -> str:
@@ -248,9 +244,9 @@ def check_current(root: Path) -> None:
         BakeoffError: some are missing, or the remote can't be reached.
     """
     patterns = [f"{model}{mark}*" for model in specs.names() for mark in (f"#{PRODUCTION}", "@v")]
-    listed = order(root, "ls-remote", "--tags", "--refs", REMOTE, *patterns).splitlines()
+    listed = git(root, "ls-remote", "--tags", "--refs", REMOTE, *patterns).splitlines()
     there = {line.partition("refs/tags/")[2] for line in listed}
-    missing = sorted(there.difference(order(root, "tag", "--list").splitlines()))
+    missing = sorted(there.difference(git(root, "tag", "--list").splitlines()))
     if missing:
         raise BakeoffError(
             f"{REMOTE} has tags of the registry that {root.resolve()} lacks ({', '.join(missing[-3:])}): run "
@@ -275,5 +271,5 @@ class _DatedGit(Git):
 
     def tag(self, tag: str, target: str = "HEAD", annotated: bool = True, message: str = "") -> None:
         arguments = ("--annotate", "--cleanup=whitespace", f"--message={message}", tag, target)
-        order(Path(self.root_dir), "tag", *arguments, env={"GIT_COMMITTER_DATE": f"{self.at} +0000"})
+        git(Path(self.root_dir), "tag", *arguments, variables={"GIT_COMMITTER_DATE": f"{self.at} +0000"})
         self.made.append(tag)

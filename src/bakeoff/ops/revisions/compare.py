@@ -4,7 +4,7 @@ No DVC stage: what it says depends on the history in Git, which is no dependency
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from bakeoff.core.errors import BakeoffError
+from bakeoff.core.errors import BakeoffError, reading
 from bakeoff.core.files import write_text
 from bakeoff.core.parameters import read_yaml
 from bakeoff.core.workspace import Workspace
@@ -26,12 +26,6 @@ from bakeoff.ops.revisions.revisions import ProjectVersion
 from bakeoff.report.accuracy import Statistics
 
 METRICS = "reports/metrics.json"
-
-Read = Callable[[str], str | None]
-"""Text of a file of one version by its path in the workspace; None where there is none."""
-
-Open = Callable[[str], Any]
-"""A Parquet file of one version by its path, opened."""
 
 
 def run(
@@ -50,8 +44,8 @@ def run(
         BakeoffError: no Git repository, no such revision, or a version without figures.
     """
     check_repository(workspace.root)
-    first = at_revision(workspace.root, last_version(workspace.root) if before is None else before)
-    second = in_workspace(workspace) if after is None else at_revision(workspace.root, after)
+    first = version_at(workspace.root, last_version(workspace.root) if before is None else before)
+    second = version_at(workspace.root, after)
     statistics = Statistics(compare.confidence, compare.resamples, seed)
     found = revisions.compare(first, second, compare.primary_metric, statistics)
     for ending, text in revision_page.pages(found).items():
@@ -67,64 +61,46 @@ def last_version(root: Path) -> str:
     return "HEAD" if standing is None else standing.tag
 
 
-def at_revision(root: Path, revision: str) -> ProjectVersion:
-    """What a revision left: small files from Git, per-user metrics through DVC (its cache, then its remote).
+def version_at(root: Path, revision: str | None) -> ProjectVersion:
+    """What a revision left, or the workspace has: small files as Git has them, per-user metrics through DVC.
+
+    DVC looks into the workspace, then its cache, then its remote.
 
     Raises:
-        BakeoffError: there is no such revision, or it has no figures.
+        BakeoffError: there is no such revision, it has no figures, or a file can't be read.
     """
-    commit = commit_of(root, revision)
-    read = partial(text_at, root, commit)
-    if read(METRICS) is None:
-        raise BakeoffError(
-            f"There is no {METRICS} at {revision}: nothing had been compared there, or the figures were not committed. "
-            f"`git log --oneline -- {METRICS}` lists the revisions that have them."
-        )
-    reason = f"neither DVC's cache nor its remote holds its per-user metrics of {revision}. `dvc fetch` may bring them."
-    with dvc_files(root, commit) as files:
-        return _version(read, files.open, revision, commit[:7], reason)
-
-
-def in_workspace(workspace: Workspace) -> ProjectVersion:
-    """The workspace as it is.
-
-    Raises:
-        BakeoffError: nothing was compared yet, or a file can't be read.
-    """
-    read = partial(text_at, workspace.root, None)
-    if read(METRICS) is None:
-        raise BakeoffError(f"{workspace.root / METRICS} does not exist: nothing was compared yet. Run `bakeoff run`.")
-    reason = "its per-user metrics are not in the workspace, or damaged. Run `dvc checkout` or `dvc repro`."
-    return _version(read, lambda path: (workspace.root / path).open("rb"), "workspace", "", reason)
-
-
-def _version(read: Read, open_table: Open, name: str, commit: str, reason: str) -> ProjectVersion:
-    """A version by what reads its files; `reason` says why per-user metrics could not be read."""
     from dvc.exceptions import DvcException
     from dvc_data.index import DataIndexDirError
 
+    commit = None if revision is None else commit_of(root, revision)
+    name, read = revision or "workspace", partial(text_at, root, commit)
+    if read(METRICS) is None:
+        raise BakeoffError(
+            f"There is no {METRICS} at {name}: nothing was compared yet, which `bakeoff run` does, or the figures were "
+            f"not committed. `git log --oneline -- {METRICS}` lists the revisions that have them."
+        )
+
     def parsed(path: str) -> Any:
-        try:
+        with reading(f"{path} of {name}", "it must be JSON", ValueError):
             return json.loads(read(path) or "{}")
-        except ValueError as error:
-            raise BakeoffError(f"{path} of {name} can't be read as JSON: {error}.") from None
 
     params = read_yaml((read("params.yaml") or "{}").encode("utf-8", "replace"), f"params.yaml of {name}")
     found = ProjectVersion(
         name=name,
-        commit=commit,
+        commit=(commit or "")[:7],
         metrics=parsed(METRICS),
         params=params if isinstance(params, Mapping) else {},
         data_hash=read_data_hash(read("data.dvc") or ""),
         split=parsed("reports/split.json"),
         validation=parsed("reports/validation.json"),
-        unread=reason,
+        unread=f"neither DVC's cache nor its remote holds its per-user metrics of {name}. `dvc fetch` may bring them.",
     )
     users = {}
-    for model in found.models:
-        try:
-            with open_table(f"artifacts/evaluation/{model}/users.parquet") as file:
-                users[model] = pd.read_parquet(file)
-        except (DvcException, DataIndexDirError, OSError, ValueError):
-            continue  # `unread` says why
+    with dvc_files(root, commit, "artifacts/evaluation", name) as files:
+        for model in found.models:
+            try:
+                with files.open(f"artifacts/evaluation/{model}/users.parquet") as file:
+                    users[model] = pd.read_parquet(file)
+            except (DvcException, DataIndexDirError, OSError, ValueError):
+                continue  # `unread` says why
     return replace(found, users=users)

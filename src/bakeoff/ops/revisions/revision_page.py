@@ -49,16 +49,12 @@ def list_table(revisions: Revisions) -> Table:
     return table_of("Popularity and coverage of the lists in both versions", _columns(revisions, "Figure"), rows)
 
 
-def parameter_table(revisions: Revisions, *, in_both: bool) -> Table:
-    """Parameters that differ: those that both versions have, or those that only one has."""
-    rows = [
-        [name, *(formats.NO_VALUE if value is None else value for value in values)]
-        for name, *values in revisions.settings
-        if (None not in values) == in_both
-    ]
+def parameter_table(revisions: Revisions) -> Table:
+    """Parameters that differ; a dash where a version has none."""
+    no_value = formats.NO_VALUE
+    rows = [[name, *(no_value if each is None else each for each in both)] for name, *both in revisions.settings]
     columns = [Column(version.label, prose=True) for version in revisions.versions]
-    caption = "Parameters with another value" if in_both else "Parameters of one version only"
-    return table_of(caption, ["Parameter", *columns], rows)
+    return table_of("Parameters that differ; – where a version has no such parameter", ["Parameter", *columns], rows)
 
 
 def size_table(revisions: Revisions) -> Table:
@@ -178,8 +174,7 @@ def pages(revisions: Revisions) -> dict[str, str]:
         "accuracy": accuracy_table(revisions),
         "others": other_table(revisions),
         "lists": list_table(revisions),
-        "settings": parameter_table(revisions, in_both=True),
-        "one_sided": parameter_table(revisions, in_both=False),
+        "settings": parameter_table(revisions),
         "sizes": size_table(revisions),
     }
     figures, spec = {}, revision_chart(revisions)

@@ -160,13 +160,23 @@ def compare(before: ProjectVersion, after: ProjectVersion, metric: str, statisti
     cutoff = metric.partition("@")[2]
     others = [name for label in ACCURACY_LABELS if (name := f"{label}@{cutoff}") != metric]
     differences = _differences(before, after, ["num_test", metric, *others])
+
+    def changes(names: Sequence[str]) -> list[Change]:
+        """A change per model and metric; those that can be paired are judged together."""
+        keys = [*product(models, names)]
+        paired = [key for key in keys if key in differences]
+        values = np.ascontiguousarray(differences[paired].to_numpy())
+        judged = statistics.differences(values, [name for _, name in paired]) if paired else []
+        found = dict(zip(paired, judged, strict=True))
+        return [Change(*key, before.mean(*key), after.mean(*key), found.get(key)) for key in keys]
+
     return Revisions(
         before=before,
         after=after,
         metric=metric,
         confidence=statistics.confidence,
-        primary=_changes(before, after, [*product(models, [metric])], differences, statistics),
-        others=_changes(before, after, [*product(models, others)], differences, statistics),
+        primary=changes([metric]),
+        others=changes(others),
         settings=differing_settings(before.params, after.params),
         sizes=_pairs(_numbers(before), _numbers(after)),
         other_truth=[
@@ -191,25 +201,6 @@ def _differences(before: ProjectVersion, after: ProjectVersion, names: Sequence[
     both = [(model, name) for model, name in product(old, names) if name in old[model] and name in new.get(model, ())]
     columns = {(model, name): new[model][name] - old[model][name] for model, name in both}
     return pd.DataFrame(columns, dtype=np.float64).dropna(axis=1, how="all").sort_index()
-
-
-def _changes(
-    before: ProjectVersion,
-    after: ProjectVersion,
-    keys: Sequence[tuple[str, str]],
-    differences: pd.DataFrame,
-    statistics: Statistics,
-) -> list[Change]:
-    """A change per (model, metric); those that can be paired are judged together."""
-    paired = [key for key in keys if key in differences]
-    found: dict[tuple[str, str], Difference] = {}
-    if paired:
-        values = np.ascontiguousarray(differences[paired].to_numpy())
-        found = dict(zip(paired, statistics.differences(values, [metric for _, metric in paired]), strict=True))
-    return [
-        Change(model, metric, before.mean(model, metric), after.mean(model, metric), found.get((model, metric)))
-        for model, metric in keys
-    ]
 
 
 def _numbers(version: ProjectVersion) -> dict[str, int]:

@@ -29,11 +29,10 @@ MOST_FAULTS = 10
 
 DOCS = "GET /docs shows what can be sent."
 
-_REFUSALS = {
-    404: "The user, an item or an impression is not known.",
-    422: "What was sent makes no sense; the text says what to change.",
-    503: "Too many queries are waiting.",
+_REFUSED: dict[int | str, dict[str, Any]] = {
+    "default": {"model": schemas.Refusal, "description": "Why there is no answer, with the status."}
 }
+"""For the OpenAPI document: any route may refuse."""
 
 Follow = Callable[[], Coroutine[Any, Any, None]]
 
@@ -88,7 +87,8 @@ def create_app(service: Service, version: str, follow: Follow | None = None, onl
             await asyncio.to_thread(online.close)
 
     description = "Recommendations of the model that is in production."
-    app = FastAPIOffline(title="Bakeoff", version=version, description=description, lifespan=lifespan, redoc_url=None)
+    shown: dict[str, Any] = {"title": "Bakeoff", "version": version, "description": description, "redoc_url": None}
+    app = FastAPIOffline(**shown, responses=_REFUSED, lifespan=lifespan)
     app.add_middleware(RequestMetrics)
     answer_errors(app)
     _add_recommendations(app, service, online)
@@ -144,29 +144,25 @@ def _add_recommendations(app: FastAPI, service: Service, online: Online | None) 
 
     post = partial(app.router.add_api_route, methods=["POST"], route_class_override=BodyRoute)
     answer: Any = schemas.ExplainedAnswer | schemas.Answer
-    answers, of_one = schemas.BatchAnswer, _refusals(404, 422, 503)
-    post("/recommend", recommend, response_model=answer, responses=of_one, summary="A list for one query")
-    post("/recommend/batch", recommend_batch, response_model=answers, responses=_refusals(422), summary="Several lists")
+    post("/recommend", recommend, response_model=answer, summary="A list for one query")
+    post("/recommend/batch", recommend_batch, response_model=schemas.BatchAnswer, summary="Several lists")
     if online is not None:
 
         async def feedback(sent: schemas.Feedback) -> Response:
             """Log a click, a buy or the like on an item of a list."""
             return _json(online.feedback(sent))
 
-        state, refusals = schemas.State, _refusals(404, 422)
-        post("/feedback", feedback, response_model=state, responses=refusals, summary="What somebody did with a list")
+        post("/feedback", feedback, response_model=schemas.State, summary="What somebody did with a list")
 
 
 def _add_items(app: FastAPI, service: Service) -> None:
-    refusals = _refusals(404, 422)
-
-    @app.get("/items/{item_id}", responses=refusals, summary="An item")
+    @app.get("/items/{item_id}", summary="An item")
     async def item(item_id: str) -> schemas.ItemInfo:
         """Its title."""
         model = service.model
         return schemas.ItemInfo(item_id=item_id, title=model.titles[model.index_of(item_id)])
 
-    @app.get("/items/{item_id}/neighbours", responses=refusals, summary="Nearest items")
+    @app.get("/items/{item_id}/neighbours", summary="Nearest items")
     def neighbours(item_id: str, k: Annotated[int, Parameter(ge=1, le=MOST_NEIGHBOURS)] = 10) -> schemas.Neighbours:
         """Those whose embeddings point the same way."""
         return service.model.neighbours(item_id, k)
@@ -194,11 +190,6 @@ def _add_operations(app: FastAPI, service: Service) -> None:
         """Requests by status, latencies, batch sizes, the model."""
         page = generate_latest()
         return Response(page, media_type="text/plain; version=0.0.4; charset=utf-8")
-
-
-def _refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """For the OpenAPI document."""
-    return {status: {"model": schemas.Refusal, "description": _REFUSALS[status]} for status in statuses}
 
 
 def _refusal(status: int, text: str, headers: Any = None) -> Response:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.core.errors import BakeoffError
+from bakeoff.core.errors import BakeoffError, reading
 from bakeoff.core.files import file_stamp
 from bakeoff.core.histories import Histories, Queries
 from bakeoff.models.base import specs
@@ -121,14 +121,12 @@ def _users_of_graph(module: Any) -> KnownUsers:
     variables = {each.name.partition(":")[0]: each for each in function.variables}
     handles = {id(each.handle) for each in function.variables}
     constants = {(each.dtype, each.shape.rank): each for each in function.captured_inputs if id(each) not in handles}
-    try:
+    with reading("The users of the SavedModel", "train the model again", LookupError, tf.errors.OpError):
         table = constants[tf.resource, 0]
         keys, values = tf.raw_ops.LookupTableExportV2(table_handle=table, Tkeys=tf.string, Tvalues=tf.int32)
         items, times = (variables[name].numpy() for name in ("history_items", "history_times"))
         kinds = ((tf.int64, 1), (tf.float32, 2), (tf.int32, 2))
         offsets, dense, categorical = (constants[kind].numpy()[:-1] for kind in kinds)  # the last row is a stranger's
-    except (LookupError, tf.errors.OpError) as error:
-        raise BakeoffError(f"The SavedModel holds no users ({error!r}): train the model again.") from None
     # The table holds one key more: "", which is nobody's.
     rows = {key.decode(): int(row) for key, row in zip(keys.numpy(), values.numpy(), strict=True) if row >= 0}
     return KnownUsers(rows, Queries(Histories(offsets, items, times), dense, categorical))
@@ -193,9 +191,7 @@ def refreshed(model: ServedModel, source: Path) -> ServedModel:
         added = read_additions(source)
         extended = base if added.empty else base.extended(added)
     except Exception as error:  # noqa: BLE001 - a broken file must not end what works
-        log.error(
-            "%s goes on without a change. %s", model.name, error if isinstance(error, BakeoffError) else repr(error)
-        )
+        log.error("%s goes on without a change. %s", model.name, error)
         return replace(model, stamp=now)
     if now is not None or model.stamp is not None:
         log.info("%s ranks %d added items from now on", model.name, len(added))

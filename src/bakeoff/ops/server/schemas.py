@@ -39,20 +39,16 @@ class Query(Sent):
     """Item ids of someone new, oldest first; may be empty."""
     timestamps: Annotated[list[Seconds], Field(max_length=LONGEST_LIST)] | None = None
     """UTC seconds of the history's events; without them, times are unknown."""
-    features: dict[str, str | int | float | list[float] | None] | None = Field(
-        None,
-        description="Raw features of someone new, by name; a vector is an array of numbers. What is not named, null or "
-        "empty is unknown.",
-    )
+    features: dict[str, str | int | float | list[float] | None] | None = None
+    """Raw features of someone new, by name; a vector is an array of numbers. What is not named, null or empty is
+    unknown."""
     k: int = Field(10, ge=1, le=LONGEST_ANSWER)
     """Length of the list, at most the size of the catalogue."""
     exclude: ItemIds = Field(default_factory=list)
     """Item ids that must not be in the list; unknown ones are passed over."""
-    exclude_seen: bool | None = Field(
-        None,
-        description="Leave out what is in the history, sent or known to the model. Null: as the model was evaluated, "
-        "which leaves it out unless split.keep_repeats was set.",
-    )
+    exclude_seen: bool | None = None
+    """Leave out what is in the history, sent or known to the model. Null: as the model was evaluated, which leaves it
+    out unless split.keep_repeats was set."""
     ignore_unknown: bool = False
     """Pass over items of the history that the catalogue does not have, instead of refusing."""
     allow: ItemIds | None = None
@@ -85,10 +81,9 @@ class Item(Shown):
     """An entry of a list."""
 
     item_id: str
-    score: float = Field(
-        description="Dot product of query and item embedding; comparable within one list. Lists are in their order, "
-        "unless diversity or debias was asked for."
-    )
+    score: float
+    """Dot product of query and item embedding; comparable within one list. Lists are in their order, unless diversity
+    or debias was asked for."""
 
 
 class Answer(Shown):

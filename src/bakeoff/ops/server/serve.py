@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from threadpoolctl import threadpool_limits
 
@@ -15,16 +15,18 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
 from bakeoff.models.base import specs
 from bakeoff.models.base.storage import refuse_skipped
-from bakeoff.ops.git import check_repository, order
+from bakeoff.ops.git import check_repository, git
+from bakeoff.ops.online.log import LogWriter
+from bakeoff.ops.online.serving import Online
 from bakeoff.ops.promotion.promote import read_decision
 from bakeoff.ops.registry.files import directory_md5, fetched, model_md5_at
 from bakeoff.ops.registry.history import REMOTE, Event, Version, find_version, production, read_events
-
-if TYPE_CHECKING:
-    from bakeoff.ops.online.serving import Online
-    from bakeoff.ops.server.app import Follow
-    from bakeoff.ops.server.served_model import ServedModel
-    from bakeoff.ops.server.service import Service
+from bakeoff.ops.server.app import Follow, create_app
+from bakeoff.ops.server.http_server import DrainingServer, listen, url
+from bakeoff.ops.server.loading import follow_added, load_served, with_added
+from bakeoff.ops.server.schemas import Origin
+from bakeoff.ops.server.served_model import ServedModel
+from bakeoff.ops.server.service import Service, follow, settle
 
 log = logging.getLogger("bakeoff.serve")
 
@@ -78,22 +80,12 @@ def run(workspace: Workspace, options: Options) -> None:
     Reads models/<model>, or Git's tags and DVC's cache or remote; writes nothing in the workspace but the log.
 
     Raises:
-        BakeoffError: the extra `serve` is not installed, nothing is in production, the model can't be loaded, or the
-            address is taken.
+        BakeoffError: nothing is in production, the model can't be loaded, or the address is taken.
     """
-    try:
-        from bakeoff.ops.server.app import create_app  # with all below it: --help need not pay
-        from bakeoff.ops.server.http_server import DrainingServer, listen, url
-        from bakeoff.ops.server.service import settle
-    except ModuleNotFoundError as error:
-        raise BakeoffError(
-            f"`bakeoff serve` needs the package {error.name}, which is not installed: `pip install 'bakeoff[serve]'`."
-        ) from None
-
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     log.setLevel(logging.INFO)
     with listen(options.host, options.port) as bound, threadpool_limits(1, "blas"):
-        service, follow = prepare(workspace, options)
+        service, following = prepare(workspace, options)
         online = None if options.log is None else with_log(workspace, service, options, options.log)
 
         def on_end() -> None:
@@ -104,12 +96,12 @@ def run(workspace: Workspace, options: Options) -> None:
                 f"{service.model.name} answers on {url(bound)}; {url(bound)}/docs shows what can be sent.", flush=True
             )
 
-        app = create_app(service, version("bakeoff"), follow, online)
+        app = create_app(service, version("bakeoff"), following, online)
         settle()
         DrainingServer(app, options.drain, on_start, on_end).run(sockets=[bound])
 
 
-def prepare(workspace: Workspace, options: Options) -> "tuple[Service, Follow | None]":
+def prepare(workspace: Workspace, options: Options) -> tuple[Service, Follow | None]:
     """The service with its model loaded, and what follows added items and the registry.
 
     A baseline that was named has nothing to follow: no registry, and no items that could be added to it. Nor do models
@@ -119,15 +111,12 @@ def prepare(workspace: Workspace, options: Options) -> "tuple[Service, Follow | 
         BakeoffError: nothing is in production, the model can't be loaded, or options don't fit each other.
     """
     _check(options)
-    from bakeoff.ops.server.loading import follow_added
-    from bakeoff.ops.server.service import Service, follow
-
     if options.interleave is not None:
-        champion = load_side(workspace, options.interleave[0], options.approximate)
+        champion = load_named(workspace, options.interleave[0], options.approximate)
         return Service(champion, options.max_batch), None
     if options.model is not None:
         service = Service(load_named(workspace, options.model, options.approximate), options.max_batch)
-        return service, None if specs.spec(options.model).is_baseline else partial(follow_added, service)
+        return service, None if specs.spec(service.model.origin.model).is_baseline else partial(follow_added, service)
     check_repository(workspace.root)
     look = partial(in_production, workspace.root, fetch=options.fetch)
     if (current := look()) is None:
@@ -141,18 +130,15 @@ def prepare(workspace: Workspace, options: Options) -> "tuple[Service, Follow | 
     return service, follow_both
 
 
-def with_log(workspace: Workspace, service: "Service", options: Options, folder: Path) -> "Online":
+def with_log(workspace: Workspace, service: Service, options: Options, folder: Path) -> Online:
     """What logs the answers of a service, with the challenger loaded where there is one.
 
     Raises:
         BakeoffError: the challenger can't be loaded or is the champion, or the log can't be written.
     """
-    from bakeoff.ops.online.log import LogWriter
-    from bakeoff.ops.online.serving import Online
-
     challenger = None
     if options.interleave is not None:
-        challenger = load_side(workspace, options.interleave[1], options.approximate)
+        challenger = load_named(workspace, options.interleave[1], options.approximate)
         if challenger.origin.md5 == service.model.origin.md5:
             raise BakeoffError(f"{challenger.name} is the champion, byte for byte: --interleave needs another model.")
     writer = LogWriter(folder, options.log_days)
@@ -168,7 +154,7 @@ def _check(options: Options) -> None:
         raise BakeoffError(f"--interleave names both models: leave --model {options.model} out.")
 
 
-def load_side(workspace: Workspace, name: str, approximate: Approximate) -> "ServedModel":
+def load_named(workspace: Workspace, name: str, approximate: Approximate) -> ServedModel:
     """A model by name.
 
     Args:
@@ -178,7 +164,7 @@ def load_side(workspace: Workspace, name: str, approximate: Approximate) -> "Ser
         approximate: whether search is approximate.
 
     Raises:
-        BakeoffError: there is no such model, or it can't be loaded.
+        BakeoffError: there is no such model, it was skipped, or can't be loaded.
     """
     if name == "challenger":
         if (decision := read_decision(workspace)) is None:
@@ -191,7 +177,11 @@ def load_side(workspace: Workspace, name: str, approximate: Approximate) -> "Ser
         if (current := in_production(workspace.root, fetch=False)) is None:
             raise BakeoffError(NOTHING)
         return load_promoted(workspace.root, approximate, current)
-    return load_named(workspace, name, approximate)
+    specs.check_model(name)
+    refuse_skipped(workspace, name)
+    folder = workspace.saved_model(name)
+    origin = Origin(model=name, version="workspace", md5=directory_md5(folder))
+    return with_added(load_served(folder, origin, approximate), workspace.root)
 
 
 def in_production(root: Path, *, fetch: bool) -> Event | None:
@@ -201,42 +191,23 @@ def in_production(root: Path, *, fetch: bool) -> Event | None:
         BakeoffError: Git's remote can't be reached.
     """
     if fetch:
-        order(root, "fetch", "--quiet", "--tags", REMOTE)
+        git(root, "fetch", "--quiet", "--tags", REMOTE)
     return production(read_events(root))
 
 
-def load_promoted(root: Path, approximate: Approximate, assignment: Event) -> "ServedModel":
+def load_promoted(root: Path, approximate: Approximate, assignment: Event) -> ServedModel:
     """The version that an assignment of the registry put into production: see `load_version`."""
     promoted = datetime.fromtimestamp(assignment.at, UTC).isoformat()
     return load_version(root, approximate, assignment.version, promoted)
 
 
-def load_version(root: Path, approximate: Approximate, found: Version, promoted: str | None = None) -> "ServedModel":
+def load_version(root: Path, approximate: Approximate, found: Version, promoted: str | None = None) -> ServedModel:
     """A version of the registry, from DVC's cache or its remote.
 
     Raises:
         BakeoffError: its files can't be had, or can't be loaded.
     """
-    from bakeoff.ops.server.loading import load_served, with_added  # imports TensorFlow
-    from bakeoff.ops.server.schemas import Origin
-
     md5 = model_md5_at(root, found)
     origin = Origin(model=found.model, version=found.number, commit=found.commit, promoted=promoted, md5=md5)
     with fetched(root, found) as folder:
         return with_added(load_served(folder, origin, approximate), root)
-
-
-def load_named(workspace: Workspace, model: str, approximate: Approximate) -> "ServedModel":
-    """A model of the workspace.
-
-    Raises:
-        BakeoffError: there is no such model, it was skipped, or can't be loaded.
-    """
-    specs.check_model(model)
-    refuse_skipped(workspace, model)
-    from bakeoff.ops.server.loading import load_served, with_added  # imports TensorFlow: errors above cost no seconds
-    from bakeoff.ops.server.schemas import Origin
-
-    folder = workspace.saved_model(model)
-    origin = Origin(model=model, version="workspace", md5=directory_md5(folder))
-    return with_added(load_served(folder, origin, approximate), workspace.root)

@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.subprocesses import environment
 from bakeoff.core.workspace import check_own_code, check_packages
-from bakeoff.flows.checkout import is_whole, only_run
+from bakeoff.flows.dvc_stages import is_whole, only_run
 from bakeoff.flows.pipeline import pipeline
 
 ROOT = Path(__file__).parents[2]
