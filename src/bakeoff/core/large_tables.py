@@ -6,7 +6,7 @@ vanish with the process, however it ends.
 
 import mmap
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any
@@ -37,13 +37,13 @@ def parts_of(path: Path) -> list[Path]:
     return parts
 
 
-class RowGroups:
+class RowGroups(AbstractContextManager["RowGroups"]):
     """A Parquet file that grows by whole row groups, so that its bytes do not depend on the batches.
 
-    At most one group of rows is in memory.
+    At most one group of rows is in memory. The file is complete once the block has ended without an error.
     """
 
-    def __init__(self, path: Path, rows_per_group: int) -> None:
+    def __init__(self, path: Path, rows_per_group: int = ROWS_PER_GROUP) -> None:
         """Set up the file; it is created with the first table, which defines the columns."""
         self._path, self._rows_per_group = path, rows_per_group
         self._writer: pq.ParquetWriter | None = None
@@ -57,25 +57,17 @@ class RowGroups:
             held = held.slice(size)
         self._held = held
 
-    def close(self) -> None:
-        """Write the remaining rows, if any, and close the file."""
-        if self._held is not None and (self._held.num_rows or self._writer is None):
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        """Write the remaining rows, if any, and close the file, unless there was an error."""
+        if error is None and self._held is not None and (self._held.num_rows or self._writer is None):
             self._write(self._held)
-        if self._writer is not None:
+        if error is None and self._writer is not None:
             self._writer.close()
 
     def _write(self, table: pa.Table) -> None:
         if self._writer is None:
             self._writer = pq.ParquetWriter(self._path, table.schema)
         self._writer.write_table(table.combine_chunks(), row_group_size=self._rows_per_group)
-
-
-@contextmanager
-def row_groups(path: Path, rows_per_group: int = ROWS_PER_GROUP) -> Iterator[RowGroups]:
-    """A file at `path` that is complete once the block has ended without an error."""
-    rows = RowGroups(path, rows_per_group)
-    yield rows
-    rows.close()
 
 
 class Columns:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from bakeoff.core.files import replaced, write_json
 from bakeoff.core.histories import PAD
-from bakeoff.core.large_tables import ROWS_PER_GROUP, RowGroups, row_groups
+from bakeoff.core.large_tables import ROWS_PER_GROUP, RowGroups
 from bakeoff.evaluation.metrics.formulas import num_relevant
 from bakeoff.evaluation.metrics.table import ALL_ITEMS, AllLists, Means, PerUser, or_none
 from bakeoff.evaluation.ranking import TopLists
@@ -143,7 +143,7 @@ def _tables(folder: Path, lists: str, *of_users: str) -> Iterator[list[RowGroups
     """The files of lists and of what is known of each user."""
     groups = {lists: ROWS_PER_GROUP} | dict.fromkeys(of_users, USERS_PER_GROUP)
     with ExitStack() as files:
-        yield [files.enter_context(row_groups(folder / f"{name}.parquet", rows)) for name, rows in groups.items()]
+        yield [files.enter_context(RowGroups(folder / f"{name}.parquet", rows)) for name, rows in groups.items()]
 
 
 def _write(
