@@ -17,6 +17,7 @@ from bakeoff.core.files import replaced, write_json, write_text
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.fetch.versioning import read_data_hash
 from bakeoff.data.prepared.tables import load_held_out, load_prepared
+from bakeoff.experiments.training.validation import SELECTION_METRIC
 from bakeoff.models.base import specs
 from bakeoff.models.base.storage import refuse_skipped
 from bakeoff.ops.git import check_repository
@@ -30,7 +31,6 @@ from bakeoff.report import formats
 from bakeoff.report.models import REFERENCE, model_label, model_noun
 from bakeoff.report.render.figure import FEW_TICKS, Spec, Table, layered, table_of
 from bakeoff.report.render.pages import StillPicture, render_page, render_text
-from bakeoff.report.training import SELECTION_METRIC
 
 
 def run(settings: DecisionSettings, workspace: Workspace, model: str | None = None) -> None:
