@@ -216,7 +216,7 @@ def test_a_model_that_was_not_trained_is_refused(workspace):
 def test_a_note_on_the_training_that_can_not_be_read_says_what_to_run(workspace):
     workspace.training("mf").parent.mkdir(parents=True)
     workspace.training("mf").write_text("{", encoding="utf-8")
-    with pytest.raises(BakeoffError, match=r"mf\.json can't be read as JSON.*bakeoff train mf"):
+    with pytest.raises(BakeoffError, match=r"mf\.json can't be read .*bakeoff train mf"):
         run(workspace)
 
 

@@ -38,7 +38,9 @@ def reading(what: object, remedy: str, *errors: type[Exception]) -> Iterator[Non
         yield
     except errors as error:
         reason = getattr(error, "strerror", None) or first_line(error)
-        raise BakeoffError(f"{what} can't be read ({reason}): {remedy}.") from None
+        named = str(getattr(error, "filename", None) or what)
+        which = "" if named in str(what) or str(what) in named else f": {named}"
+        raise BakeoffError(f"{what} can't be read ({reason}{which}): {remedy}.") from None
 
 
 def denied_access(error: OSError) -> BakeoffError | None:

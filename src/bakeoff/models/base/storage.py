@@ -7,8 +7,8 @@ the reason and nothing else.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from bakeoff.core.errors import BakeoffError, first_line
+from bakeoff.core.errors import BakeoffError, reading
 from bakeoff.core.files import replaced, write_json
 from bakeoff.core.histories import Histories, Queries, offsets_of
 from bakeoff.core.workspace import Workspace
@@ -132,10 +132,8 @@ def why_skipped(workspace: Workspace, model: str) -> str | None:
     path = workspace.training(model)
     if not path.exists():
         return None
-    try:
+    with reading(path, f"run `bakeoff train {model}` again", ValueError):
         reason = json.loads(path.read_text(encoding="utf-8")).get("skipped")
-    except ValueError as error:
-        raise BakeoffError(f"{path} can't be read as JSON: {error}. Run `bakeoff train {model}` again.") from None
     return None if reason is None else str(reason)
 
 
@@ -168,12 +166,10 @@ def read_stored(folder: Path) -> tuple[str, StoredModel]:
     Raises:
         BakeoffError: as `load_trained`.
     """
-    try:
+    if not (folder / MODEL).exists():
+        raise BakeoffError(f"{folder} holds no trained model ({MODEL} is missing): {_again(folder)}.")
+    with _reading(folder):
         described = json.loads((folder / MODEL).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise BakeoffError(f"{folder} holds no trained model ({MODEL} is missing): {_again(folder)}.") from None
-    except ValueError as error:
-        raise BakeoffError(f"{folder / MODEL} can't be read as JSON ({error}): {_again(folder)}.") from None
     if "skipped" in described:
         raise BakeoffError(f"{described['model']} was not trained on this data: {described['skipped']}")
     with _reading(folder):
@@ -287,15 +283,9 @@ def read_known_users(folder: Path) -> KnownUsers:
         return KnownUsers(rows, Queries(histories, *matrices), keeps_repeats)
 
 
-@contextmanager
-def _reading(folder: Path) -> Iterator[None]:
+def _reading(folder: Path) -> AbstractContextManager[None]:
     """Turn the errors of missing and damaged files into a BakeoffError."""
-    try:
-        yield
-    except (OSError, ValueError, LookupError, EOFError) as error:
-        raise BakeoffError(
-            f"{folder} can't be read, a file is missing or damaged ({first_line(error)}): {_again(folder)}."
-        ) from None
+    return reading(f"A file of {folder}", _again(folder), OSError, ValueError, LookupError, EOFError)
 
 
 def _again(folder: Path) -> str:
