@@ -1,4 +1,4 @@
-"""What stands beside the ranking of the whole catalogue: shuffled histories, sampled candidates, bad input."""
+"""What stands beside the ranking of the whole catalogue: sampled candidates, bad input."""
 
 import weakref
 from dataclasses import dataclass, field
@@ -23,10 +23,8 @@ class Ordered:
     """Ranks up or down by whether the history is in the order of the catalogue."""
 
     item_embeddings: np.ndarray = field(default_factory=lambda: np.arange(40, 0, -1, dtype=np.float32)[:, None])
-    told: list = field(default_factory=list)
 
     def embed_queries(self, queries):
-        self.told.append(queries.histories)
         rows = queries.histories.rows
         falls = (np.diff(queries.histories.items) < 0) & (np.diff(rows) == 0)
         return np.where(np.bincount(rows[1:][falls], minlength=len(queries)) > 0, -1, 1)[:, None].astype(np.float32)
@@ -54,31 +52,6 @@ def larger(tmp_path):
         test += [(str(user), IDS[item]) for item in chosen[10:]]
     write_split(workspace, train, [], test, new=[], items=IDS)
     return workspace
-
-
-def test_a_model_that_reads_the_order_answers_otherwise_when_it_is_shuffled(larger):
-    run(larger, retriever=Ordered())
-    first, shuffled = (table(larger, name) for name in ("recommendations", "shuffled_recommendations"))
-    # In order, the list starts at the front of the catalogue; one of 10! orders would be ascending again.
-    assert first.loc[first["rank"] == 1, "score"].gt(0).all()
-    assert shuffled.loc[shuffled["rank"] == 1, "score"].lt(0).all()
-    assert metrics(larger)["test"]["recall@3"] != metrics(larger)["shuffled"]["recall@3"]
-
-
-def test_a_model_that_does_not_read_the_order_answers_the_same(larger):
-    run(larger, retriever=Contrarian(np.arange(40, 0, -1, dtype=np.float32)[:, None]))
-    for name in ("recommendations", "users"):
-        assert table(larger, f"shuffled_{name}").equals(table(larger, name))
-    assert metrics(larger)["shuffled"] == metrics(larger)["test"]
-
-
-def test_shuffling_leaves_times_ascending_and_items_the_same(larger):
-    model = Ordered()
-    run(larger, asked_in_blocks_of(30), model)
-    ordered, _, shuffled, *_ = model.told  # between them the ranking among samples, of ordered histories
-    np.testing.assert_array_equal(shuffled.timestamps, ordered.timestamps)
-    assert shuffled.items.tolist() != ordered.items.tolist()
-    np.testing.assert_array_equal(np.sort(shuffled.items.reshape(30, 10)), np.sort(ordered.items.reshape(30, 10)))
 
 
 def test_each_test_item_is_ranked_among_items_that_the_user_never_had(workspace):
@@ -119,7 +92,7 @@ def test_files_and_figures_do_not_tell_how_users_were_cut_into_portions(larger, 
         run(larger, params, Ordered())
         found.append(contents(larger.evaluation("mf")))
     assert found[0] == found[1]
-    for part, name in (("test", "users"), ("shuffled", "shuffled_users"), ("sampled", "sampled")):
+    for part, name in (("test", "users"), ("sampled", "sampled")):
         users = table(larger, name).drop(columns=["user_id", "num_history", "num_test"], errors="ignore")
         assert len(users) == 30
         for metric, values in users.items():
@@ -142,7 +115,7 @@ def test_metrics_of_users_leave_memory_as_their_row_group_is_written(larger, mon
     run(larger, asked_in_blocks_of(1), Ordered())
     # Eight metrics: of four users who wait for their group, of the last one, and of the one who is measured.
     assert max(alive) <= 8 * (4 + 2)
-    assert len(seen) == 8 * (30 + 30 + 3)  # warm users twice; three questions about no new user
+    assert len(seen) == 8 * (30 + 3)  # three questions about no new user
 
 
 def test_another_seed_draws_other_candidates(larger):
@@ -166,13 +139,12 @@ def test_one_single_user_can_be_measured(tmp_path):
     run(workspace)
     assert metrics(workspace)["test"]["num_users"] == 1
     assert metrics(workspace)["test"]["ndcg@3"] == 1
-    assert metrics(workspace)["shuffled"]["ndcg@3"] == 1
     assert metrics(workspace)["sampled"]["ndcg@10"] == 1
 
 
 def test_users_without_test_items_count_nowhere(workspace):
     run(workspace)
-    for name in ("users", "shuffled_users", "sampled"):
+    for name in ("users", "sampled"):
         assert table(workspace, name)["user_id"].tolist() == ["1", "2"]  # not 3
 
 
@@ -198,7 +170,7 @@ def test_a_model_of_one_single_item_has_lists_of_one(tmp_path):
 def test_a_model_to_which_all_items_are_equal_gains_nothing_by_it(larger):
     run(larger, retriever=Contrarian(np.ones((40, 1), np.float32)))
     # 25 other items are as good as the 5 of the test, and come first.
-    for part in ("test", "shuffled", "sampled"):
+    for part in ("test", "sampled"):
         hits = {name: value for name, value in metrics(larger)[part].items() if name.startswith("hit_rate")}
         assert hits
         assert set(hits.values()) == {0}

@@ -215,7 +215,6 @@ def _write_evaluation(folder: Path, model: str, events: pd.DataFrame, items: pd.
         summary[f"gini@{k}"] = float(((2 * np.arange(1, n + 1) - n - 1) * slots).sum() / (n - 1))
         summary[f"popularity_lift@{k}"] = float(users[f"arp@{k}"].mean() / own.mean() - 1)
     _parquet(users, folder / "users.parquet")
-    shuffled = _write_shuffled(folder, model, history, items, scores, warm, truth)
     sampled = _write_sampled(folder, users)
     cold, cold_lists = [], []
     for first in ("0", "1", "5", "all"):
@@ -240,32 +239,10 @@ def _write_evaluation(folder: Path, model: str, events: pd.DataFrame, items: pd.
         {
             "test": metrics | {"num_users": len(users)},
             "new_users": new_means.to_dict("index"),
-            "shuffled": shuffled,
             "sampled": sampled,
         },
         folder / "metrics.json",
     )
-
-
-def _write_shuffled(
-    folder: Path,
-    model: str,
-    history: pd.DataFrame,
-    items: pd.DataFrame,
-    scores: np.ndarray,
-    warm: np.ndarray,
-    truth: np.ndarray,
-) -> dict[str, float]:
-    """The same test without order: models that read it are blurred, and lose something."""
-    blur = {"softmax": 0.8, "two_tower": 0.6, "mf": 0.2}.get(model, 0.0)
-    blurred = scores + blur * np.random.default_rng(11).normal(0, 1, scores.shape)
-    top, values = _top(blurred, history, warm)
-    ids = [str(u + 1) for u in warm]
-    _parquet(_lists(ids, top, values, items), folder / "shuffled_recommendations.parquet")
-    users = pd.DataFrame({"user_id": ids, "num_history": 1, "num_test": truth[warm].sum(axis=1)})
-    users = users.assign(**_accuracy(top, truth[warm]))
-    _parquet(users, folder / "shuffled_users.parquet")
-    return users.drop(columns=["user_id", "num_history", "num_test"]).mean().to_dict()
 
 
 def _write_sampled(folder: Path, users: pd.DataFrame) -> dict[str, float]:

@@ -156,7 +156,7 @@ def figures(summary: Summary, judged: JudgedClaims) -> dict[str, Figure]:
 
 
 def test_every_model_is_in_every_chart_that_compares_all(figures: dict[str, Figure]):
-    for key in ("accuracy", "slices", "new-users", "profile", "order", "by-item", "by-user", "sampled", "serving"):
+    for key in ("accuracy", "slices", "new-users", "profile", "by-item", "by-user", "sampled", "serving"):
         text = json.dumps(figures[key].spec)
         assert all(f"var(--{name})" in text for name in NOISE), key
     for key in ("folding-own", "new-items", "scorer"):

@@ -9,11 +9,9 @@ from bakeoff.report.evidence import Evidence
 from bakeoff.report.slices import (
     GAPS,
     Slice,
-    events_by_gap,
+    all_slices,
     events_by_repeat,
     share_within_an_hour,
-    slices_of,
-    top_lists,
 )
 from bakeoff.report.summary import Summary, metrics
 
@@ -27,7 +25,7 @@ def at_gap(evidence: Evidence, seconds: int) -> Evidence:
 
 
 def by_gap(evidence: Evidence) -> list[Slice]:
-    return slices_of(evidence, top_lists(evidence), events_by_gap(evidence), "ndcg@10", STATISTICS)
+    return all_slices(evidence, "ndcg@10", STATISTICS)[0]
 
 
 @pytest.mark.parametrize(
@@ -96,7 +94,7 @@ def test_items_had_again_stand_apart_from_new_ones(evidence: Evidence, summary: 
     test = events[events.part == "test"]
     known = test.groupby("user_id").head(1).assign(part="train")  # each user had one of the test items before
     again = replace(evidence, events=pd.concat([events, known], ignore_index=True))
-    parts = slices_of(again, top_lists(again), events_by_repeat(again), "ndcg@10", STATISTICS)
+    *_, parts = all_slices(again, "ndcg@10", STATISTICS)
     assert [(part.name, part.num_events) for part in parts] == [
         ("had before", len(known)),
         ("new to the user", len(test) - len(known)),

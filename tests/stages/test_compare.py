@@ -139,7 +139,7 @@ def test_costs_and_data_dvc_may_be_absent(copy: Workspace, params: Params):
         "artifacts/checks/split.json",
         "artifacts/split/vocabulary/items.parquet",
         "artifacts/evaluation/mf/sampled.parquet",
-        "artifacts/evaluation/softmax/shuffled_recommendations.parquet",
+        "artifacts/evaluation/softmax/recommendations.parquet",
     ],
 )
 def test_a_missing_input_is_named_with_the_way_out(copy: Workspace, params: Params, name: str):
@@ -180,9 +180,8 @@ def test_what_is_measured_for_the_claims_is_not_needed(copy: Workspace, params: 
     assert [(copy.reports / name).read_bytes() for name in OUTPUTS] == before
 
 
-def test_metrics_hold_shuffled_and_sampled_figures_of_each_model(metrics: dict[str, Any]):
+def test_metrics_hold_sampled_figures_of_each_model(metrics: dict[str, Any]):
     for model in specs.names():
-        assert metrics[model]["shuffled"]["ndcg@10"] >= 0
         assert metrics[model]["sampled"]["ndcg@10"] >= 0
 
 
@@ -198,7 +197,7 @@ def test_of_too_many_users_a_sample_is_looked_at_the_same_of_every_model(workspa
     assert len(new) == 9
     for name, model in part.models.items():
         everyone = whole.models[name]
-        for table in ("users", "shuffled_users", "sampled", "lists", "shuffled_lists"):
+        for table in ("users", "sampled", "lists"):
             expected = getattr(everyone, table)[lambda rows: rows.user_id.isin(users)].reset_index(drop=True)
             pd.testing.assert_frame_equal(getattr(model, table), expected, check_categorical=False)
         assert set(model.new_lists.user_id) <= new

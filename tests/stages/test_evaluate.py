@@ -112,7 +112,7 @@ def test_means_over_users_are_written(workspace):
 def test_the_cost_is_measured(workspace):
     run(workspace)
     cost = json.loads(workspace.cost("evaluate/mf").read_text(encoding="utf-8"))
-    assert cost["ranked_queries"] == 2 * 2 + 3  # warm users in order and shuffled, new users at three steps
+    assert cost["ranked_queries"] == 2 + 3  # warm users, and a new user at three steps
     assert cost["ranking_seconds"] > 0
     assert cost["sampled_seconds"] > 0
     assert cost["ranking_seconds"] + cost["sampled_seconds"] <= cost["wall_seconds"]
@@ -121,7 +121,7 @@ def test_the_cost_is_measured(workspace):
 def test_same_input_same_bytes_whatever_the_size_of_blocks(workspace):
     run(workspace)
     first = contents(workspace.evaluation("mf"))
-    assert len(first) == 9
+    assert len(first) == 7
     run(workspace, asked_in_blocks_of(1))
     assert contents(workspace.evaluation("mf")) == first
 

@@ -18,7 +18,7 @@ from bakeoff.core.large_tables import ROWS_PER_GROUP, RowGroups
 from bakeoff.evaluation.metrics.formulas import num_relevant
 from bakeoff.evaluation.metrics.table import ALL_ITEMS, AllLists, Means, PerUser, or_none
 from bakeoff.evaluation.ranking import TopLists
-from bakeoff.evaluation.ranking.protocol import OF_WARM, SHUFFLED, TEST, EvalQueries, EvalSet, OnBlock, Users
+from bakeoff.evaluation.ranking.protocol import TEST, EvalQueries, EvalSet, OnBlock, Users
 from bakeoff.evaluation.sampled import full_metrics, sampled_metrics
 from bakeoff.models.base.retriever import Retriever
 
@@ -75,7 +75,7 @@ class UserBatch:
         eval_set = queries.eval_set(name, users)
         found = eval_set.evaluate(retriever, queries.params, on_block)
         ranked = time.perf_counter()
-        beyond = found.beyond_accuracy(queries.prepared) if name in OF_WARM else {}
+        beyond = found.beyond_accuracy(queries.prepared) if name == TEST else {}
         if queries.prepared.keeps_repeats:
             beyond |= found.repeats()
         sampled = _sampled(queries, retriever, eval_set, found.lists) if name == TEST else {}
@@ -127,13 +127,11 @@ def write_evaluation(
     with replaced(folder) as new:
         with _tables(new, "recommendations", "users", "sampled") as tables:
             test, of_sampled = write(TEST, *tables)
-        with _tables(new, "shuffled_recommendations", "shuffled_users") as tables:
-            shuffled, _ = write(SHUFFLED, *tables)
         with _tables(new, "new_user_recommendations", "new_users") as tables:
             new_users = {name: write(name, *tables)[0] for name in queries.steps}
         embeddings = np.ascontiguousarray(evaluator.retriever().item_embeddings, np.float32)
         np.save(new / EMBEDDINGS, embeddings, allow_pickle=False)
-        metrics = {"test": test, "new_users": new_users, "shuffled": shuffled, "sampled": of_sampled}
+        metrics = {"test": test, "new_users": new_users, "sampled": of_sampled}
         write_json(new / "metrics.json", metrics)
     return metrics, seconds
 
@@ -164,33 +162,30 @@ def _write(
         name: of the queries.
         lists: file of the lists.
         users: file of what is known of each user.
-        sampled: file of the metrics of test items that are ranked among a few items.
+        sampled: file of the metrics of test items that are ranked among a few items; None for new users.
 
     Returns:
         figures of the ranking of the whole catalogue, and of that among a few items where it is written.
     """
     prepared, averages, of_sampled = queries.prepared, Means(), Means()
     together = AllLists(prepared.num_items, queries.params.cutoffs)
-    is_warm = name in OF_WARM
-    step = None if is_warm else name
+    step = None if name == TEST else name
     for batch in evaluator.batches(name):
         for what in SECONDS:
             seconds[what] += getattr(batch, what)
         ids = prepared.user_ids(batch.users)
         lists.add(_lists_table(batch.lists, ids, prepared.item_ids, step))
-        if sampled is not None:
+        columns: dict[str, NDArray[Any]] = {"num_history": batch.num_history, "num_test": batch.num_test}
+        if sampled is None:
+            columns["fallback"] = batch.fallback
+        else:
             sampled.add(_table(ids, None, {"num_test": batch.num_test, **batch.sampled}))
             of_sampled.add(batch.sampled)
-        columns: dict[str, NDArray[Any]] = {"num_history": batch.num_history, "num_test": batch.num_test}
-        if is_warm:
             together.add(batch.lists, batch.metrics)
-        else:
-            columns["fallback"] = batch.fallback
         users.add(_table(ids, step, columns | batch.metrics))
         # The mean of 1 where the fallback answered, else 0, is the share of those users.
         averages.add({"fallback_share": batch.fallback.astype(np.float64)} | batch.metrics)
-    figures = _figures(averages) | (or_none(together.figures()) if is_warm else {})
-    return figures, _figures(of_sampled)
+    return _figures(averages) | ({} if sampled is None else or_none(together.figures())), _figures(of_sampled)
 
 
 def _lists_table(lists: TopLists, ids: pa.StringArray, item_ids: pa.StringArray, step: str | None) -> pa.Table:

@@ -118,8 +118,6 @@ class ModelEvidence:
         training: training.json of the model.
         training_cost: measured cost of training; empty if it was not measured.
         evaluation_cost: measured cost of ranking the catalogue for all test users; empty likewise.
-        shuffled_users: like `users`, with the order of each history shuffled.
-        shuffled_lists: like `lists`, with shuffled histories.
         sampled: metrics of ranking each test item among a few random ones: user_id, num_test, one column per metric.
         neighbours: nearest items by cosine: item_id, rank (1-based), neighbour_id, similarity; empty for a model
             that has one number per item, and where `compare` needs no items.
@@ -134,8 +132,6 @@ class ModelEvidence:
     training: Mapping[str, Any]
     training_cost: Mapping[str, Any]
     evaluation_cost: Mapping[str, float]
-    shuffled_users: pd.DataFrame
-    shuffled_lists: pd.DataFrame
     sampled: pd.DataFrame
     neighbours: pd.DataFrame = field(default_factory=pd.DataFrame)
     positions: pd.DataFrame = field(default_factory=pd.DataFrame)

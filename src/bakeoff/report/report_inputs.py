@@ -126,15 +126,13 @@ def _events(split: Path, users: pc.Expression | None) -> pd.DataFrame:
 def _model(workspace: Workspace, name: str, longest: int, users: pc.Expression | None) -> ModelEvidence:
     folder = workspace.evaluation(name)
     return ModelEvidence(
-        **{of: read_table(folder / f"{of}.parquet", users) for of in ("users", "shuffled_users", "sampled")},
-        new_users=read_table(folder / "new_users.parquet", users),
+        **{of: read_table(folder / f"{of}.parquet", users) for of in ("users", "sampled", "new_users")},
         lists=_lists(folder / "recommendations.parquet", longest, users),
         new_lists=_lists(folder / "new_user_recommendations.parquet", longest, users, STEP),
         metrics=read_json(folder / "metrics.json"),
         training=read_json(workspace.training(name)),
         training_cost=read_optional_json(workspace.cost(f"train/{name}")),
         evaluation_cost=read_optional_json(workspace.cost(f"evaluate/{name}")),
-        shuffled_lists=_lists(folder / "shuffled_recommendations.parquet", longest, users),
     )
 
 

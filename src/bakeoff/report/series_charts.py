@@ -72,23 +72,6 @@ def series_dots(
     return layered(placed, [interval, *points], height=height)
 
 
-def dumbbells(table: pd.DataFrame, styles: Styles, axis: str, words: tuple[str, str]) -> Spec:
-    """Two figures per group and series, joined: the first a filled mark, the second an open one.
-
-    Args:
-        table: group, series, first, second.
-        styles: how the series look.
-        axis: title of the axis of both.
-        words: titles of the first and the second figure in tooltips.
-    """
-    tips = [*tooltip("series", "group"), _tip("first", words[0]), _tip("second", words[1])]
-    base, placed, height = _grouped(table, styles, tips)
-    x = alt.X("first:Q", title=axis, axis=FEW_TICKS, scale=FROM_ZERO)
-    line = base.mark_rule(strokeWidth=2).encode(x=x, x2="second:Q")
-    points = [_point(base, styles, OPEN, x="second:Q"), _point(base, styles, x="first:Q")]
-    return layered(placed, [line, *points], height=height)
-
-
 def ranges(table: pd.DataFrame, styles: Styles, axis: str) -> Spec:
     """A span per group and series on a logarithmic axis, with a mark at its upper end.
 

@@ -52,30 +52,17 @@ class Slice:
     fallbacks: Mapping[str, float] = field(default_factory=dict)
 
 
-def all_slices(evidence: Evidence, metric: str, statistics: Statistics) -> tuple[list[Slice], ...]:
-    """By the spans of GAPS, by those of SESSIONS, and by whether the user had the item before."""
-    lists = top_lists(evidence)
-    parts = events_by_gap(evidence), events_by_gap(evidence, SESSIONS), events_by_repeat(evidence)
-    return tuple(slices_of(evidence, lists, found, metric, statistics) for found in parts)
+def all_slices(evidence: Evidence, metric: str, statistics: Statistics) -> list[list[Slice]]:
+    """By the spans of GAPS, by those of SESSIONS, and by whether the user had the item before.
 
-
-def slices_of(
-    evidence: Evidence,
-    lists: Mapping[str, TopLists],
-    found: Mapping[str, pd.DataFrame],
-    metric: str,
-    statistics: Statistics,
-) -> list[Slice]:
-    """One slice per part of the test events, such as those of `events_by_gap`.
-
-    The lists, those of `top_lists`, stay whole; the truth is cut to the events of the slice. Users without one count
-    nowhere.
+    Lists stay whole; the truth is cut to the events of the slice. Users without one count nowhere.
     """
-    values = [values_on(evidence, lists, events, metric) for events in found.values()]
-    return [
-        Slice(name, int(events.user_id.nunique()), len(events), *judged)
-        for (name, events), judged in zip(found.items(), judge_parts(values, metric, statistics), strict=True)
-    ]
+    lists, slices = top_lists(evidence), list[list[Slice]]()
+    for found in (events_by_gap(evidence), events_by_gap(evidence, SESSIONS), events_by_repeat(evidence)):
+        judged = judge_parts([values_on(evidence, lists, part, metric) for part in found.values()], metric, statistics)
+        parts = zip(found.items(), judged, strict=True)
+        slices.append([Slice(name, int(part.user_id.nunique()), len(part), *of) for (name, part), of in parts])
+    return slices
 
 
 def share_within_an_hour(slices: Sequence[Slice]) -> float:
@@ -110,18 +97,12 @@ def events_by_repeat(evidence: Evidence) -> dict[str, pd.DataFrame]:
     return {"had before": test[again], "new to the user": test[~again]} if again.any() and not again.all() else {}
 
 
-def top_lists(evidence: Evidence, *, shuffled: bool = False) -> dict[str, TopLists]:
-    """Model → lists as arrays: rows in the order of the evaluated users, items as places in the catalogue, scores 0.
-
-    Args:
-        evidence: of the report.
-        shuffled: the lists of shuffled histories.
-    """
+def top_lists(evidence: Evidence) -> dict[str, TopLists]:
+    """Model → lists as arrays: rows in the order of the evaluated users, items as places in the catalogue, scores 0."""
     num_users, found = len(evidence.models[MF].users), {}
     for name, model in evidence.models.items():
-        frame = model.shuffled_lists if shuffled else model.lists
-        row, item = codes(frame, evidence)
-        rank = frame["rank"].to_numpy() - 1
+        row, item = codes(model.lists, evidence)
+        rank = model.lists["rank"].to_numpy() - 1
         items = np.full((num_users, int(rank.max(initial=0)) + 1), PAD, np.int32)
         items[row, rank] = item
         found[name] = TopLists(items, np.where(items == PAD, -np.inf, 0).astype(np.float32))

@@ -22,10 +22,10 @@ from bakeoff.params import Params
 def run(params: Params, workspace: Workspace, model: str, load: Load | None = None) -> None:
     """Rank the whole catalogue for warm users with test items and for new users; write lists and metrics.
 
-    Warm users are ranked for twice: with their history as it was, and with its order shuffled. Besides, each test item
-    is ranked among `evidence.sampled_candidates` random ones. Users are ranked for `evaluate.users_per_block` at a
-    time, and their lists and metrics written batch by batch, which bounds memory. Batches of many users are measured by
-    several processes at once, or by executors where Spark is the engine; lists, metrics and means are the same.
+    Each test item of warm users is also ranked among `evidence.sampled_candidates` random ones. Users are ranked for
+    `evaluate.users_per_block` at a time, and their lists and metrics written batch by batch, which bounds memory.
+    Batches of many users are measured by several processes at once, or by executors where Spark is the engine; lists,
+    metrics and means are the same.
 
     Reads artifacts/split and models/<model>; writes artifacts/evaluation/<model> and
     artifacts/cost/evaluate/<model>.json. A split without new users gives empty tables for them; a model that
@@ -52,8 +52,7 @@ def run(params: Params, workspace: Workspace, model: str, load: Load | None = No
         prepared = load_prepared(workspace)
         held_out = load_held_out(workspace, prepared)
         queries = EvalQueries(prepared, held_out, params.evaluate, params.seed, params.evidence.sampled_candidates)
-        num_warm = len(users_with_test_items(held_out.test, "measure"))
-        ranked = 2 * num_warm + len(queries.new) * len(queries.steps)
+        ranked = len(users_with_test_items(held_out.test, "measure")) + len(queries.users(ALL)) * len(queries.steps)
         load_model = partial(load_fitting, workspace, model, load=load)
         console = Console(stderr=True)
         bar = Progress(console=console, transient=True, disable=not console.is_terminal)

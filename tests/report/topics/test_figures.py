@@ -20,54 +20,8 @@ from bakeoff.report.topics import (
     growth,
     quality,
     sampled,
-    when,
 )
 from bakeoff.report.topics.base.topic import Page, section_notes
-
-
-def test_the_whole_test_with_order_is_what_the_evaluation_says(evidence: Evidence):
-    frame = when.by_order(evidence, "ndcg@10", STATISTICS)
-    means = frame[frame.group == when.ALL].set_index("model")
-    for name in NOISE:
-        assert means["first"][name] == pytest.approx(evidence.models[name].users["ndcg@10"].mean())
-        assert means["second"][name] == pytest.approx(evidence.models[name].shuffled_users["ndcg@10"].mean())
-
-
-def test_lists_give_the_same_figures_as_the_tables_per_user(evidence: Evidence):
-    """Shuffled lists on all test events are the shuffled table: what is cut by time is cut from the right lists."""
-    one_second = replace(
-        evidence, events=evidence.events.assign(timestamp=np.where(evidence.events.part == "test", 9, 8))
-    )
-    frame = when.by_order(one_second, "ndcg@10", STATISTICS)
-    soon = frame[frame.group == "< 1 min"].set_index("model")
-    for name in NOISE:
-        assert soon["second"][name] == pytest.approx(evidence.models[name].shuffled_users["ndcg@10"].mean())
-
-
-def test_order_is_shown_in_every_span_that_holds_test_events(evidence: Evidence, params: Params):
-    gaps = [0, 30, 600, 7200, 200_000]
-    is_test = (evidence.events.part == "test").to_numpy()
-    times = np.full(len(evidence.events), 10)
-    times[is_test] += np.resize(gaps, is_test.sum())
-    [figure] = figures_of(when.TOPIC, replace(evidence, events=evidence.events.assign(timestamp=times)), params)
-    frame = pd.DataFrame(rows_of(figure))
-    assert list(dict.fromkeys(frame.group)) == [when.ALL, "same second", "< 1 min", "< 1 h", "< 1 day", "later"]
-    assert set(frame.model[frame.group == "later"]) == set(evidence.models)
-    assert "the highest mean is that of" in figure.sentence
-
-
-def test_what_does_not_read_order_loses_nothing_without_it(evidence: Evidence):
-    difference = (
-        when.by_order(evidence, "ndcg@10", STATISTICS).set_index(["group", "model"]).loc[when.ALL, "popularity"]
-    )
-    assert (difference.low, difference.high) == (0, 0)
-
-
-def test_without_time_order_is_shown_for_the_whole_test_alone(evidence: Evidence, params: Params):
-    timeless = replace(evidence, events=evidence.events.assign(timestamp=0))
-    [figure] = figures_of(when.TOPIC, timeless, params)
-    assert {row["group"] for row in rows_of(figure)} == {when.ALL}
-    assert "the highest mean" not in figure.sentence
 
 
 def test_recall_by_tenth_of_the_catalogue_counts_the_hits_there(figures: dict[str, Figure]):

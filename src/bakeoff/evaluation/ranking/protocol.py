@@ -7,7 +7,6 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +24,8 @@ from bakeoff.models.base.retriever import Retriever
 ALL = "all"
 """`first_interactions` of new users who are asked about with their whole history."""
 
-OF_WARM = TEST, SHUFFLED = "test", "shuffled"
-"""Names of the queries about warm users."""
+TEST = "test"
+"""Name of the queries about warm users."""
 
 USERS_PER_BATCH = 1 << 16
 """Users whose lists are in memory at once, as lists, metrics and rows of a file: about 400 MB with lists of 100."""
@@ -169,26 +168,12 @@ def users_with_test_items(test: Histories, purpose: str) -> Users:
     return users
 
 
-def shuffled(histories: Histories, rng: np.random.Generator) -> Histories:
-    """The same items in random order, row by row: what a model still knows is taste, not the last session.
-
-    Timestamps keep their places, so that they still ascend: the k-th of the shuffled items takes the k-th time, and
-    neither place nor time reveals the order.
-
-    Args:
-        histories: n rows.
-        rng: source of the order. Rows that are shuffled in consecutive blocks have the order of all at once.
-    """
-    order = np.lexsort((rng.random(len(histories.items)), histories.rows))
-    return Histories(histories.offsets, histories.items[order], histories.timestamps)
-
-
 @dataclass(frozen=True)
 class EvalQueries:
     """The named queries of an evaluation about the users of a split.
 
-    TEST: warm users with test items, given what is known of them. SHUFFLED: the same with shuffled histories. A number,
-    or ALL: new users with test items, given that many of their first events.
+    TEST: warm users with test items, given what is known of them. A number, or ALL: new users with test items, given
+    that many of their first events.
 
     Random draws for a user depend on the seed and on the user's place among all users, not on batches.
 
@@ -196,7 +181,7 @@ class EvalQueries:
         prepared: the split's training data.
         held_out: its test data and new users.
         params: what is measured.
-        seed: of shuffled histories and sampled candidates.
+        seed: of sampled candidates.
         sampled_candidates: items that each test item is ranked among, besides the ranking of the whole catalogue.
     """
 
@@ -211,19 +196,10 @@ class EvalQueries:
         """Names of the queries about new users."""
         return [*map(str, self.params.first_interactions), ALL]
 
-    @cached_property
-    def warm(self) -> Users:
-        """[n] warm users with test items."""
-        return np.flatnonzero(self.held_out.test.lengths)
-
-    @cached_property
-    def new(self) -> Users:
-        """[n] new users with test items."""
-        return np.flatnonzero(self.held_out.new_test.lengths)
-
     def users(self, name: str) -> Users:
-        """[n] users of these queries, ascending."""
-        return self.warm if name in OF_WARM else self.new
+        """[n] users of these queries, ascending: those with test items."""
+        truth = self.held_out.test if name == TEST else self.held_out.new_test
+        return np.flatnonzero(truth.lengths)
 
     def batches(self, name: str, at_least: int = 1) -> list[Users]:
         """The users in batches; one batch without users if there are none.
@@ -243,37 +219,19 @@ class EvalQueries:
 
     def eval_set(self, name: str, users: Users) -> EvalSet:
         """The queries of this name about some of its users, ascending."""
-        given = self._given(name, users)
-        # For new users all earlier events are left out, however many of them the model was given: figures for different
-        # numbers of events then differ by what the model was given and nothing else.
-        exclude = given if name in OF_WARM else self.held_out.new_history.take(users)
-        truth = self.held_out.test if name in OF_WARM else self.held_out.new_test
-        queries = self.prepared.queries_of(given, users)
-        return EvalSet(users, queries, self.prepared.left_out(exclude), truth.take(users))
+        if name == TEST:
+            given = earlier = self.prepared.known_of(users)
+            truth = self.held_out.test
+        else:
+            # All earlier events are left out, however many the model was given: figures for different numbers of events
+            # then differ by what the model was given and nothing else.
+            earlier, truth = self.held_out.new_history.take(users), self.held_out.new_test
+            given = earlier if name == ALL else earlier.first(int(name))
+        queries, exclude = self.prepared.queries_of(given, users), self.prepared.left_out(earlier)
+        return EvalSet(users, queries, exclude, truth.take(users))
 
     def candidate_rng(self, users: Users) -> np.random.Generator:
-        """Source of the sampled candidates of a batch of TEST."""
+        """Source of the sampled candidates of a batch of TEST: the same draws for every model."""
         earlier = int(self.held_out.test.offsets[users[0]]) if len(users) else 0
-        return self._rng("sampled", earlier * self.sampled_candidates)
-
-    def _given(self, name: str, users: Users) -> Histories:
-        if name == TEST:
-            return self.prepared.known_of(users)
-        if name == SHUFFLED:
-            return self._shuffled(users)
-        history = self.held_out.new_history.take(users)
-        return history if name == ALL else history.first(int(name))
-
-    def _shuffled(self, users: Users) -> Histories:
-        """Shuffled known events of a batch; draws are made for all users between its first and its last."""
-        if len(users) == 0:
-            return self.prepared.known_of(users)
-        everyone = np.arange(users[0], users[-1] + 1)
-        train, valid = self.prepared.train, self.prepared.valid
-        rng = self._rng("shuffled", int(train.offsets[users[0]] + valid.offsets[users[0]]))
-        return shuffled(self.prepared.known_of(everyone), rng).take(users - users[0])
-
-    def _rng(self, purpose: Literal["shuffled", "sampled"], earlier: int) -> np.random.Generator:
-        """The same draws for every model, after `earlier` others; the two purposes are independent."""
-        stream = np.random.PCG64([self.seed, ("shuffled", "sampled").index(purpose)])
-        return np.random.Generator(stream.advance(earlier))
+        stream = np.random.PCG64([self.seed, 1])  # 1 tells these draws from others of the seed
+        return np.random.Generator(stream.advance(earlier * self.sampled_candidates))

@@ -214,7 +214,7 @@ def protocol_of(
         known, truth = prepared.known(), events.test
         if group.evaluates_new_users:
             of_new = EvalQueries(prepared, events, shipped.evaluate, shipped.seed, shipped.evidence.sampled_candidates)
-            new_users = {step: of_new.eval_set(step, of_new.new) for step in of_new.steps}
+            new_users = {step: of_new.eval_set(step, of_new.users(step)) for step in of_new.steps}
     relatedness = None
     if group.measures_folding:
         weight = shipped.evidence.relatedness_weight
