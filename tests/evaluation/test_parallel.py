@@ -87,7 +87,7 @@ def test_two_processes_write_the_files_of_one(workspace, tmp_path, monkeypatch):
         evaluate.run(by(count, monkeypatch, str(scratch)), workspace, "mf", load)
         found.append(contents(workspace.evaluation("mf")))
     assert found[0] == found[1]
-    assert len(found[0]) == 9
+    assert len(found[0]) == 7
     assert os.listdir(scratch) == []
     cost = json.loads(workspace.cost("evaluate/mf").read_text(encoding="utf-8"))
     assert 0 < cost["ranking_seconds"] + cost["sampled_seconds"] <= cost["wall_seconds"]

@@ -163,7 +163,10 @@ def drift_counts(engine: Engine, workspace: Workspace) -> list[list[object]]:
     return [
         *([each.index.fillna("missing").tolist(), each.tolist()] for each in counted),
         list(snapshot.days.items()),
-        [snapshot.num_rows("interactions"), snapshot.has("items", "title"), snapshot.has("users", "title")],
+        [
+            snapshot.num_rows("interactions"),
+            *("title" in snapshot.read(table, [f"{table[:-1]}_id", "title"]).columns for table in ("items", "users")),
+        ],
     ]
 
 
