@@ -31,7 +31,6 @@ from numpy.typing import NDArray
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.histories import Histories
-from bakeoff.data.engine.engine import part_name
 from bakeoff.data.engine.settings import engine_settings, scratch_directory, spark_session
 from bakeoff.models.mf.als import build, eigenbasis, rotate
 from bakeoff.models.mf.mf import MFTrainer, ridge, row_threads
@@ -209,7 +208,7 @@ def observed_pairs(histories: Histories, session: "SparkSession", scratch: Path)
     with TemporaryDirectory(dir=scratch, prefix="pairs-") as name:
         folder = Path(name).resolve()
         for number, (users, items) in enumerate(pairs_in_blocks(histories, ROWS_PER_PART)):
-            pq.write_table(pa.table({"user": users, "item": items}, SCHEMA), folder / part_name(number))
+            pq.write_table(pa.table({"user": users, "item": items}, SCHEMA), folder / f"part-{number:05d}.parquet")
         # With its scheme, since a cluster's default may be another file system.
         frame = session.read.schema("user int, item int").parquet(folder.as_uri())
         try:
