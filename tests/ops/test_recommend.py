@@ -156,6 +156,11 @@ def recommended(printed):
     return re.findall(r"│ +\d+ │ +(i\d+) │", printed)
 
 
+def test_a_plain_list_needs_no_features_of_the_items(ask, monkeypatch):
+    monkeypatch.setattr(recommend, "ItemFeatures", None)  # to encode those of a large catalogue takes seconds
+    assert "recommends to user u3" in ask(user="u3")
+
+
 @pytest.mark.parametrize("model", ["popularity", "mf", "softmax"])
 def test_options_choose_among_the_items_and_scores_stay_the_models_own(ask, model):
     everything = recommended(ask(model, user="u3", k=9))

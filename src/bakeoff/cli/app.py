@@ -5,7 +5,7 @@ Each command imports what it calls when it is called: TensorFlow alone takes sec
 
 import typer
 
-from bakeoff.cli import init, operations, pipeline, report
+from bakeoff.cli import data_and_models, init, operations, report
 
 app = typer.Typer(
     help="Matrix factorisation or a softmax DNN? Measured on your own interaction data.",
@@ -14,5 +14,5 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-for each in (init, pipeline, report, operations):
+for each in (init, data_and_models, report, operations):
     app.add_typer(each.app)

@@ -138,7 +138,7 @@ _FORMULAS = {f"{name}@{CUTOFF}": metric.function for name in SAMPLED for metric 
 
 
 def _means(user: IntArray, rank: IntArray, count: IntArray) -> dict[str, NDArray[np.float64]]:
-    """Metrics of each user, means over this many test items, of each of which a list has the one at its rank from 1."""
+    """Metrics of each user: the mean over `count` test items, each ranked in a list of its own; ranks start at 1."""
     relevant, one = rank[:, np.newaxis] == np.arange(1, CUTOFF + 1), np.ones_like(rank)
     of_items = {name: formula(relevant, one, CUTOFF) for name, formula in _FORMULAS.items()}
     totals = {name: np.bincount(user, values, len(count)) for name, values in of_items.items()}

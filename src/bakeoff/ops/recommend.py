@@ -86,12 +86,15 @@ def run(
         query = _someone_new(folder, history or "", features, items)
     if allow is not None:
         options = replace(options, allow=_places(allow, "--allow", items))
-    of_items = ItemFeatures(catalogue, storage.read_encoding(folder).item, model)
-    options.check(k, of_items)
     seen = users.left_out(query.histories, exclude_seen).items
-    popularity = standard_log_popularity(users.queries.histories.item_counts(len(items)))
     search, embedded = ExactSearch(retriever.item_embeddings), retriever.embed_queries(query)
-    [found] = find(search, embedded, [seen], [k], [options], of_items, popularity)
+    if options.is_plain:  # features of a million items take seconds to encode
+        [found] = search.find(embedded, [seen], k)
+    else:
+        of_items = ItemFeatures(catalogue, storage.read_encoding(folder).item, model)
+        options.check(k, of_items)
+        popularity = standard_log_popularity(users.queries.histories.item_counts(len(items)))
+        [found] = find(search, embedded, [seen], [k], [options], of_items, popularity)
     best, scores = found.items, found.scores
     parts: list[list[Part]] = []
     if why:

@@ -16,10 +16,8 @@ MARK_HEIGHT, GROUP_MARGIN = 14, 18
 """Pixels for one mark with its interval, and between two groups of marks."""
 LETTER, LABEL_HEIGHT = 6.5, 15
 """Pixels that a label takes, per letter and in height."""
-PER_ENTRY, WIDEST = 28, 740
-"""Pixels of a legend: of an entry in addition to its letters, and of a row in a wide window."""
-BESIDE = 80
-"""Pixels that the labels of an axis take; the legend stands right of them."""
+PER_ENTRY, AXIS_LABELS = 28, 80
+"""Pixels of an entry of a legend in addition to its letters, and of the labels of an axis, right of which it stands."""
 WIDE, ON_PHONE, HEIGHT = 760, 200, 280
 """Pixels of the plane of `path`: its width on a wide page and on a phone, and its height."""
 PHONE = 400
@@ -286,10 +284,10 @@ def _by_series(channel: Any, styles: Styles, attribute: str) -> Any:
     """Encoding of the series by an attribute of its style, with a legend that wraps on a narrow page."""
     takes = [LETTER * len(label) + PER_ENTRY for label in styles]
     two, whole, half = max(takes[::2]) + max(takes[1::2], default=0), sum(takes), math.ceil(len(styles) / 2)
-    wide = len(styles) if whole < WIDEST else half
-    # Of the whole chart, since a legend that changes with the width of the plane would change that in turn.
-    page = "containerSize()[0] <"
-    columns = f"{page} {two + BESIDE} ? 1 : width < {NARROW} ? 2 : {page} {whole + BESIDE} ? {half} : {wide}"
+    # The width of the whole chart, since a legend that changes with that of the plane would change it in turn; a
+    # picture has no container.
+    room = f"(containerSize()[0] || {WIDE}) - {AXIS_LABELS}"
+    columns = f"{room} < {two} ? 1 : width < {NARROW} ? 2 : {room} < {whole} ? {half} : {len(styles)}"
     return channel(
         "series:N",
         scale=alt.Scale(domain=list(styles), range=[getattr(style, attribute) for style in styles.values()]),

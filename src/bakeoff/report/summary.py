@@ -212,7 +212,7 @@ def metrics(summary: Summary, evidence: Evidence) -> dict[str, Any]:
         if parts:
             tree[subject] = {part.name: _slice_metrics(part) for part in parts}
     for name, model in evidence.models.items():
-        tree[name] |= {"sampled": dict(model.metrics["sampled"])} if "sampled" in model.metrics else {}
+        tree[name]["sampled"] = dict(model.metrics["sampled"])
     tree["verdict"] = summary.result.to_metrics()
     tree["checks"] = {check.number: SCORES[check.state] for check in summary.checks}
     return _numbers(tree)

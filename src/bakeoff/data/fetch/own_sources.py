@@ -207,8 +207,8 @@ def _is_new(name: str, sha256: str, before: Mapping[str, str]) -> bool:
     if before.get(name, sha256) != sha256:
         raise BakeoffError(
             "it was taken before and is no longer what it was: rows that changed in it are in data/ as they were then. "
-            "Put it back as it was, and deliver what changed under a new name; a delivery must not change once it "
-            "holds _SUCCESS."
+            "Restore its files, and deliver what changed under a new name; a delivery must not change once it holds "
+            "_SUCCESS."
         )
     return name not in before
 

@@ -277,7 +277,7 @@ def _samplers() -> Iterator[Variant]:
 
 
 def softmax_against(name: str, label: str, build: Build | None = None, **settings: Any) -> Variant:
-    """The softmax DNN trained against other negatives, of which none are selected unless these settings say so."""
+    """The softmax DNN trained against other negatives: all that are drawn, unless the settings select some."""
     return Variant(name, "softmax", label, _changed({"selection": "none"} | settings), build=build)
 
 

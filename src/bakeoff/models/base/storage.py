@@ -170,9 +170,8 @@ def read_stored(folder: Path) -> tuple[str, StoredModel]:
         raise BakeoffError(f"{folder} holds no trained model ({MODEL} is missing): {_again(folder)}.")
     with _reading(folder):
         described = json.loads((folder / MODEL).read_text(encoding="utf-8"))
-    if "skipped" in described:
-        raise BakeoffError(f"{described['model']} was not trained on this data: {described['skipped']}")
-    with _reading(folder):
+        if "skipped" in described:
+            raise BakeoffError(f"{described['model']} was not trained on this data: {described['skipped']}")
         paths = (folder / "arrays").glob("*.npy")
         arrays = {path.stem: np.load(path, mmap_mode="r", allow_pickle=False) for path in paths}
         return described["model"], StoredModel(arrays, described["settings"], read_encoding(folder))

@@ -101,8 +101,8 @@ def _top_k(negatives: NegativesParams, logits: Any, log_expected_count: Any, is_
     """The K candidates of the pool that a query scores highest, the user's own items left out; all of a smaller pool.
 
     There is no exact correction: what scores below the K-th is selected with a chance of 0, and no weight on the others
-    makes up for an item that never comes. `logq_correction` only undoes the drawing of the pool, which leaves a
-    partition function that misses its tail; nothing ever pushes down what lies in it until it has risen to the top.
+    makes up for an item that never comes. `logq_correction` only undoes the drawing of the pool. The partition function
+    still misses its tail: an item there is not pushed down before its score is one of the highest.
 
     Returns:
         places in the pool and their log expected counts, [U, C, K].

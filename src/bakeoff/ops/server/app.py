@@ -86,9 +86,8 @@ def create_app(service: Service, version: str, follow: Follow | None = None, onl
         if online is not None:
             await asyncio.to_thread(online.close)
 
-    description = "Recommendations of the model that is in production."
-    shown: dict[str, Any] = {"title": "Bakeoff", "version": version, "description": description, "redoc_url": None}
-    app = FastAPIOffline(**shown, responses=_REFUSED, lifespan=lifespan)
+    app = FastAPIOffline(title="Bakeoff", version=version, lifespan=lifespan, redoc_url=None, responses=_REFUSED)
+    app.description = "Recommendations of the model that is in production."
     app.add_middleware(RequestMetrics)
     answer_errors(app)
     _add_recommendations(app, service, online)

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.core.errors import BakeoffError, reading
+from bakeoff.core.errors import BakeoffError, first_line, reading
 from bakeoff.core.files import file_stamp
 from bakeoff.core.histories import Histories, Queries
 from bakeoff.models.base import specs
@@ -191,7 +191,7 @@ def refreshed(model: ServedModel, source: Path) -> ServedModel:
         added = read_additions(source)
         extended = base if added.empty else base.extended(added)
     except Exception as error:  # noqa: BLE001 - a broken file must not end what works
-        log.error("%s goes on without a change. %s", model.name, error)
+        log.error("%s goes on without a change. %s", model.name, first_line(error))
         return replace(model, stamp=now)
     if now is not None or model.stamp is not None:
         log.info("%s ranks %d added items from now on", model.name, len(added))
