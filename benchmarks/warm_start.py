@@ -3,11 +3,12 @@
     python benchmarks/warm_start.py --data DIR ml-1m
 
 Each night has the events up to that day, split as params.yaml says. A full fit and a warm one choose their epoch on the
-same validation users; the warm one starts from the night before, which `train_auto` of the training stages does, its
-guard included. The night before the first is a full fit for both. Timed is what chooses the epoch, in CPU seconds of
-all threads; the refit on train and validation, which follows in production, is left out on both sides. The two are
-compared on the test part, which chose neither's epoch. A night that was measured stays measured: the command goes on
-where it was cut off. `--pages` makes the page again from the figures.
+same validation users and learn from train and validation; the warm one starts from the night before, which `train_auto`
+of the training stages does, its guard included. The night before the first is a full fit for both. Timed is all of
+that, in CPU seconds of all threads. The two models that would be shipped are compared on the test part, which chose
+neither's epoch. Full fits differ by chance: further `--seeds` replay the week with warm fits alone, and fit in full on
+the last night. A night that was measured stays measured: the command goes on where it was cut off. `--pages` makes the
+page again from the figures.
 """
 
 import argparse
@@ -24,6 +25,7 @@ from harness.datasets import BENCHMARKS, Benchmark, make_split, settings_of
 from numpy.typing import NDArray
 from rich.console import Console
 from scaling.data import Size, write_tables
+from scipy.stats import ttest_1samp
 
 from bakeoff.core.files import replaced, write_json, write_text
 from bakeoff.core.workspace import Workspace
@@ -35,7 +37,7 @@ from bakeoff.experiments.training.checkpoints import Checkpoints
 from bakeoff.experiments.training.runner import Experiment, Seconds
 from bakeoff.experiments.training.shipped import Training
 from bakeoff.experiments.training.validation import SELECTION_LISTS, USERS_PER_BLOCK
-from bakeoff.experiments.training.warm_start import Parent, leave, select_auto, start_of
+from bakeoff.experiments.training.warm_start import Parent, leave, train_auto
 from bakeoff.models.base.specs import spec
 from bakeoff.models.base.start import Start
 from bakeoff.params import Params, parse_params
@@ -86,6 +88,7 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", choices=("mf", "softmax", "two_tower"), help="default: by data set")
     parser.add_argument("--nights", type=int, default=NIGHTS, help="stop after so many")
     parser.add_argument("--epoch-share", type=float, help="in place of warm_start.epoch_share")
+    parser.add_argument("--seeds", type=int, nargs="*", default=[], help="further ones, for the last night alone")
     parser.add_argument("--scratch", type=Path, default=ROOT / "artifacts/bench/warm_start")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of warm_start.json and warm_start.md")
     parser.add_argument("--pages", action="store_true", help="measure nothing, make the page from warm_start.json")
@@ -98,9 +101,12 @@ def main() -> None:
         for name in arguments.names or ["ml-1m"]:
             for model in arguments.models or REPLAYS[name].models:
                 params, nights = measure(REPLAYS[name], model, arguments)
+                again = {seed: measure(REPLAYS[name], model, arguments, seed)[1][-1] for seed in arguments.seeds}
                 page["replays"][f"{name} {model}"] = {
                     "title": REPLAYS[name].benchmark.title,
                     "model": model,
+                    "seed": params.seed,
+                    "last_night": again and {params.seed: nights[-1], **again},
                     "max_epochs": getattr(params, model).max_epochs,
                     "warm_start": params.warm_start.model_dump(mode="json"),
                     "nights": nights,
@@ -111,28 +117,39 @@ def main() -> None:
     console.print(f"{path.with_suffix('.md')} is written")
 
 
-def measure(replay: Replay, model: str, arguments: argparse.Namespace) -> tuple[Params, list[dict[str, Any]]]:
-    """The nights of one model, each measured once, whenever that was."""
+def measure(
+    replay: Replay, model: str, arguments: argparse.Namespace, seed: int | None = None
+) -> tuple[Params, list[dict[str, Any]]]:
+    """The nights of one model, each measured once, whenever that was.
+
+    With a seed of its own in place of that of params.yaml, full fits are made before the first night and on the last.
+    """
     folder = arguments.scratch / replay.benchmark.name
     folder.mkdir(parents=True, exist_ok=True)
     values = settings_of(replay.benchmark, Path("nowhere"))  # params.yaml as it is: other settings cost far more
     values["warm_start"] |= {"mode": "auto", "max_days": NIGHTS + 1}
     if arguments.epoch_share:
         values["warm_start"]["epoch_share"] = arguments.epoch_share
+    if seed is not None:
+        values["seed"] = seed
     params = parse_params(values, replay.benchmark.name)
-    record = folder / f"{model}-{params.warm_start.epoch_share}-{replay.first}.json"
+    record = folder / f"{model}-{params.seed}-{params.warm_start.epoch_share}-{replay.first}.json"
     done = json.loads(record.read_text(encoding="utf-8"))["nights"] if record.exists() else []
     for number in range(len(done), arguments.nights + 1):
         day = pd.Timestamp(replay.first, tz="UTC") + pd.Timedelta(days=number - 1)
         workspace = night_split(replay, params, arguments.data, folder, day)
         prepared = load_prepared(workspace)
         experiment = Experiment(spec(model), params.section(model), prepared, params.seed)
-        full, left = full_fit(experiment, workspace)
         night: dict[str, Any] = {"night": number, "day": f"{day:%Y-%m-%d}", "events": len(prepared.known().items)}
-        night |= full
+        full = None
+        if seed is None or number in (0, arguments.nights):
+            figures, full = full_fit(experiment, workspace)
+            night |= figures
+        left = full
         if number:
-            warm, left = warm_fit(experiment, params, workspace, read_parent(record.with_suffix(".npz")), left)
+            warm, left = warm_fit(experiment, params, workspace, read_parent(record.with_suffix(".npz")), full)
             night |= warm
+        assert left is not None  # before the first night there is a full fit
         np.savez(record.with_suffix(".npz"), allow_pickle=False, **left.arrays())
         done.append(night)
         write_json(record, {"nights": done})
@@ -170,34 +187,42 @@ def read_parent(path: Path) -> Parent:
 
 def full_fit(experiment: Experiment, workspace: Workspace) -> tuple[dict[str, Any], Parent]:
     """Seconds and epoch of a full fit, and what it leaves; made once, since it doesn't depend on the night before."""
-    path = workspace.root / f"{experiment.spec.name}-full.npz"
+    path = workspace.root / f"{experiment.spec.name}-{experiment.seed}-full.npz"
     if path.with_suffix(".json").exists():
         return json.loads(path.with_suffix(".json").read_text(encoding="utf-8")), read_parent(path)
     training, start = Training(experiment, fresh(workspace, experiment, "full"), keeps=True), Seconds.now()
-    epoch, curve = training.select()
-    cpu, left = Seconds.now().since(start).cpu, leave(training, experiment.settings, None)
-    figures = {"full": curve[epoch - 1]["valid_ndcg@10"], "full_cpu": cpu, "full_epoch": epoch}
+    figures = figures_of(training.run().description, "full")
+    figures["full_cpu"] = Seconds.now().since(start).cpu
+    left = leave(training, experiment.settings, None)
     np.savez(path, allow_pickle=False, **left.arrays())
     write_json(path.with_suffix(".json"), figures)
     return figures, left
 
 
 def warm_fit(
-    experiment: Experiment, params: Params, workspace: Workspace, parent: Parent, full: Parent
+    experiment: Experiment, params: Params, workspace: Workspace, parent: Parent, full: Parent | None
 ) -> tuple[dict[str, Any], Parent]:
-    """Figures of what the rules make of the night before, compared with a full fit, and what it leaves."""
+    """Figures of what the rules make of the night before, compared with a full fit if there is one; what it leaves."""
     checkpoints = [fresh(workspace, experiment, kind) for kind in ("auto", "warm")]
-    scores = test_ndcg(experiment, workspace, full.last)  # before the clock starts: it loads libraries and kernels
+    # Before the clock starts: it loads libraries and kernels.
+    scores = test_ndcg(experiment, workspace, (full or parent).shipped)
     start = Seconds.now()
-    training, record = select_auto(experiment, parent, params.warm_start, checkpoints)
-    figures = {"warm_cpu": Seconds.now().since(start).cpu, **record}
-    epoch, curve = training.select()
-    figures |= {"warm": curve[epoch - 1]["valid_ndcg@10"], "warm_epoch": epoch}
-    warm = test_ndcg(experiment, workspace, start_of(training))
-    found = intervals((warm - scores)[:, np.newaxis], np.random.default_rng(0))
-    figures["difference"] = [float(each[0]) for each in (found.mean, found.low, found.high)]
-    figures |= {"test_full": float(scores.mean()), "test_warm": float(warm.mean())}
-    return figures, leave(training, experiment.settings, parent if record["fit"] == "warm" else None)
+    shipped, left = train_auto(experiment, parent, params.warm_start, checkpoints)
+    cpu = Seconds.now().since(start).cpu
+    warm = test_ndcg(experiment, workspace, left.shipped)
+    figures = figures_of(shipped.description, "warm") | dict(shipped.description["warm_start"])
+    figures |= {"warm_cpu": cpu, "test_warm": float(warm.mean())}
+    if full is not None:
+        found = intervals((warm - scores)[:, np.newaxis], np.random.default_rng(0))
+        figures["difference"] = [float(each[0]) for each in (found.mean, found.low, found.high)]
+        figures["test_full"] = float(scores.mean())
+    return figures, left
+
+
+def figures_of(description: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    """The epoch that a fit chose, and NDCG@10 on validation by which it did."""
+    epoch = description["selected_epoch"]
+    return {kind: description["curve"][epoch - 1]["valid_ndcg@10"], f"{kind}_epoch": epoch}
 
 
 def fresh(workspace: Workspace, experiment: Experiment, kind: str) -> Checkpoints:
@@ -208,9 +233,9 @@ def fresh(workspace: Workspace, experiment: Experiment, kind: str) -> Checkpoint
 
 
 def test_ndcg(experiment: Experiment, workspace: Workspace, start: Start) -> NDArray[np.float64]:
-    """NDCG@10 of every test user, given train and validation as history, by the weights that a training selected."""
+    """NDCG@10 of every test user, given train and validation as history, by the weights that would be shipped."""
     prepared = experiment.prepared
-    trainer = replace(experiment, start=start).trainer(experiment.queries(prepared.train))
+    trainer = replace(experiment, start=start).trainer(experiment.queries(prepared.known()))
     eval_set = EvalSet.of(prepared, prepared.known(), load_held_out(workspace, prepared).test)
     lists = eval_set.rank(trainer.retriever(), SELECTION_LISTS, USERS_PER_BLOCK)
     return accuracy_per_user(lists, eval_set.truth, (10,))["ndcg@10"]
@@ -223,12 +248,12 @@ def markdown(page: Mapping[str, Any]) -> str:
         "# Warm start: seven nights replayed by time",
         f"Made by `python benchmarks/warm_start.py --data DIR {' '.join(names)}`, on {page['cores']} cores, with the "
         "settings of `params.yaml`; `warm_start.max_days` is 8, so that no night is a full fit by its date. CPU "
-        "seconds are of a machine that was shared with other work.",
-        "NDCG@10 on test, which chose no epoch and no setting; difference: warm less full, on the same users, with its "
-        "95 % bootstrap interval over them. Valid: on validation, by which each fit chose its epoch. CPU: seconds of "
-        "all threads that choosing the epoch took, validation and, for the warm fit, the guard's look at the last full "
-        "fit included; the refit is left out on both sides. The last column is the last full fit, carried over to that "
-        "night without training, on validation.",
+        "seconds are of a machine that was shared with other work. Further seeds are asked for by `--seeds`.",
+        "NDCG@10 on test, which chose no epoch and no setting, of the model that would be shipped, trained on train "
+        "and validation; difference: warm less full, on the same users, with its 95 % bootstrap interval over them. "
+        "Valid: on validation, by which each fit chose its epoch. CPU: seconds of all threads for choosing the epoch "
+        "and the refit, validation and, for the warm fit, the guard's look at the last full fit included. The last "
+        "column is the last full fit, carried over to that night without training, on validation.",
         f"Goals: CPU ratio at most {GOAL_TIME:g}, NDCG@10 within {GOAL_NDCG:g} of the full fit, no drift.",
     ]
     for replay in page["replays"].values():
@@ -249,7 +274,7 @@ def section(replay: Mapping[str, Any]) -> list[str]:
     )
     rows = [head, "|---|" + "---|" * 13, _row(before)]
     return [
-        f"## {replay['title']}, week from {nights[0]['day']}: {replay['model']}",
+        f"## {replay['title']}, week from {nights[0]['day']}: {replay['model']}, seed {replay['seed']}",
         f"Full fits try {replay['max_epochs']} epochs, warm ones {settings['epoch_share']:g} of them "
         f"(`warm_start.epoch_share`). CPU ratio over the week {ratio:.2f}: goal {_met(ratio <= GOAL_TIME, nights)}. "
         f"Worst night {differences.min():+.4f}, mean {differences.mean():+.4f}: within {GOAL_NDCG:g} on "
@@ -257,6 +282,25 @@ def section(replay: Mapping[str, Any]) -> list[str]:
         f"{_met(bool((differences >= -GOAL_NDCG).all()), nights)}. Change of the difference per night, by least "
         f"squares: {slope:+.5f}.{_unfinished(nights)}",
         "\n".join([*rows, *map(_row, nights)]),
+        *over_seeds(replay["last_night"]),
+    ]
+
+
+def over_seeds(nights: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """A sentence and a table of the last night with several seeds; nothing where there is one."""
+    if not nights:
+        return []
+    differences = [night["difference"][0] for night in nights.values()]
+    low, high = ttest_1samp(differences, 0).confidence_interval()
+    rows = ["| seed | full: NDCG@10 | warm | CPU ratio | difference |", "|---|---|---|---|---|"]
+    for seed, night in nights.items():
+        ratio = night["warm_cpu"] / night["full_cpu"]
+        figures = f"{night['test_full']:.4f} | {night['test_warm']:.4f} | {ratio:.2f} | {night['difference'][0]:+.4f}"
+        rows.append(f"| {seed} | {figures} |")
+    return [
+        f"The last night with {len(nights)} seeds, each with a week of warm fits of its own behind it: the difference "
+        f"is {np.mean(differences):+.4f} on average, 95 % interval over seeds {low:+.4f} to {high:+.4f} (Student's t).",
+        "\n".join(rows),
     ]
 
 

@@ -34,6 +34,7 @@ def nights(monkeypatch, tmp_path):
 
 def test_each_night_starts_from_the_one_before_and_is_measured_once(nights, monkeypatch):
     replay, arguments, _, found = nights
+    assert (arguments.scratch / "01/mf-42-full.json").exists()
     assert [night["day"] for night in found] == ["2020-01-01", "2020-01-02", "2020-01-03", "2020-01-04"]
     assert "warm" not in found[0]
     for night in found[1:]:
@@ -49,7 +50,7 @@ def test_the_page_judges_the_goals_by_its_figures(nights):
     _, _, params, found = nights
     for night, difference in zip(found[1:], (0.001, -0.0021, 0.0), strict=True):
         night |= {"full_cpu": 10.0, "warm_cpu": 1.9, "difference": [difference, difference, difference]}
-    replay = {"title": "Two halves", "model": "mf", "nights": found, "max_epochs": 4}
+    replay = {"title": "Two halves", "model": "mf", "seed": 42, "last_night": {}, "nights": found, "max_epochs": 4}
     replay["warm_start"] = params.warm_start.model_dump()
     text = markdown({"cores": 2, "replays": {"halves mf": replay}})
     assert "Only 3 of 7 nights were measured." in text
@@ -57,6 +58,24 @@ def test_the_page_judges_the_goals_by_its_figures(nights):
     assert "within 0.002 on 2 of 3 nights, goal missed" in text
     assert f"| {found[1]['test_full']:.4f} | {found[1]['full']:.4f} | 10.0 |" in text
     assert len([line for line in text.splitlines() if line.startswith("| 2020-01")]) == 4
+
+
+def test_further_seeds_fit_in_full_on_the_last_night_alone_and_the_page_says_what_they_have_in_common(nights):
+    replay, arguments, params, found = nights
+    _, again = measure(replay, "mf", arguments, 43)
+    assert [("full" in night, "difference" in night) for night in again] == [
+        (True, False),
+        (False, False),
+        (False, False),
+        (True, True),
+    ]
+    last = {"42": found[-1] | {"difference": [-0.001]}, "43": again[-1] | {"difference": [-0.003]}}
+    whole = {"title": "Two halves", "model": "mf", "seed": 42, "last_night": last, "nights": found, "max_epochs": 4}
+    text = markdown({"cores": 2, "replays": {"halves mf": whole | {"warm_start": params.warm_start.model_dump()}}})
+    # The mean, and 12.706 (t, one degree of freedom) times its standard error of .001.
+    assert "The last night with 2 seeds" in text
+    assert "-0.0020 on average, 95 % interval over seeds -0.0147 to +0.0107" in text
+    assert f"| 43 | {again[-1]['test_full']:.4f} | {again[-1]['test_warm']:.4f} |" in text
 
 
 def test_a_night_has_the_events_up_to_the_end_of_its_day(monkeypatch, tmp_path):

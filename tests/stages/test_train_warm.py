@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,9 +14,10 @@ from bakeoff.core.files import file_hash
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.prepared.tables import load_prepared
 from bakeoff.experiments.training import warm_start
+from bakeoff.experiments.training.checkpoints import Checkpoints
 from bakeoff.experiments.training.params import WarmStartParams
 from bakeoff.experiments.training.runner import Experiment
-from bakeoff.experiments.training.warm_start import Parent, read_parent, why_full
+from bakeoff.experiments.training.warm_start import Parent, read_parent, train_auto, why_full
 from bakeoff.models.base.specs import spec
 from bakeoff.models.base.start import StartError
 from bakeoff.models.mf import als
@@ -79,6 +81,26 @@ def test_a_training_leaves_what_the_next_one_starts_from(workspace, model):
     assert any((weight != first.last.weights[name]).any() for name, weight in second.last.weights.items())
 
 
+def test_the_epoch_is_chosen_from_weights_that_never_saw_validation_and_the_refit_goes_on_from_what_was_shipped(
+    workspace, parent
+):
+    shipped = np.load(workspace.trained("mf") / "arrays/item_embeddings.npy")
+    np.testing.assert_array_equal(parent.shipped.weights["item_embeddings"], shipped)
+    assert not np.array_equal(parent.last.weights["item_embeddings"], shipped)
+    other = replace(parent.shipped, weights={name: -weight for name, weight in parent.shipped.weights.items()})
+    experiment = Experiment(spec("mf"), PARAMS.mf, load_prepared(workspace), PARAMS.seed)
+    found = []
+    for each in (parent, replace(parent, shipped=other)):
+        checkpoints = [Checkpoints(workspace, name, "test") for name in ("full", "warm")]
+        found.append(train_auto(experiment, each, WarmStartParams(mode="auto", margin=1), checkpoints)[1])
+        for made in checkpoints:
+            made.remove()
+    one, two = found
+    for name, weight in one.last.weights.items():
+        np.testing.assert_array_equal(weight, two.last.weights[name])
+    assert any((weight != two.shipped.weights[name]).any() for name, weight in one.shipped.weights.items())
+
+
 def test_with_mode_off_nothing_is_kept_and_a_parent_is_not_looked_at(workspace):
     train.run(PARAMS, workspace, "mf")
     copied(workspace, "mf")
@@ -132,7 +154,7 @@ def test_without_validation_the_model_starts_from_the_parent_and_nothing_is_comp
 def test_a_full_fit_is_due_after_a_week_and_where_settings_have_changed(workspace, nights, days, section, reason):
     prepared, settings = load_prepared(workspace), PARAMS.mf
     newest = max(prepared.train.timestamps.max(), prepared.valid.timestamps.max())
-    old = Parent(None, None, settings.model_dump(mode="json"), nights, int(newest - days * DAY))
+    old = Parent(None, None, None, settings.model_dump(mode="json"), nights, int(newest - days * DAY))
     experiment = Experiment(spec("mf"), settings.model_copy(update=section), prepared, 0)
     found = why_full(experiment, old, PARAMS.warm_start)
     assert found is None if reason is None else re.match(reason, found)

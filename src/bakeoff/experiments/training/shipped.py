@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from numpy.typing import NDArray
+
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.histories import Histories
 from bakeoff.core.workspace import Workspace
@@ -111,16 +113,18 @@ class Training:
     Attributes:
         experiment: what is trained.
         validate: scores an epoch on validation; None without validation events.
-        best_weights: of the selected epoch, before validation is added; empty unless they are kept.
+        best_weights: of the selected epoch, before validation is added; empty unless weights are kept.
+        refit_weights: of what is shipped, after the refit; empty unless weights are kept.
     """
 
     def __init__(self, experiment: Experiment, checkpoints: Checkpoints, *, keeps: bool = False) -> None:
-        """Take up what a killed run left; `keeps` says whether the weights of the selected epoch are kept."""
+        """Take up what a killed run left; `keeps` says whether weights are kept for a warm start."""
         self.experiment, self._checkpoints, self._keeps = experiment, checkpoints, keeps
         self.validate = shipped_validation(experiment.prepared, experiment.seed)
         self._progress, self._state = checkpoints.load()
         kept = [name for name in self._state if name.startswith(_KEPT)]
         self.best_weights = {name.removeprefix(_KEPT): self._state.pop(name) for name in kept}
+        self.refit_weights: Mapping[str, NDArray[Any]] = {}
         self._earlier_seconds = self._progress.selection_seconds + self._progress.refit_seconds
         self._costs: list[Seconds] = []
 
@@ -130,8 +134,9 @@ class Training:
         if start is not None:
             self.experiment = replace(self.experiment, start=start)
         trainer, refit_curve = self._phase("refit", self.experiment.prepared.known(), epoch)
-        if self._keeps and not curve:
-            self.best_weights = trainer.weights()
+        if self._keeps:
+            self.refit_weights = trainer.weights()
+            self.best_weights = self.best_weights or dict(self.refit_weights)  # without validation nothing was selected
         model = Fitted(trainer.retriever(), trainer.num_parameters, "", trainer.settings(), trainer.notes())
         description = _description(self.experiment, model, epoch, curve, refit_curve)
         return ShippedModel(model.retriever, description, self._measured(epoch), self._earlier_seconds)

@@ -1,8 +1,8 @@
 """Training that starts from the model in production, and the rules by which it is a full fit all the same.
 
 A model in production has learned from validation: started from its weights, a training could not choose its epoch
-there. So a training keeps the weights that it had before validation was added, those of the selected epoch, and the
-next one starts from them. Its refit then starts from the weights that it selected itself.
+there. So a training keeps two sets of weights: those of the epoch that it selected, before validation was added, from
+which the next one starts to choose its own; and those that it ships, from which the refit of the next one starts.
 """
 
 import json
@@ -37,7 +37,8 @@ class Parent:
 
     Attributes:
         last: weights of its selected epoch, before validation was added.
-        full: the same of the last full fit; `last` itself where that was one.
+        shipped: those after its refit on train and validation.
+        full: as `last`, of the last full fit; `last` itself where that was one.
         settings: the model's section, as JSON values.
         nights: warm fits since the last full one.
         newest: UTC seconds of the newest event that the last full fit learned from; 0 where events have no time.
@@ -45,6 +46,7 @@ class Parent:
     """
 
     last: Start
+    shipped: Start
     full: Start
     settings: Mapping[str, Any]
     nights: int
@@ -53,7 +55,7 @@ class Parent:
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """All of it, for one file of NumPy's."""
-        parts = {"last": self.last} | ({} if self.full is self.last else {"full": self.full})
+        parts = {"last": self.last, "shipped": self.shipped} | ({} if self.full is self.last else {"full": self.full})
         meta = {"settings": dict(self.settings), "nights": self.nights, "newest": self.newest}
         encodings = {name: part.encoding.model_dump(mode="json") for name, part in parts.items()}
         found: dict[str, NDArray[Any]] = {_META: np.frombuffer(json.dumps(meta | encodings).encode(), np.uint8)}
@@ -72,7 +74,9 @@ class Parent:
             return Start(weights, weights.pop(_IDS), FeatureEncoding.model_validate_json(json.dumps(meta[part])))
 
         last = start("last")
-        return cls(last, start("full") if "full" in meta else last, meta["settings"], meta["nights"], meta["newest"])
+        # A version from before shipped weights were kept has none.
+        shipped, full = (start(part) if part in meta else last for part in ("shipped", "full"))
+        return cls(last, shipped, full, meta["settings"], meta["nights"], meta["newest"])
 
 
 def read_parent(workspace: Workspace, model: str) -> Parent | None:
@@ -111,18 +115,17 @@ def train_auto(
     Raises:
         BakeoffError: the train part has no event, or the settings don't lead to a usable model.
     """
-    training, record = select_auto(experiment, parent, params, checkpoints)
-    is_warm = record["fit"] == "warm"
-    if not is_warm:
+    training, record = _selected(experiment, parent, params, checkpoints)
+    before = parent if record["fit"] == "warm" else None
+    if before is None:
         print(f"{experiment.spec.name}: a full fit. {record['reason']}", flush=True)
-    # Without validation nothing has been selected yet, and a warm refit starts from the parent.
-    shipped = training.run(start_of(training) if is_warm and training.best_weights else None)
-    left = leave(training, experiment.settings, parent if is_warm else None)
+    shipped = training.run(None if before is None else before.shipped)
+    left = leave(training, experiment.settings, before)
     record |= {"parent": None if parent is None else parent.record, "nights": left.nights}
     return replace(shipped, description={**shipped.description, "warm_start": record}), left
 
 
-def select_auto(
+def _selected(
     experiment: Experiment, parent: Parent | None, params: WarmStartParams, checkpoints: Sequence[Checkpoints]
 ) -> tuple[Training, dict[str, Any]]:
     """The training that the rules lead to, its epoch selected; and `fit`, warm or full, `reason` and scores."""
@@ -145,17 +148,15 @@ def select_auto(
 
 
 def leave(training: Training, settings: Frozen, parent: Parent | None) -> Parent:
-    """What a training leaves to the next one, under these settings of a full fit; `parent`: it started from that."""
-    last, section = start_of(training), settings.model_dump(mode="json")
+    """What a training that has run leaves to the next one, under the settings of a full fit; `parent`: its start."""
+    prepared, section = training.experiment.prepared, settings.model_dump(mode="json")
+    ids = np.asarray(prepared.item_ids, np.str_)
+    last, shipped = (
+        Start(weights, ids, prepared.encoding) for weights in (training.best_weights, training.refit_weights)
+    )
     if parent is None:
-        return Parent(last, last, section, 0, _newest(training.experiment.prepared))
-    return Parent(last, parent.full, section, parent.nights + 1, parent.newest)
-
-
-def start_of(training: Training) -> Start:
-    """The weights of the epoch that a training selected, as a start."""
-    prepared = training.experiment.prepared
-    return Start(training.best_weights, np.asarray(prepared.item_ids, np.str_), prepared.encoding)
+        return Parent(last, shipped, last, section, 0, _newest(prepared))
+    return Parent(last, shipped, parent.full, section, parent.nights + 1, parent.newest)
 
 
 def why_full(experiment: Experiment, parent: Parent | None, params: WarmStartParams) -> str | None:
