@@ -89,6 +89,16 @@ def test_texts_are_not_compared_and_a_column_of_one_version_alone_is_noted():
     assert notes == ["interactions.rating is not compared: only one of the two versions has it."]
 
 
+def test_kinds_and_weights_of_events_are_compared_where_there_are_any():
+    four = [("1", "a"), ("1", "b"), ("2", "a"), ("2", "b")]
+    before = snapshot(events=four, event=["view", "view", "view", "buy"], weight=[1.0, 1.0, 1.0, 2.0])
+    now = snapshot(events=four, event=["view", "buy", "buy", "hide"], weight=[1.0, 2.0, 2.0, 2.0])
+    kinds = one("kinds of events", before, now)
+    assert shares(kinds, "before") == {"view": 0.75, "buy": 0.25, UNSEEN: 0.0, MISSING: 0.0}
+    assert shares(kinds) == {"view": 0.25, "buy": 0.5, UNSEEN: 0.25, MISSING: 0.0}
+    assert shares(one("weights of events", before, now))["2"] == 0.75
+
+
 def test_days_are_those_of_utc_and_none_where_events_have_no_time():
     timed = snapshot(events=[("1", "a")] * 3, timestamp=[86_399, 86_400, 86_401])
     assert timed.days.to_dict() == {0: 1, 1: 2}

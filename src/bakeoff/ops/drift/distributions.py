@@ -40,7 +40,7 @@ class Snapshot:
     Attributes:
         read: table (of interactions, users, items) and columns → these columns of it, but for those that it lacks.
             Interactions have user_id, item_id, timestamp (UTC seconds; 0 everywhere where events have no time), perhaps
-            rating; users user_id and features; items item_id, title and features.
+            rating, event and weight; users user_id and features; items item_id, title and features.
     """
 
     read: Callable[[str, Sequence[str]], ir.Table]
@@ -167,7 +167,11 @@ def features(before: Snapshot, now: Snapshot, data: DataParams, bins: int) -> tu
     """
     found: list[Feature] = []
     notes: list[str] = []
-    declared = [("interactions", "rating", "dense", "ratings")]
+    declared = [
+        ("interactions", "rating", "dense", "ratings"),
+        ("interactions", "event", "categorical", "kinds of events"),
+    ]
+    declared += [("interactions", "weight", "dense", "weights of events")]
     declared += [("users", name, kind, f"{name} of the users") for name, kind in data.user_features.items()]
     declared += [("items", name, kind, f"{name} of the items") for name, kind in data.item_features.items()]
     quantiles = partial(_by_quantile, bins=bins)
