@@ -35,12 +35,12 @@ def histories(rows: Sequence[Sequence[int]]) -> Histories:
     )
 
 
-def ask(items, users, exclude, truth, list_length, users_per_block=1024, on_block=None) -> TopLists:
+def ask(items, users, exclude, truth, list_length, users_per_block=1024) -> TopLists:
     users = np.asarray(users, np.float32)
     n = len(users)
     queries = Queries(histories([[u] for u in range(n)]), np.zeros((n, 0), np.float32), np.zeros((n, 0), np.int32))
     retriever = Table(np.asarray(items, np.float32), users)
-    return rank(retriever, queries, histories(exclude), histories(truth), list_length, users_per_block, on_block)
+    return rank(retriever, queries, histories(exclude), histories(truth), list_length, users_per_block)
 
 
 def brute_force(scores, exclude, truth, k):
@@ -127,12 +127,6 @@ def test_lists_do_not_depend_on_the_size_of_blocks():
         parts = ask(items, users, exclude, truth, 20, users_per_block)
         np.testing.assert_array_equal(parts.items, whole.items)
         np.testing.assert_array_equal(parts.scores, whole.scores)
-
-
-def test_progress_is_reported_block_by_block():
-    seen = []
-    ask([[1], [2]], [[1]] * 5, [[]] * 5, [[]] * 5, 1, users_per_block=2, on_block=seen.append)
-    assert seen == [2, 2, 1]
 
 
 @settings(deadline=None, max_examples=150)

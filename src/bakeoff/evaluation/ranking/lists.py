@@ -1,6 +1,6 @@
 """Top-k lists over the whole catalogue, exact, with ties broken against the model; and re-ranking of such lists."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
@@ -14,9 +14,6 @@ from bakeoff.core.processes import own_threads
 from bakeoff.evaluation.metrics.formulas import relevance
 from bakeoff.evaluation.ranking import reproducible_scores as exact
 from bakeoff.models.base.retriever import Retriever
-
-_Blocks = Iterable[tuple[slice, NDArray[np.float32]]]
-"""Consecutive blocks of queries, each with its embeddings [m, d]."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +43,6 @@ def rank(
     truth: Histories,
     list_length: int,
     users_per_block: int,
-    on_block: Callable[[int], None] | None = None,
 ) -> TopLists:
     """Rank the whole catalogue for every query and keep the best items.
 
@@ -61,7 +57,6 @@ def rank(
         truth: n rows, items that count as hits. They decide about ties and nothing else.
         list_length: k, at least 1.
         users_per_block: queries that are embedded at once.
-        on_block: called after each block with the number of its queries.
 
     Returns:
         Lists of n users, [n, k].
@@ -76,44 +71,29 @@ def rank(
     shape = (len(queries), list_length)
     lists = TopLists(np.full(shape, PAD, np.int32), np.full(shape, -np.inf, np.float32))
 
-    def blocks() -> Iterator[tuple[slice, NDArray[np.float32]]]:
-        for part, block in queries.blocks(max(1, users_per_block)):
-            embedded = exact.rounded(_checked(retriever.embed_queries(block), "query", len(block)))
-            _check_product(embedded, catalogue, exact.norms(embedded).max(initial=0) * longest)
-            yield part, embedded
-
-    for part in _fill(lists, blocks(), catalogue, exclude, truth):
-        if on_block is not None:
-            on_block(part.stop - part.start)
-    return lists
-
-
-def _fill(
-    lists: TopLists, blocks: _Blocks, catalogue: NDArray[np.float32], exclude: Histories, truth: Histories
-) -> Iterator[slice]:
-    """Fill the lists of each block while the next block is embedded; yield the block."""
     from bakeoff.evaluation.ranking.blocked_topk import TopKeys, unpack  # compiled: loading takes half a second
 
-    width = min(lists.items.shape[1], len(catalogue))
+    width = min(list_length, len(catalogue))
     reachable = Reachable.of(catalogue, exclude, truth, width)
 
-    def finish(part: slice, keys: Callable[[], NDArray[np.int64]]) -> slice:
+    def finish(part: slice, keys: Callable[[], NDArray[np.int64]]) -> None:
         places, lists.scores[part, :width] = unpack(keys())
         lists.items[part, :width] = np.where(places == PAD, PAD, reachable.items[places])
-        return part
 
     with own_threads() as pool:
-        top_keys = TopKeys(reachable.rows(catalogue), pool)
-        pending = None
-        for part, embedded in blocks:
+        top_keys, pending = TopKeys(reachable.rows(catalogue), pool), None
+        for part, block in queries.blocks(max(1, users_per_block)):  # embedded while the one before is searched for
+            embedded = exact.rounded(_checked(retriever.embed_queries(block), "query", len(block)))
+            _check_product(embedded, catalogue, exact.norms(embedded).max(initial=0) * longest)
             rows = np.arange(part.start, part.stop)
             excluded, true = reachable.within(exclude.take(rows)), reachable.within(truth.take(rows))
             keys = top_keys.find(embedded, excluded, true, width)
             if pending is not None:
-                yield finish(*pending)
+                finish(*pending)
             pending = (part, keys)
         if pending is not None:
-            yield finish(*pending)
+            finish(*pending)
+    return lists
 
 
 def reorder(
