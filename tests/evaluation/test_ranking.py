@@ -35,12 +35,12 @@ def histories(rows: Sequence[Sequence[int]]) -> Histories:
     )
 
 
-def ask(items, users, exclude, truth, list_length, users_per_block=1024) -> TopLists:
+def ask(items, users, exclude, truth, list_length, users_per_block=1024, among=None) -> TopLists:
     users = np.asarray(users, np.float32)
     n = len(users)
     queries = Queries(histories([[u] for u in range(n)]), np.zeros((n, 0), np.float32), np.zeros((n, 0), np.int32))
     retriever = Table(np.asarray(items, np.float32), users)
-    return rank(retriever, queries, histories(exclude), histories(truth), list_length, users_per_block)
+    return rank(retriever, queries, histories(exclude), histories(truth), list_length, users_per_block, among)
 
 
 def brute_force(scores, exclude, truth, k):
@@ -111,6 +111,13 @@ def test_a_list_is_padded_where_the_catalogue_is_too_short():
     assert lists.scores.tolist() == [[1, -np.inf, -np.inf, -np.inf], [-np.inf] * 4]
     assert lists.items.dtype == np.int32
     assert lists.scores.dtype == np.float32
+
+
+def test_lists_among_some_items_hold_no_others():
+    lists = ask(np.arange(6)[:, None], [[1], [1]], [[5, 0], [1, 4]], [[], []], 3, among=np.array([1, 4, 5]))
+    assert lists.items.tolist() == [[4, 1, PAD], [5, PAD, PAD]]
+    # items with equal embeddings among them, the truth last
+    assert ask([[1]] * 6, [[1]], [[]], [[2]], 2, among=np.array([2, 3, 5])).items.tolist() == [[3, 5]]
 
 
 def test_no_queries_give_no_lists():

@@ -43,8 +43,9 @@ def rank(
     truth: Histories,
     list_length: int,
     users_per_block: int,
+    among: NDArray[np.int64] | None = None,
 ) -> TopLists:
-    """Rank the whole catalogue for every query and keep the best items.
+    """Rank the whole catalogue, or some of its items, for every query and keep the best items.
 
     Equal scores are ordered pessimistically: items of the truth last, then by item index. So a model gains
     nothing by giving everything the same score. The order is total and the scores are exact (see
@@ -57,6 +58,7 @@ def rank(
         truth: n rows, items that count as hits. They decide about ties and nothing else.
         list_length: k, at least 1.
         users_per_block: queries that are embedded at once.
+        among: [m], the items that lists may hold; None: all.
 
     Returns:
         Lists of n users, [n, k].
@@ -73,8 +75,11 @@ def rank(
 
     from bakeoff.evaluation.ranking.blocked_topk import TopKeys, unpack  # compiled: loading takes half a second
 
-    width = min(list_length, len(catalogue))
-    reachable = Reachable.of(catalogue, exclude, truth, width)
+    if among is None:
+        reachable = Reachable.of(catalogue, exclude, truth, list_length)
+    else:
+        reachable = Reachable.where(np.isin(np.arange(len(catalogue)), among))
+    width = min(list_length, len(reachable.items))
 
     def finish(part: slice, keys: Callable[[], NDArray[np.int64]]) -> None:
         places, lists.scores[part, :width] = unpack(keys())
@@ -198,14 +203,16 @@ class Reachable:
         """
         shared = _shared(catalogue)
         if len(shared) == 0:
-            items = np.arange(len(catalogue))
-            return cls(items, items.astype(np.int32))
+            return cls.where(np.ones(len(catalogue), np.bool_))
         num_before, has_equal = np.zeros(len(catalogue), np.int64), np.zeros(len(catalogue), np.bool_)
         num_before[shared], has_equal[shared] = _equals(catalogue[shared])
         passed_over = sum(_most(sets, has_equal) for sets in (exclude, truth))
-        is_reachable = num_before < k + passed_over
-        place = np.where(is_reachable, np.cumsum(is_reachable) - 1, PAD).astype(np.int32)
-        return cls(np.flatnonzero(is_reachable), place)
+        return cls.where(num_before < k + passed_over)
+
+    @classmethod
+    def where(cls, mask: NDArray[np.bool_]) -> Self:
+        """The items for which the mask [n] is True."""
+        return cls(np.flatnonzero(mask), np.where(mask, np.cumsum(mask) - 1, PAD).astype(np.int32))
 
     def rows(self, catalogue: NDArray[np.float32]) -> NDArray[np.float32]:
         """Rows [m, d] of the embeddings of all items; not copied where all items are reachable."""

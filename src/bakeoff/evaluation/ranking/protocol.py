@@ -67,13 +67,15 @@ class EvalSet:
     def __len__(self) -> int:
         return len(self.users)
 
-    def rank(self, retriever: Retriever, list_length: int, users_per_block: int) -> TopLists:
-        """Rank the whole catalogue of the retriever.
+    def rank(
+        self, retriever: Retriever, list_length: int, users_per_block: int, among: NDArray[np.int64] | None = None
+    ) -> TopLists:
+        """Rank the whole catalogue of the retriever, or some of its items.
 
         Raises:
             BakeoffError: the model's embeddings can't be used.
         """
-        return rank(retriever, self.queries, self.exclude, self.truth, list_length, users_per_block)
+        return rank(retriever, self.queries, self.exclude, self.truth, list_length, users_per_block, among)
 
     def evaluate(self, retriever: Retriever, params: EvaluateParams) -> "Evaluated":
         """Rank with the lengths and cutoffs of the evaluation.
