@@ -3,9 +3,9 @@
 What each model gives for what it costs: every pair of figures as a chart with axes to choose, and its Pareto front.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby, product
+from itertools import product
 from math import isfinite
 
 import altair as alt
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from bakeoff.evaluation.stats.significance import Verdict
 from bakeoff.report import formats, series_charts
-from bakeoff.report.accuracy import BaselineComparison, Estimate
+from bakeoff.report.accuracy import BaselineComparison, means
 from bakeoff.report.models import MF, SOFTMAX, Style, model_label, model_styles
 from bakeoff.report.render import tables
 from bakeoff.report.render.figure import CAPTIONS, Figure, Row, Spec, caption, fixed_colors, interval_chart, table_of
@@ -45,13 +45,13 @@ def all_figures(summary: Summary) -> dict[str, Figure]:
 
 def accuracy_figure(summary: Summary) -> Figure:
     """Every model on every metric at the cutoff of the primary metric; the caption names the leader."""
-    drawn = [estimate for estimate in summary.estimates if estimate.metric.endswith(f"@{summary.cutoff}")]
-    best = [max(row, key=lambda e: e.mean).model for _, row in groupby(drawn, key=lambda e: e.metric)]
+    drawn = summary.estimates[summary.estimates.metric.str.endswith(f"@{summary.cutoff}")]
+    best = drawn.model[drawn.groupby("metric", sort=False)["mean"].idxmax()].tolist()
     leader = max(dict.fromkeys(best), key=best.count)
     return Figure(
         "accuracy",
         *caption("accuracy", cutoff=summary.cutoff, leader=leader, won=best.count(leader), of=len(best)),
-        spec=_dots(((formats.metric_label(e.metric), e, False) for e in drawn), "mean over users"),
+        spec=_dots(drawn.assign(group=drawn.metric.map(formats.metric_label), fallback=False), "mean over users"),
         table=tables.metric_table(summary.estimates),
     )
 
@@ -71,15 +71,14 @@ def _differences(summary: Summary) -> Figure:
 
 def _slices(summary: Summary) -> Figure:
     label = formats.metric_label(summary.result.metric)
-    rows = [
-        (f"{part.name}\n{formats.count(part.num_users)} users", estimate, False)
+    drawn = [
+        part.estimates.assign(group=f"{part.name}\n{formats.count(part.num_users)} users", fallback=False)
         for part in summary.slices
-        for estimate in part.estimates
     ]
     return Figure(
         "slices",
         *caption("slices", label=label, soon=share_within_an_hour(summary.slices)),
-        spec=_dots(rows, f"{label}, mean over users"),
+        spec=_dots(pd.concat(drawn), f"{label}, mean over users"),
         table=tables.slice_table(summary.slices, summary.result.metric),
     )
 
@@ -102,17 +101,16 @@ def _profile(summary: Summary) -> Figure:
 def _new_users(summary: Summary) -> Figure:
     metric = summary.result.metric
     label = formats.metric_label(metric)
-    rows = [
-        (step_label(part.name), e, part.fallbacks[e.model] > 0) for part in summary.new_users for e in part.estimates
-    ]
-    leaders: dict[str, list[str]] = {}
+    drawn, leaders = [], dict[str, list[str]]()
     for part in summary.new_users:
-        best = max(part.estimates, key=lambda e: e.mean).model
+        found = part.estimates
+        drawn.append(found.assign(group=step_label(part.name), fallback=found.model.map(part.fallbacks) > 0))
+        best = found.sort_values("mean", ascending=False, kind="stable").model.iloc[0]
         leaders.setdefault(best, []).append(known_interactions(part.name))
     return Figure(
         "new-users",
         *caption("new-users", label=label, leaders=leaders),
-        spec=_dots(rows, f"{label}, mean over new users", "first interactions that the model knows"),
+        spec=_dots(pd.concat(drawn), f"{label}, mean over new users", "first interactions that the model knows"),
         table=tables.new_user_table(summary.new_users, metric),
     )
 
@@ -132,14 +130,11 @@ def _searches(summary: Summary) -> Figure:
     )
 
 
-def _dots(rows: Iterable[tuple[str, Estimate, bool]], axis: str, title: str | None = None) -> Spec:
-    """A chart of dots from groups, estimates, and whether a fallback answered."""
-    shown = list(rows)
-    table = pd.DataFrame(
-        [(group, model_label(e.model), e.mean, e.low, e.high, fallback) for group, e, fallback in shown],
-        columns=["group", "series", "mean", "low", "high", "fallback"],
-    )
-    return series_charts.series_dots(table, model_styles(e.model for _, e, _ in shown), axis, title)
+def _dots(estimates: pd.DataFrame, axis: str, title: str | None = None) -> Spec:
+    """A chart of dots from estimates with their `group`, and whether a `fallback` answered."""
+    table = estimates.assign(series=estimates.model.map(model_label))
+    shown = table[["group", "series", "mean", "low", "high", "fallback"]]
+    return series_charts.series_dots(shown, model_styles(estimates.model), axis, title)
 
 
 @dataclass(frozen=True)
@@ -164,15 +159,16 @@ class Measure:
 
 def measures(summary: Summary) -> list[Measure]:
     """Accuracy, coverage and what else was measured of every model: what training and an answer cost, late events."""
-    label, cutoff = formats.metric_label(summary.result.metric), summary.cutoff
+    metric, cutoff = summary.result.metric, summary.cutoff
+    label, everyone = formats.metric_label(metric), summary.estimates
     lists = summary.exposures[summary.exposures.k == cutoff]
     late = [part for part in summary.sessions if part.name == "later"]
     found = [
-        Measure(label, {e.model: e.mean for e in summary.estimates if e.metric == summary.result.metric}, 4),
+        Measure(label, means(everyone[everyone.metric == metric]), 4),
         Measure(f"Coverage@{cutoff} in %", dict(zip(lists.model, 100 * lists.coverage, strict=True)), 1),
         Measure(f"Training CPU seconds{COST}", {t.model: t.cpu_seconds for t in summary.training}, 2),
         Measure(f"Ranking ms per user{COST}", {t.model: 1000 * t.seconds_per_query for t in summary.training}, 3),
-        *(Measure(f"{label} after a day", {e.model: e.mean for e in s.estimates}, 4) for s in late),
+        *(Measure(f"{label} after a day", means(part.estimates), 4) for part in late),
     ]
     return [each for each in found if all(map(isfinite, each.values.values()))]
 
