@@ -17,7 +17,7 @@ from bakeoff.report.models import MF, SOFTMAX, look
 from bakeoff.report.params import Provenance, ReportParams, provenance
 from bakeoff.report.render.figure import Figure
 from bakeoff.report.slices import LATER, Slice, all_slices, new_user_slices
-from bakeoff.report.topics.base.claims import Claim, ClaimOutcome
+from bakeoff.report.topics.base.claims import Claim, ClaimOutcome, without_costs
 from bakeoff.report.topics.base.topic import Page, judge_claims, section_notes, topic_figures
 from bakeoff.report.topics.explore import Explorer, explorer
 from bakeoff.report.topics.popularity import exposure_profile, exposures
@@ -249,10 +249,9 @@ def claim_metrics(claims: Sequence[Claim]) -> dict[str, Any]:
                 "outcome": OUTCOMES.get(part.outcome, math.nan),
             }
             for part in claim.parts
-            if not part.is_cost
         }
-        for claim in claims
-        if not all(part.is_cost for part in claim.parts)
+        for claim in map(without_costs, claims)
+        if claim.parts
     }
     return _numbers({"claims": found})
 
