@@ -39,8 +39,8 @@ USERS_AT_ONCE = 1 << 16
 """Users in a block of per-user metrics."""
 
 
-def read_evidence(params: ReportParams, workspace: Workspace, models: Sequence[str] | None = None) -> Evidence:
-    """What the comparison rests on, models in the order of `models`; every model there is if None.
+def read_evidence(params: ReportParams, workspace: Workspace) -> Evidence:
+    """What the comparison rests on, with every model that there is.
 
     If there are more than `compare.max_users` warm or new users, a seeded sample of them is read; the metrics of all
     users stay on disk, so that memory does not grow with them.
@@ -49,9 +49,8 @@ def read_evidence(params: ReportParams, workspace: Workspace, models: Sequence[s
         BakeoffError: a file is missing or can't be read, a model was skipped that the verdict needs, or the models were
             evaluated on different users.
     """
-    models = specs.names() if models is None else models
-    skipped = _skipped(workspace, models)
-    shown = [name for name in models if name not in skipped]
+    skipped = _skipped(workspace)
+    shown = [name for name in specs.names() if name not in skipped]
     sample = read_sample(workspace.evaluation(shown[0]), params.compare.max_users, params.seed)
     users = read_table(workspace.vocabulary / "users.parquet", sample)
     features = [name for name, kind in params.data.user_features.items() if name in users and kind != "vector"]
@@ -75,7 +74,7 @@ def read_evidence(params: ReportParams, workspace: Workspace, models: Sequence[s
         dataset=read_json(workspace.data / "dataset.json"),
         data_hash=read_data_hash(data_dvc.read_text(encoding="utf-8")) if data_dvc.exists() else None,
         skipped=skipped,
-        tuning={name: read_json(path) for name in models if (path := workspace.tuning(name)).exists()},
+        tuning={name: read_json(path) for name in specs.names() if (path := workspace.tuning(name)).exists()},
         everyone=None if sample is None else per_user_on_disk(warm),
     )
 
@@ -105,9 +104,9 @@ def with_measured(evidence: Evidence, workspace: Workspace) -> Evidence:
     return replace(evidence, models=models, measured=measured)
 
 
-def _skipped(workspace: Workspace, models: Sequence[str]) -> dict[str, str]:
+def _skipped(workspace: Workspace) -> dict[str, str]:
     """Model → why it could not be trained on this data."""
-    notes = {name: read_json(workspace.evaluation(name) / "metrics.json").get("skipped") for name in models}
+    notes = {name: read_json(workspace.evaluation(name) / "metrics.json").get("skipped") for name in specs.names()}
     reasons = {name: str(reason) for name, reason in notes.items() if reason is not None}
     for name in (*CONTENDERS, REFERENCE):
         if name in reasons:
