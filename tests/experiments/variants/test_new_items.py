@@ -2,7 +2,7 @@ import numpy as np
 import small_prepared
 from small_prepared import histories
 
-from bakeoff.experiments.variants.protocol import MIN_EVENTS, draw_new_items, only_items, withhold
+from bakeoff.experiments.variants.protocol import MIN_EVENTS, draw_new_items, withhold
 
 
 def rows(found):
@@ -48,4 +48,5 @@ def test_nothing_that_models_see_has_an_event_of_a_new_item():
 
 
 def test_events_on_new_items_alone_keep_their_rows():
-    assert rows(only_items(histories([[0, 1, 2], [1], [2]]), np.array([0, 2]))) == [[0, 2], [], [2]]
+    events = histories([[0, 1, 2], [1], [2]])
+    assert rows(events.keep(np.isin(events.items, [0, 2]))) == [[0, 2], [], [2]]

@@ -73,11 +73,6 @@ def withhold(prepared: Prepared, new: NDArray[np.int64]) -> Prepared:
     return replace(prepared, **_changed(prepared, lambda part: part.keep(~np.isin(part.items, new))))
 
 
-def only_items(histories: Histories, items: NDArray[np.int64]) -> Histories:
-    """The events on these items; rows stay, empty where a user has none."""
-    return histories.keep(np.isin(histories.items, items))
-
-
 @dataclass(frozen=True)
 class VariantMetrics:
     """What was measured of a variant.
@@ -195,7 +190,7 @@ def _on_new_items(group: Group, prepared: Prepared, held_out: HeldOut) -> Varian
     New items that a user had before test are excluded from the lists, like any other item.
     """
     new = draw_new_items(prepared, group.shipped.evidence.new_item_share, group.shipped.seed)
-    truth = only_items(held_out.test, new)
+    truth = held_out.test.keep(np.isin(held_out.test.items, new))
     seen = withhold(prepared, new)
     if len(truth.items) == 0:
         raise NothingToCompareError(sentence("new-items_untested", events=MIN_EVENTS))

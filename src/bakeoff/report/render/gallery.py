@@ -4,8 +4,7 @@ What each model gives for what it costs: every pair of figures as a chart with a
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import product
+from itertools import compress, product
 from math import isfinite
 
 import altair as alt
@@ -137,40 +136,25 @@ def _dots(estimates: pd.DataFrame, axis: str, title: str | None = None) -> Spec:
     return series_charts.series_dots(shown, model_styles(estimates.model), axis, title)
 
 
-@dataclass(frozen=True)
-class Measure:
-    """A figure of every model.
+def measures(summary: Summary) -> dict[str, tuple[Mapping[str, float], int]]:
+    """Accuracy, coverage and what else was measured of every model: what training and an answer cost, late events.
 
-    Attributes:
-        label: its name; it ends in COST where less is better.
-        values: model → figure.
-        digits: that are written.
+    Returns:
+        the name of each figure, ending in COST where less is better → its value by model, and the digits that are
+        written.
     """
-
-    label: str
-    values: Mapping[str, float]
-    digits: int
-
-    @property
-    def goodness(self) -> NDArray[np.float64]:
-        """[num_models] the more, the better."""
-        return np.array([*self.values.values()]) * (-1 if self.label.endswith(COST) else 1)
-
-
-def measures(summary: Summary) -> list[Measure]:
-    """Accuracy, coverage and what else was measured of every model: what training and an answer cost, late events."""
     metric, cutoff = summary.result.metric, summary.cutoff
     label, everyone = formats.metric_label(metric), summary.estimates
     lists = summary.exposures[summary.exposures.k == cutoff]
     late = [part for part in summary.sessions if part.name == "later"]
-    found = [
-        Measure(label, means(everyone[everyone.metric == metric]), 4),
-        Measure(f"Coverage@{cutoff} in %", dict(zip(lists.model, 100 * lists.coverage, strict=True)), 1),
-        Measure(f"Training CPU seconds{COST}", {t.model: t.cpu_seconds for t in summary.training}, 2),
-        Measure(f"Ranking ms per user{COST}", {t.model: 1000 * t.seconds_per_query for t in summary.training}, 3),
-        *(Measure(f"{label} after a day", means(part.estimates), 4) for part in late),
-    ]
-    return [each for each in found if all(map(isfinite, each.values.values()))]
+    found = {
+        label: (means(everyone[everyone.metric == metric]), 4),
+        f"Coverage@{cutoff} in %": (dict(zip(lists.model, 100 * lists.coverage, strict=True)), 1),
+        f"Training CPU seconds{COST}": ({each.model: each.cpu_seconds for each in summary.training}, 2),
+        f"Ranking ms per user{COST}": ({each.model: 1000 * each.seconds_per_query for each in summary.training}, 3),
+        **{f"{label} after a day": (means(part.estimates), 4) for part in late},
+    }
+    return {name: each for name, each in found.items() if all(map(isfinite, each[0].values()))}
 
 
 def front(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -182,35 +166,35 @@ def front(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np
 
 def pareto_figure(summary: Summary) -> Figure:
     """The primary metric against CPU time of training, or against coverage where none was measured; any other pair."""
-    found = measures(summary)
-    up, across = found[0], next((each for each in found if each.label.startswith("Training")), found[1])
-    names = summary.models
-    best = [name for name, is_on in zip(names, front(across.goodness, up.goodness), strict=True) if is_on]
+    found, names = measures(summary), summary.models
+    table = pd.DataFrame({label: values for label, (values, _) in found.items()}, names)
+    goodness = table * np.where(table.columns.str.endswith(COST), -1, 1)
+    fronts = {pair: front(*(goodness[label].to_numpy() for label in pair)).tolist() for pair in product(table, table)}
+    up, across = table.columns[0], next((label for label in table if label.startswith("Training")), table.columns[1])
     rows: list[Row] = [
-        [model_label(name), *(formats.decimal(each.values[name], each.digits) for each in found)] for name in names
+        [model_label(name), *(formats.decimal(values[name], digits) for values, digits in found.values())]
+        for name in names
     ]
-    columns = ["Model", *(each.label for each in found)]
     return Figure(
         "pareto",
-        *caption("pareto", up=up.label, across=across.label.removesuffix(COST), best=best),
-        spec=_pareto_chart(found, names, across.label, up.label),
-        table=table_of("What each model gives and costs", columns, rows),
+        *caption("pareto", up=up, across=across.removesuffix(COST), best=[*compress(names, fronts[across, up])]),
+        spec=_pareto_chart(table, fronts, across, up),
+        table=table_of("What each model gives and costs", ["Model", *table], rows),
     )
 
 
-def _pareto_chart(found: Sequence[Measure], names: Sequence[str], across: str, up: str) -> Spec:
+def _pareto_chart(table: pd.DataFrame, fronts: Mapping[tuple[str, str], Sequence[bool]], across: str, up: str) -> Spec:
     """A row per pair of measures and model; the two lists in `#pareto-axes` choose the pair."""
     rows = [
-        (x.label, y.label, model_label(name), x.values[name], y.values[name], is_on)
-        for x, y in product(found, found)
-        for name, is_on in zip(names, front(x.goodness, y.goodness).tolist(), strict=True)
+        (x, y, model_label(name), table.loc[name, x], table.loc[name, y], is_on)
+        for (x, y), on_front in fronts.items()
+        for name, is_on in zip(table.index, on_front, strict=True)
     ]
     pairs = pd.DataFrame(rows, columns=["across", "up", "series", "x", "y", "front"])
-    lists = {"input": "select", "element": "#pareto-axes", "options": [each.label for each in found]}
+    lists = {"input": "select", "element": "#pareto-axes", "options": [*table]}
     chosen = (("chosen_up", "Vertical axis", up), ("chosen_across", "Horizontal axis", across))
     params = [{"name": key, "value": value, "bind": lists | {"name": name}} for key, name, value in chosen]
-    styles = model_styles(names)
-    return {"params": params} | series_charts.front(pairs, styles, "chosen_across", "chosen_up")
+    return {"params": params} | series_charts.front(pairs, model_styles(table.index), "chosen_across", "chosen_up")
 
 
 def standings_caption(rows: Sequence[BaselineComparison]) -> str:
