@@ -120,6 +120,18 @@ def test_lists_among_some_items_hold_no_others():
     assert ask([[1]] * 6, [[1]], [[]], [[2]], 2, among=np.array([2, 3, 5])).items.tolist() == [[3, 5]]
 
 
+def test_lists_among_some_items_are_those_that_exclude_all_others():
+    rng = np.random.default_rng(2)
+    items, users = rng.integers(-1, 2, (60, 2)), rng.integers(-2, 3, (8, 2))  # most items have an equal
+    among = np.flatnonzero(rng.random(60) < 0.5)
+    exclude, truth = ([rng.choice(60, size, replace=False).tolist() for _ in range(8)] for size in (9, 4))
+    found = ask(items, users, exclude, truth, 5, among=among)
+    excluded = [sorted({*each, *np.setdiff1d(np.arange(60), among).tolist()}) for each in exclude]
+    expected = ask(items, users, excluded, truth, 5)
+    np.testing.assert_array_equal(found.items, expected.items)
+    np.testing.assert_array_equal(found.scores, expected.scores)
+
+
 def test_no_queries_give_no_lists():
     assert ask([[1], [2]], np.zeros((0, 1)), [], [], 2).items.shape == (0, 2)
 

@@ -15,6 +15,9 @@ from bakeoff.evaluation.metrics.formulas import relevance
 from bakeoff.evaluation.ranking import reproducible_scores as exact
 from bakeoff.models.base.retriever import Retriever
 
+Items = NDArray[np.int64]
+"""Indices of items, in any order."""
+
 
 @dataclass(frozen=True)
 class TopLists:
@@ -43,7 +46,7 @@ def rank(
     truth: Histories,
     list_length: int,
     users_per_block: int,
-    among: NDArray[np.int64] | None = None,
+    among: Items | None = None,
 ) -> TopLists:
     """Rank the whole catalogue, or some of its items, for every query and keep the best items.
 
@@ -75,10 +78,7 @@ def rank(
 
     from bakeoff.evaluation.ranking.blocked_topk import TopKeys, unpack  # compiled: loading takes half a second
 
-    if among is None:
-        reachable = Reachable.of(catalogue, exclude, truth, list_length)
-    else:
-        reachable = Reachable.where(np.isin(np.arange(len(catalogue)), among))
+    reachable = Reachable.of(catalogue, exclude, truth, list_length, among)
     width = min(list_length, len(reachable.items))
 
     def finish(part: slice, keys: Callable[[], NDArray[np.int64]]) -> None:
@@ -189,7 +189,9 @@ class Reachable:
     place: NDArray[np.int32]
 
     @classmethod
-    def of(cls, catalogue: NDArray[np.float32], exclude: Histories, truth: Histories, k: int) -> Self:
+    def of(
+        cls, catalogue: NDArray[np.float32], exclude: Histories, truth: Histories, k: int, among: Items | None
+    ) -> Self:
         """The items that lists of k can hold.
 
         Of items that all score the same a list holds those of smallest index, after leaving out the excluded ones and
@@ -200,19 +202,20 @@ class Reachable:
             exclude: rows of items that are left out, one row for each list.
             truth: rows of items that come last among equals.
             k: length of the lists.
+            among: the only items that lists may hold; None: all.
         """
+        is_reachable = np.ones(len(catalogue), np.bool_)
+        if among is not None:
+            is_reachable = np.isin(np.arange(len(catalogue)), among)
         shared = _shared(catalogue)
-        if len(shared) == 0:
-            return cls.where(np.ones(len(catalogue), np.bool_))
-        num_before, has_equal = np.zeros(len(catalogue), np.int64), np.zeros(len(catalogue), np.bool_)
-        num_before[shared], has_equal[shared] = _equals(catalogue[shared])
-        passed_over = sum(_most(sets, has_equal) for sets in (exclude, truth))
-        return cls.where(num_before < k + passed_over)
-
-    @classmethod
-    def where(cls, mask: NDArray[np.bool_]) -> Self:
-        """The items for which the mask [n] is True."""
-        return cls(np.flatnonzero(mask), np.where(mask, np.cumsum(mask) - 1, PAD).astype(np.int32))
+        shared = shared[is_reachable[shared]]
+        if len(shared):
+            num_before, has_equal = np.zeros(len(catalogue), np.int64), np.zeros(len(catalogue), np.bool_)
+            num_before[shared], has_equal[shared] = _equals(catalogue[shared])
+            passed_over = sum(_most(sets, has_equal) for sets in (exclude, truth))
+            is_reachable &= num_before < k + passed_over
+        place = np.where(is_reachable, np.cumsum(is_reachable) - 1, PAD).astype(np.int32)
+        return cls(np.flatnonzero(is_reachable), place)
 
     def rows(self, catalogue: NDArray[np.float32]) -> NDArray[np.float32]:
         """Rows [m, d] of the embeddings of all items; not copied where all items are reachable."""
