@@ -90,7 +90,7 @@ def test_two_processes_write_the_files_of_one(workspace, tmp_path, monkeypatch):
     assert len(found[0]) == 7
     assert os.listdir(scratch) == []
     cost = json.loads(workspace.cost("evaluate/mf").read_text(encoding="utf-8"))
-    assert 0 < cost["ranking_seconds"] + cost["sampled_seconds"] <= cost["wall_seconds"]
+    assert 0 < cost["ranking_seconds"] <= cost["wall_seconds"]
 
 
 def test_what_is_wrong_with_a_model_is_told_as_by_one_process(workspace, monkeypatch):

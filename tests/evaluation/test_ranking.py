@@ -35,12 +35,12 @@ def histories(rows: Sequence[Sequence[int]]) -> Histories:
     )
 
 
-def ask(items, users, exclude, truth, list_length, users_per_block=1024, on_block=None) -> TopLists:
+def ask(items, users, exclude, truth, list_length, users_per_block=1024, among=None) -> TopLists:
     users = np.asarray(users, np.float32)
     n = len(users)
     queries = Queries(histories([[u] for u in range(n)]), np.zeros((n, 0), np.float32), np.zeros((n, 0), np.int32))
     retriever = Table(np.asarray(items, np.float32), users)
-    return rank(retriever, queries, histories(exclude), histories(truth), list_length, users_per_block, on_block)
+    return rank(retriever, queries, histories(exclude), histories(truth), list_length, users_per_block, among)
 
 
 def brute_force(scores, exclude, truth, k):
@@ -113,6 +113,25 @@ def test_a_list_is_padded_where_the_catalogue_is_too_short():
     assert lists.scores.dtype == np.float32
 
 
+def test_lists_among_some_items_hold_no_others():
+    lists = ask(np.arange(6)[:, None], [[1], [1]], [[5, 0], [1, 4]], [[], []], 3, among=np.array([1, 4, 5]))
+    assert lists.items.tolist() == [[4, 1, PAD], [5, PAD, PAD]]
+    # items with equal embeddings among them, the truth last
+    assert ask([[1]] * 6, [[1]], [[]], [[2]], 2, among=np.array([2, 3, 5])).items.tolist() == [[3, 5]]
+
+
+def test_lists_among_some_items_are_those_that_exclude_all_others():
+    rng = np.random.default_rng(2)
+    items, users = rng.integers(-1, 2, (60, 2)), rng.integers(-2, 3, (8, 2))  # most items have an equal
+    among = np.flatnonzero(rng.random(60) < 0.5)
+    exclude, truth = ([rng.choice(60, size, replace=False).tolist() for _ in range(8)] for size in (9, 4))
+    found = ask(items, users, exclude, truth, 5, among=among)
+    excluded = [sorted({*each, *np.setdiff1d(np.arange(60), among).tolist()}) for each in exclude]
+    expected = ask(items, users, excluded, truth, 5)
+    np.testing.assert_array_equal(found.items, expected.items)
+    np.testing.assert_array_equal(found.scores, expected.scores)
+
+
 def test_no_queries_give_no_lists():
     assert ask([[1], [2]], np.zeros((0, 1)), [], [], 2).items.shape == (0, 2)
 
@@ -127,12 +146,6 @@ def test_lists_do_not_depend_on_the_size_of_blocks():
         parts = ask(items, users, exclude, truth, 20, users_per_block)
         np.testing.assert_array_equal(parts.items, whole.items)
         np.testing.assert_array_equal(parts.scores, whole.scores)
-
-
-def test_progress_is_reported_block_by_block():
-    seen = []
-    ask([[1], [2]], [[1]] * 5, [[]] * 5, [[]] * 5, 1, users_per_block=2, on_block=seen.append)
-    assert seen == [2, 2, 1]
 
 
 @settings(deadline=None, max_examples=150)

@@ -61,8 +61,8 @@ def test_every_share_and_catalogue_is_measured(found):
     assert all(size[cost] > 0 for size in found["sizes"] for cost in growth_costs.COSTS.values())
     # as many epochs as validation chose; a model without epochs gets one
     assert [size["epochs"] for size in found["sizes"]] == [1] * 6 + [3] * 3 + [4] * 3
-    assert set(found["exponents"]["mf"]) == {"wall", "cpu", "memory"}
-    assert found["exponents"]["mf"]["wall"]["low"] < found["exponents"]["mf"]["wall"]["high"]
+    assert set(found["exponents"]["mf"]) == {"cpu", "memory"}
+    assert found["exponents"]["mf"]["cpu"]["low"] < found["exponents"]["mf"]["cpu"]["high"]
     assert [row["items"] for row in found["catalogues"]] == [200, 400]
     assert all(row["full_step_seconds"] > 0 and row["sampled_step_seconds"] > 0 for row in found["catalogues"])
     assert {"wall_seconds", "cpu_seconds", "peak_memory_bytes"} <= set(found)

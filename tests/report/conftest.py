@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from synthetic import NOISE, write_workspace
+from synthetic import write_workspace
 
 from bakeoff.core.workspace import Workspace
 from bakeoff.params import Params, parse_params
@@ -29,14 +29,14 @@ def params() -> Params:
 def workspace(tmp_path_factory: pytest.TempPathFactory, params: Params) -> Workspace:
     """A compared workspace with every model: every input invented, every report written."""
     workspace = Workspace(write_workspace(tmp_path_factory.mktemp("workspace"), searched=True))
-    compare.run(params, workspace, tuple(NOISE))
-    evidence_stage.run(params, workspace, tuple(NOISE))
+    compare.run(params, workspace)
+    evidence_stage.run(params, workspace)
     return workspace
 
 
 @pytest.fixture(scope="session")
 def evidence(workspace: Workspace, params: Params) -> Evidence:
-    return with_measured(read_evidence(params, workspace, tuple(NOISE)), workspace)
+    return with_measured(read_evidence(params, workspace), workspace)
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,6 @@ def write_growth(root: Path) -> None:
     slopes = {"mf": (0.7, 0.6, 0.78), "softmax": (0.95, 0.88, 1.02)}
     exponents = {
         model: {
-            "wall": {"exponent": slope, "low": low, "high": high},
             "cpu": {"exponent": slope, "low": low, "high": high},
             "memory": None,
         }

@@ -24,7 +24,7 @@ def test_every_model_that_was_compared_has_a_card(texts: dict[str, str]):
 
 
 def test_quality_on_the_card_is_that_of_the_report(summary: Summary):
-    [estimate] = [e for e in summary.estimates if e.model == "mf" and e.metric == "recall@20"]
+    [estimate] = [e for e in summary.estimates.itertuples() if e.model == "mf" and e.metric == "recall@20"]
     card = quality_tables("mf", summary)["quality"]
     [row] = [row for row in card.rows if row[0].text == "Capped recall"]
     place = [column.label for column in card.columns].index("first 20")

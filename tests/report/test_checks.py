@@ -5,13 +5,14 @@ from dataclasses import dataclass, replace
 from math import nan
 from typing import Any
 
+import pandas as pd
 import pytest
 from results import CLEAR, MIRRORED, UNDECIDED, difference, standing
 from synthetic_reports import DATA_HASH, search_record
 
 from bakeoff.core.workspace import Workspace
 from bakeoff.params import Params
-from bakeoff.report.accuracy import BaselineComparison, Estimate
+from bakeoff.report.accuracy import BaselineComparison
 from bakeoff.report.checks import SCORES, WORDS, Check, State, judge_checks
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.render.page import comparison_markdown, report_html
@@ -45,9 +46,7 @@ RECORDS = {name: search_record(name) for name in ("mf", "softmax")}
 def slice_of(span: Span, standing: BaselineComparison = AHEAD[1]) -> Slice:
     """A slice with the figures of a span."""
     found = difference(span.softmax - span.mf, span.low, span.high, span.p, span.num_users)
-    means = tuple(
-        Estimate(name, "ndcg@10", mean, mean, mean) for name, mean in (("softmax", span.softmax), ("mf", span.mf))
-    )
+    means = pd.DataFrame({"model": ["softmax", "mf"], "metric": "ndcg@10", "mean": [span.softmax, span.mf]})
     return Slice(span.name, span.num_users, span.num_users, means, found, standing)
 
 

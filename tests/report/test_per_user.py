@@ -44,9 +44,8 @@ def on_disk(files: dict[str, Path]) -> PerUser:
 def test_estimates_are_those_of_tables_in_memory(on_disk: PerUser, tables: dict[str, pd.DataFrame]):
     here = per_user_of(tables)
     columns = [(name, metric) for metric in METRICS for name in tables]
-    for found, expected in zip(
-        *(STATISTICS.estimates(each(columns), columns) for each in (on_disk, here)), strict=True
-    ):
+    both = (STATISTICS.estimates(each(columns), columns).itertuples() for each in (on_disk, here))
+    for found, expected in zip(*both, strict=True):
         assert (found.model, found.metric) == (expected.model, expected.metric)
         assert found.mean == pytest.approx(expected.mean)
         assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-3)

@@ -1,18 +1,19 @@
 from dataclasses import replace
 
+import pandas as pd
 import results
 
-from bakeoff.report.accuracy import BaselineComparison, Estimate
+from bakeoff.report.accuracy import BaselineComparison
 from bakeoff.report.render import gallery
 from bakeoff.report.summary import Summary
 
 
-def estimates(*best: str) -> list[Estimate]:
+def estimates(*best: str) -> pd.DataFrame:
     """One row per name: that model has mean 0.3, the others 0.2."""
     models = ("popularity", "mf", "softmax")
     rows = enumerate(best)
     means = [(f"m{row}@10", model, 0.3 if model == name else 0.2) for row, name in rows for model in models]
-    return [Estimate(model, metric, mean, mean, mean) for metric, model, mean in means]
+    return pd.DataFrame(means, columns=["metric", "model", "mean"]).assign(low=0.1, high=0.4)
 
 
 def test_the_leader_on_most_metrics_is_named(summary: Summary):
@@ -35,11 +36,10 @@ def test_a_curve_that_ends_at_its_limit_is_warned_of(summary: Summary):
 
 
 def test_the_leader_on_new_users_is_named_by_what_is_known(summary: Summary):
-    raised = ("mf", "all")
-    parts = [
-        replace(s, estimates=tuple(replace(e, mean=1.0 if raised == (e.model, s.name) else 0.5) for e in s.estimates))
-        for s in summary.new_users
-    ]
+    parts = []
+    for part in summary.new_users:
+        raised = [1.0 if (model, part.name) == ("mf", "all") else 0.5 for model in part.estimates.model]
+        parts.append(replace(part, estimates=part.estimates.assign(mean=raised)))
     assert gallery.all_figures(replace(summary, new_users=parts))["new-users"].sentence.startswith(
         "The highest mean is that of popularity with nothing but features, one interaction and 5 interactions; "
         "MF with all interactions known."

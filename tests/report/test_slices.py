@@ -40,7 +40,7 @@ def test_an_event_falls_into_the_span_of_its_gap(evidence: Evidence, seconds: in
 
 def test_a_span_that_holds_everything_gives_the_figures_of_the_evaluation(evidence: Evidence):
     [part] = by_gap(at_gap(evidence, 5))
-    for estimate in part.estimates:
+    for estimate in part.estimates.itertuples():
         assert estimate.mean == pytest.approx(evidence.models[estimate.model].users["ndcg@10"].mean())
 
 
@@ -66,12 +66,12 @@ def test_metrics_carry_the_figures_of_each_slice(evidence: Evidence, summary: Su
 
 def test_every_span_has_a_figure_of_every_model(evidence: Evidence):
     for part in by_gap(evidence):
-        assert [estimate.model for estimate in part.estimates] == list(evidence.models)
+        assert part.estimates.model.tolist() == list(evidence.models)
 
 
 def test_the_better_contender_stands_beside_the_best_baseline(evidence: Evidence):
     [part] = by_gap(at_gap(evidence, 5))
-    means = {estimate.model: estimate.mean for estimate in part.estimates}
+    means = part.estimates.set_index("model")["mean"]
     assert part.standing.mean == pytest.approx(max(means["mf"], means["softmax"]))
     assert part.standing.baseline_mean == pytest.approx(
         max(means[name] for name in ("popularity", "recent_popularity", "ease"))

@@ -18,11 +18,11 @@ def test_the_planted_winner_is_found(summary: Summary):
 
 def test_every_metric_of_every_model_has_an_interval_around_its_mean(summary: Summary, params: Params):
     assert len(summary.estimates) == 4 * len(params.evaluate.cutoffs) * len(NOISE)
-    assert all(e.low <= e.mean <= e.high for e in summary.estimates)
+    assert all(e.low <= e.mean <= e.high for e in summary.estimates.itertuples())
 
 
 def test_means_are_those_of_the_per_user_files(summary: Summary, evidence: Evidence):
-    for estimate in summary.estimates:
+    for estimate in summary.estimates.itertuples():
         assert estimate.mean == pytest.approx(evidence.models[estimate.model].users[estimate.metric].mean())
 
 

@@ -114,8 +114,7 @@ def test_the_cost_is_measured(workspace):
     cost = json.loads(workspace.cost("evaluate/mf").read_text(encoding="utf-8"))
     assert cost["ranked_queries"] == 2 + 3  # warm users, and a new user at three steps
     assert cost["ranking_seconds"] > 0
-    assert cost["sampled_seconds"] > 0
-    assert cost["ranking_seconds"] + cost["sampled_seconds"] <= cost["wall_seconds"]
+    assert cost["ranking_seconds"] <= cost["wall_seconds"]
 
 
 def test_same_input_same_bytes_whatever_the_size_of_blocks(workspace):

@@ -67,13 +67,13 @@ def nearest(unit: NDArray[np.float32], asked: NDArray[np.int64], count: int, ite
     """
     pointing = np.flatnonzero(unit.any(axis=1))
     asked = asked[unit[asked].any(axis=1)]
-    places = np.searchsorted(pointing, asked).astype(np.int32)
-    themselves = Histories(np.arange(len(asked) + 1), places, np.zeros(len(asked), np.int64))  # one in each row
+    one_each = np.arange(len(asked) + 1)
+    themselves = Histories(one_each, asked.astype(np.int32), np.zeros(len(asked), np.int64))
     queries = Queries(themselves, np.zeros((len(asked), 0), np.float32), np.zeros((len(asked), 0), np.int32))
-    found = rank(_Directions(unit[pointing]), queries, themselves, themselves.first(0), count, items_per_block)
+    found = rank(_Directions(unit), queries, themselves, themselves.first(0), count, items_per_block, pointing)
     items = np.full((len(unit), count), PAD, np.int32)
     scores = np.full((len(unit), count), -np.inf, np.float32)
-    items[asked] = np.append(pointing, PAD)[found.items]  # the place of PAD is the last one
+    items[asked] = found.items
     cosines = np.clip(found.scores, -1, 1).round(SIMILARITY_DECIMALS)
     scores[asked] = np.where(found.items != PAD, cosines, -np.inf)
     return TopLists(items, scores)

@@ -19,8 +19,8 @@ from bakeoff.core.workspace import Workspace
 from bakeoff.data.engine.settings import EngineSettings, scratch_directory, spark_session
 from bakeoff.data.prepared.tables import load_held_out, load_prepared
 from bakeoff.evaluation.metrics.params import EvaluateParams
-from bakeoff.evaluation.ranking.protocol import TEST, USERS_PER_BATCH, EvalQueries, OnBlock
-from bakeoff.evaluation.results import SECONDS, Evaluator, UserBatch
+from bakeoff.evaluation.ranking.protocol import TEST, USERS_PER_BATCH, EvalQueries
+from bakeoff.evaluation.results import Evaluator, UserBatch
 from bakeoff.models.base.retriever import Retriever
 
 BATCHES_PER_CORE = 3
@@ -46,7 +46,7 @@ Run = Callable[[Measure, int], Iterator[UserBatch]]
 
 @contextmanager
 def evaluator(
-    queries: EvalQueries, workspace: Workspace, engine: EngineSettings, model: str, load: LoadModel, on_users: OnBlock
+    queries: EvalQueries, workspace: Workspace, engine: EngineSettings, model: str, load: LoadModel
 ) -> Iterator[Evaluator]:
     """Start whatever evaluates: `engine` decides.
 
@@ -56,7 +56,6 @@ def evaluator(
         engine: Spark or not, and the number of processes.
         model: name of the model, for messages.
         load: loads the model.
-        on_users: called with numbers of users as they have been ranked.
 
     Raises:
         BakeoffError: the model can't be loaded, is not of this split, or can't be queried.
@@ -69,7 +68,7 @@ def evaluator(
         executors = _processes(count, model)
     else:
         retriever = load(items)
-        measure = partial(UserBatch.measure, queries, retriever, on_block=on_users)
+        measure = partial(UserBatch.measure, queries, retriever)
         yield Evaluator(lambda name: (measure(name, users) for users in queries.batches(name)), lambda: retriever)
         return
     asked = (queries.params, queries.seed, queries.sampled_candidates)
@@ -80,8 +79,7 @@ def evaluator(
             at_least = math.ceil(len(queries.users(name)) / USERS_PER_PROCESS)
             wanted = max(BATCHES_PER_CORE * concurrency, at_least)
             for batch in run(partial(_measure, job, name, wanted), len(queries.batches(name, wanted))):
-                yield replace(batch, **{what: getattr(batch, what) / concurrency for what in SECONDS})
-                on_users(len(batch.users))
+                yield replace(batch, ranking_seconds=batch.ranking_seconds / concurrency)
 
         yield Evaluator(batches, lambda: load(items))
 

@@ -18,7 +18,7 @@ from bakeoff.core.large_tables import ROWS_PER_GROUP, RowGroups
 from bakeoff.evaluation.metrics.formulas import num_relevant
 from bakeoff.evaluation.metrics.table import ALL_ITEMS, AllLists, Means, PerUser, or_none
 from bakeoff.evaluation.ranking import TopLists
-from bakeoff.evaluation.ranking.protocol import TEST, EvalQueries, EvalSet, OnBlock, Users
+from bakeoff.evaluation.ranking.protocol import TEST, EvalQueries, EvalSet, Users
 from bakeoff.evaluation.sampled import full_metrics, sampled_metrics
 from bakeoff.models.base.retriever import Retriever
 
@@ -29,8 +29,6 @@ STEP = "first_interactions"
 
 USERS_PER_GROUP = 1 << 17
 """Rows of a row group where a row is a user with all metrics: 40 MB with 30 of them."""
-
-SECONDS = ("ranking_seconds", "sampled_seconds")
 
 Figures = dict[str, float | None]
 """What metrics.json says of the queries of one name; None: not defined."""
@@ -49,7 +47,6 @@ class UserBatch:
         metrics: per user; for warm users also how popular and diverse the lists are.
         sampled: of TEST, metrics where each test item is ranked among a few random ones; else empty.
         ranking_seconds: wall time of ranking.
-        sampled_seconds: wall time of `sampled`.
     """
 
     users: Users
@@ -60,12 +57,9 @@ class UserBatch:
     metrics: PerUser
     sampled: PerUser = field(default_factory=dict)
     ranking_seconds: float = 0.0
-    sampled_seconds: float = 0.0
 
     @classmethod
-    def measure(
-        cls, queries: EvalQueries, retriever: Retriever, name: str, users: Users, on_block: OnBlock | None = None
-    ) -> Self:
+    def measure(cls, queries: EvalQueries, retriever: Retriever, name: str, users: Users) -> Self:
         """Rank for a batch of users and compute the metrics.
 
         Raises:
@@ -73,13 +67,12 @@ class UserBatch:
         """
         start = time.perf_counter()
         eval_set = queries.eval_set(name, users)
-        found = eval_set.evaluate(retriever, queries.params, on_block)
-        ranked = time.perf_counter()
+        found = eval_set.evaluate(retriever, queries.params)
+        seconds = time.perf_counter() - start
         beyond = found.beyond_accuracy(queries.prepared) if name == TEST else {}
         if queries.prepared.keeps_repeats:
             beyond |= found.repeats()
         sampled = _sampled(queries, retriever, eval_set, found.lists) if name == TEST else {}
-        done = time.perf_counter()
         return cls(
             users=users,
             num_history=eval_set.queries.histories.lengths,
@@ -88,8 +81,7 @@ class UserBatch:
             lists=found.lists,
             metrics=found.accuracy | beyond,
             sampled=sampled,
-            ranking_seconds=ranked - start,
-            sampled_seconds=done - ranked,
+            ranking_seconds=seconds,
         )
 
 
@@ -106,7 +98,7 @@ class Evaluator:
     """Measures a model on the queries of an evaluation.
 
     Attributes:
-        batches: name of queries → all their users; seconds of concurrent batches are divided by their number.
+        batches: name of queries → all their users; the seconds of batches are divided by how many run at once.
         retriever: gives the model, which this process may have to load for that.
     """
 
@@ -114,15 +106,13 @@ class Evaluator:
     retriever: Callable[[], Retriever]
 
 
-def write_evaluation(
-    folder: Path, queries: EvalQueries, evaluator: Evaluator
-) -> tuple[dict[str, Any], dict[str, float]]:
-    """Write all files of an evaluation, which appear together; the figures of metrics.json, and SECONDS of all batches.
+def write_evaluation(folder: Path, queries: EvalQueries, evaluator: Evaluator) -> tuple[dict[str, Any], float]:
+    """Write all files of an evaluation, which appear together; the figures of metrics.json, and the seconds of ranking.
 
     One batch of users is in memory at a time, and as many rows as make a row group. Figures come from exact sums,
     so that neither they nor the files depend on how users are divided into batches.
     """
-    seconds = dict.fromkeys(SECONDS, 0.0)
+    seconds: list[float] = []
     write = partial(_write, queries, evaluator, seconds)
     with replaced(folder) as new:
         with _tables(new, "recommendations", "users", "sampled") as tables:
@@ -133,7 +123,7 @@ def write_evaluation(
         np.save(new / EMBEDDINGS, embeddings, allow_pickle=False)
         metrics = {"test": test, "new_users": new_users, "sampled": of_sampled}
         write_json(new / "metrics.json", metrics)
-    return metrics, seconds
+    return metrics, sum(seconds)
 
 
 @contextmanager
@@ -147,7 +137,7 @@ def _tables(folder: Path, lists: str, *of_users: str) -> Iterator[list[RowGroups
 def _write(
     queries: EvalQueries,
     evaluator: Evaluator,
-    seconds: dict[str, float],
+    seconds: list[float],
     name: str,
     lists: RowGroups,
     users: RowGroups,
@@ -158,7 +148,7 @@ def _write(
     Args:
         queries: all queries.
         evaluator: measures them.
-        seconds: SECONDS so far, to which those of these queries are added.
+        seconds: that earlier batches took to be ranked, to which those of these queries are appended.
         name: of the queries.
         lists: file of the lists.
         users: file of what is known of each user.
@@ -171,8 +161,7 @@ def _write(
     together = AllLists(prepared.num_items, queries.params.cutoffs)
     step = None if name == TEST else name
     for batch in evaluator.batches(name):
-        for what in SECONDS:
-            seconds[what] += getattr(batch, what)
+        seconds.append(batch.ranking_seconds)
         ids = prepared.user_ids(batch.users)
         lists.add(_lists_table(batch.lists, ids, prepared.item_ids, step))
         columns: dict[str, NDArray[Any]] = {"num_history": batch.num_history, "num_test": batch.num_test}

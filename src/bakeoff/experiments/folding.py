@@ -51,8 +51,9 @@ class Calibration:
     """A non-decreasing map of scores to [0, 1]: linear between its knots, constant beyond them.
 
     Attributes:
-        scores: float64 [m], ascending and distinct; empty where there was nothing to learn from.
-        values: float64 [m] in [0, 1], non-decreasing, what each of these scores is worth.
+        scores: float64 [m], ascending and distinct.
+        values: float64 [m] in [0, 1], non-decreasing, what each of these scores is worth; NaN where there was nothing
+            to learn from.
     """
 
     scores: FloatArray
@@ -60,8 +61,6 @@ class Calibration:
 
     def __call__(self, scores: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
         """Scores of any shape, calibrated; NaN where there was nothing to learn from."""
-        if len(self.scores) == 0:
-            return np.full(np.shape(scores), np.nan, np.float32)
         return np.asarray(np.interp(scores, self.scores, self.values), np.float32)
 
 
@@ -81,7 +80,7 @@ def calibrate(positives: NDArray[np.floating[Any]], random: NDArray[np.floating[
         The map; it gives NaN if either of the two is empty.
     """
     if len(positives) == 0 or len(random) == 0:
-        return Calibration(np.zeros(0), np.zeros(0))
+        return Calibration(np.zeros(1), np.full(1, np.nan))
     both = np.concatenate([positives, random]).astype(np.float64)
     scores, place = np.unique(both, return_inverse=True)
     is_positive = np.arange(len(both)) < len(positives)

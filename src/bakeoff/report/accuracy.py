@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 import numpy as np
 import pandas as pd
@@ -19,17 +18,6 @@ Column = tuple[str, str]
 PerUser = Callable[[Sequence[Column]], Values]
 """Columns → their values over all test users: float64 [num_users, c], or in blocks where memory must not grow with
 users. NaN where a user has no value, but for blocks, whose values are finite."""
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """Mean of one metric over users, with its interval; all NaN without users."""
-
-    model: str
-    metric: str
-    mean: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -81,16 +69,19 @@ class Statistics:
     resamples: int
     seed: int
 
-    def estimates(self, values: Values, columns: Sequence[Column]) -> list[Estimate]:
+    def estimates(self, values: Values, columns: Sequence[Column]) -> pd.DataFrame:
         """Mean and interval of each column; all at once, to share the draws.
 
         Args:
             values: [num_users, c] at once, or finite ones in blocks.
             columns: model and metric of each.
+
+        Returns:
+            model, metric, mean, low, high: a row per column, NaN without users.
         """
         found = intervals(values, np.random.default_rng(self.seed), self.confidence, self.resamples)
-        rows = zip(columns, found.mean.tolist(), found.low.tolist(), found.high.tolist(), strict=True)
-        return [Estimate(*column, mean, low, high) for column, mean, low, high in rows]
+        named = pd.DataFrame(columns, columns=["model", "metric"])
+        return named.assign(mean=found.mean, low=found.low, high=found.high)
 
     def differences(self, values: Values, metrics: Sequence[str]) -> list[Difference]:
         """First − second of each metric, judged together: [num_users, c] at once, or finite ones in blocks."""
@@ -171,7 +162,7 @@ def baseline_standings(
 
 def judge_parts(
     parts: Sequence[OfModels], metric: str, statistics: Statistics
-) -> list[tuple[tuple[Estimate, ...], Difference, BaselineComparison]]:
+) -> list[tuple[pd.DataFrame, Difference, BaselineComparison]]:
     """Of each part the estimates, softmax − MF, and the better contender compared with the best baseline.
 
     p is adjusted over all parts.
@@ -179,7 +170,7 @@ def judge_parts(
     if not parts:
         return []
     columns = [(model, metric) for part in parts for model in part]
-    estimates = iter(statistics.estimates(side_by_side([each for part in parts for each in part.values()]), columns))
+    estimates = statistics.estimates(side_by_side([each for part in parts for each in part.values()]), columns)
     softmax, mf = (side_by_side([part[name] for part in parts]) for name in (SOFTMAX, MF))
     pairs = [(best([n for n in CONTENDERS if n in part], part), best(baselines(part), part), part) for part in parts]
     first, second = (side_by_side([part[names[side]] for *names, part in pairs]) for side in (0, 1))
@@ -188,8 +179,13 @@ def judge_parts(
         BaselineComparison(one, other, _mean(part[one]), _mean(part[other]), d)
         for (one, other, part), d in zip(pairs, statistics.differences(first - second, metrics), strict=True)
     ]
-    of_parts = [tuple(islice(estimates, len(part))) for part in parts]
+    of_parts = [rows for _, rows in estimates.groupby(np.repeat(range(len(parts)), [*map(len, parts)]))]
     return list(zip(of_parts, statistics.differences(softmax - mf, metrics), leads, strict=True))
+
+
+def means(estimates: pd.DataFrame) -> dict[str, float]:
+    """Model → mean, of estimates of one metric."""
+    return dict(zip(estimates.model, estimates["mean"], strict=True))
 
 
 def side_by_side(columns: Sequence[FloatArray]) -> FloatArray:

@@ -51,7 +51,7 @@ def quality_tables(model: str, summary: Summary) -> dict[str, Table]:
     """
     label, metric = model_label(model), summary.result.metric
     name, users = formats.metric_label(metric), formats.count(summary.result.num_users)
-    found = {e.metric: estimate_cell(e) for e in summary.estimates if e.model == model}
+    found = {e.metric: estimate_cell(e) for e in summary.estimates.itertuples() if e.model == model}
     measures, cutoffs = (list(dict.fromkeys(metric.split("@")[part] for metric in found)) for part in (0, 1))
     rows: list[Row] = [[ACCURACY_LABELS.get(m, m), *(found[f"{m}@{k}"] for k in cutoffs)] for m in measures]
     caption = f"{label}: mean over {users} warm test users, with its interval"
@@ -62,14 +62,14 @@ def quality_tables(model: str, summary: Summary) -> dict[str, Table]:
             summary.slices,
             ("Since last event", lambda part: part.name),
             ("Users", lambda part: formats.count(part.num_users)),
-            (name, lambda part: estimate_cell(next(e for e in part.estimates if e.model == model))),
+            (name, lambda part: estimate_cell(next(e for e in part.estimates.itertuples() if e.model == model))),
         )
     if summary.new_users:
         tables["new-users"] = record_table(
             f"{label}: {name} on {formats.count(summary.new_users[0].num_users)} users held out whole",
             summary.new_users,
             ("Known interactions", lambda part: step_label(part.name)),
-            (name, lambda part: estimate_cell(next(e for e in part.estimates if e.model == model))),
+            (name, lambda part: estimate_cell(next(e for e in part.estimates.itertuples() if e.model == model))),
             (
                 "By a fallback",
                 lambda part: formats.percent(part.fallbacks[model], 0) if part.fallbacks[model] else "no",

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import pairwise, zip_longest
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,7 +13,6 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from bakeoff.core.errors import BakeoffError, reading
 from bakeoff.core.histories import draw_users
@@ -40,8 +39,8 @@ USERS_AT_ONCE = 1 << 16
 """Users in a block of per-user metrics."""
 
 
-def read_evidence(params: ReportParams, workspace: Workspace, models: Sequence[str] | None = None) -> Evidence:
-    """What the comparison rests on, models in the order of `models`; every model there is if None.
+def read_evidence(params: ReportParams, workspace: Workspace) -> Evidence:
+    """What the comparison rests on, with every model that there is.
 
     If there are more than `compare.max_users` warm or new users, a seeded sample of them is read; the metrics of all
     users stay on disk, so that memory does not grow with them.
@@ -50,9 +49,8 @@ def read_evidence(params: ReportParams, workspace: Workspace, models: Sequence[s
         BakeoffError: a file is missing or can't be read, a model was skipped that the verdict needs, or the models were
             evaluated on different users.
     """
-    models = specs.names() if models is None else models
-    skipped = _skipped(workspace, models)
-    shown = [name for name in models if name not in skipped]
+    skipped = _skipped(workspace)
+    shown = [name for name in specs.names() if name not in skipped]
     sample = read_sample(workspace.evaluation(shown[0]), params.compare.max_users, params.seed)
     users = read_table(workspace.vocabulary / "users.parquet", sample)
     features = [name for name, kind in params.data.user_features.items() if name in users and kind != "vector"]
@@ -76,7 +74,7 @@ def read_evidence(params: ReportParams, workspace: Workspace, models: Sequence[s
         dataset=read_json(workspace.data / "dataset.json"),
         data_hash=read_data_hash(data_dvc.read_text(encoding="utf-8")) if data_dvc.exists() else None,
         skipped=skipped,
-        tuning={name: read_json(path) for name in models if (path := workspace.tuning(name)).exists()},
+        tuning={name: read_json(path) for name in specs.names() if (path := workspace.tuning(name)).exists()},
         everyone=None if sample is None else per_user_on_disk(warm),
     )
 
@@ -106,9 +104,9 @@ def with_measured(evidence: Evidence, workspace: Workspace) -> Evidence:
     return replace(evidence, models=models, measured=measured)
 
 
-def _skipped(workspace: Workspace, models: Sequence[str]) -> dict[str, str]:
+def _skipped(workspace: Workspace) -> dict[str, str]:
     """Model → why it could not be trained on this data."""
-    notes = {name: read_json(workspace.evaluation(name) / "metrics.json").get("skipped") for name in models}
+    notes = {name: read_json(workspace.evaluation(name) / "metrics.json").get("skipped") for name in specs.names()}
     reasons = {name: str(reason) for name, reason in notes.items() if reason is not None}
     for name in (*CONTENDERS, REFERENCE):
         if name in reasons:
@@ -226,8 +224,8 @@ def per_user_on_disk(files: dict[str, Path]) -> PerUser:
     """
 
     def blocks(columns: Sequence[Column]) -> Iterator[FloatArray]:
-        for parts in zip(*(_blocks(files[model], [metric]) for model, metric in columns), strict=True):
-            yield np.concatenate(parts, axis=1).astype(np.float64)
+        for parts in zip(*(_blocks(files[model], metric) for model, metric in columns), strict=True):
+            yield np.stack(parts, axis=1).astype(np.float64)
 
     return lambda columns: partial(blocks, columns)
 
@@ -242,25 +240,20 @@ def check_same_users(files: dict[str, Path], keys: Sequence[str]) -> None:
     Raises:
         BakeoffError: two models differ in their users, or in the order of these.
     """
-    for found in zip_longest(*(_blocks(path, keys) for path in files.values())):
-        for (name, one), (other, another) in pairwise(zip(files, found, strict=True)):
-            if not np.array_equal(one, another):
-                raise BakeoffError(
-                    f"{other} was evaluated on other {files[other].stem.replace('_', ' ')} than {name}, or in another "
-                    "order: their figures can't be compared. Run `dvc repro` so that every model is evaluated on the "
-                    "present split."
-                )
+    for (name, one), (other, another) in pairwise(files.items()):
+        if not read_coded(one, (), keys).equals(read_coded(another, (), keys)):
+            raise BakeoffError(
+                f"{other} was evaluated on other {another.stem.replace('_', ' ')} than {name}, or in another "
+                "order: their figures can't be compared. Run `dvc repro` so that every model is evaluated on the "
+                "present split."
+            )
 
 
-def _blocks(path: Path, columns: Sequence[str]) -> Iterator[NDArray[Any]]:
-    """Blocks [m, c] of a table, USERS_AT_ONCE rows each except the last, whatever its row groups."""
-
-    def batches() -> Iterator[NDArray[Any]]:
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(USERS_AT_ONCE, columns=list(columns)):
-                yield np.stack([batch.column(name).to_numpy(zero_copy_only=False) for name in columns], axis=1)
-
-    return regrouped(batches(), USERS_AT_ONCE)
+def _blocks(path: Path, column: str) -> Iterator[FloatArray]:
+    """Blocks [m] of a column, USERS_AT_ONCE rows each except the last, whatever the row groups of the file."""
+    with pq.ParquetFile(path) as file:
+        batches = (batch[column].to_numpy() for batch in file.iter_batches(USERS_AT_ONCE, columns=[column]))
+        yield from regrouped(batches, USERS_AT_ONCE)
 
 
 def _read(

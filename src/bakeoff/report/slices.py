@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from bakeoff.core.histories import PAD, Histories
 from bakeoff.evaluation.metrics.table import accuracy_per_user
 from bakeoff.evaluation.ranking import TopLists
-from bakeoff.report.accuracy import BaselineComparison, Difference, Estimate, Statistics, judge_parts
+from bakeoff.report.accuracy import BaselineComparison, Difference, Statistics, judge_parts
 from bakeoff.report.evidence import Evidence, asked
 from bakeoff.report.models import MF
 
@@ -37,7 +37,7 @@ class Slice:
         name: of the part: the range, or of the number of first interactions that models know ("0", "1", … or "all").
         num_users: users with such an event.
         num_events: such events.
-        estimates: one per model.
+        estimates: model, metric, mean, low, high: a row per model.
         difference: softmax − MF; p adjusted over all slices.
         standing: the better contender compared with the best baseline; p adjusted likewise.
         fallbacks: of new users: model → share of them for whom its fallback answered, in [0, 1].
@@ -46,7 +46,7 @@ class Slice:
     name: str
     num_users: int
     num_events: int
-    estimates: tuple[Estimate, ...]
+    estimates: pd.DataFrame
     difference: Difference
     standing: BaselineComparison
     fallbacks: Mapping[str, float] = field(default_factory=dict)

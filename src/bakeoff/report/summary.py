@@ -9,7 +9,7 @@ import pandas as pd
 
 from bakeoff.evaluation.metrics.table import ACCURACY_LABELS
 from bakeoff.report import training
-from bakeoff.report.accuracy import BaselineComparison, Difference, Estimate, Statistics, baseline_standings
+from bakeoff.report.accuracy import BaselineComparison, Difference, Statistics, baseline_standings, means
 from bakeoff.report.checks import SCORES, Check, State, failed_reasons, judge_checks
 from bakeoff.report.evidence import Evidence, asked
 from bakeoff.report.examples import Example, choose_examples
@@ -17,7 +17,7 @@ from bakeoff.report.models import MF, SOFTMAX, look
 from bakeoff.report.params import Provenance, ReportParams, provenance
 from bakeoff.report.render.figure import Figure
 from bakeoff.report.slices import LATER, Slice, all_slices, new_user_slices
-from bakeoff.report.topics.base.claims import Claim, ClaimOutcome
+from bakeoff.report.topics.base.claims import Claim, ClaimOutcome, without_costs
 from bakeoff.report.topics.base.topic import Page, judge_claims, section_notes, topic_figures
 from bakeoff.report.topics.explore import Explorer, explorer
 from bakeoff.report.topics.popularity import exposure_profile, exposures
@@ -31,7 +31,7 @@ class Summary:
 
     Attributes:
         result: softmax against MF on the primary metric.
-        estimates: mean and interval per metric and model, metrics in the order of the tables.
+        estimates: model, metric, mean, low, high: a row per metric and model, metrics in the order of the tables.
         differences: softmax − MF per metric, p adjusted over all of them.
         standings: every model compared with the best baseline on the primary metric, p adjusted over all of them.
         slices: the primary metric by time since the last known event; empty if the data has no time.
@@ -55,7 +55,7 @@ class Summary:
     """
 
     result: Result
-    estimates: Sequence[Estimate]
+    estimates: pd.DataFrame
     differences: Sequence[Difference]
     standings: Sequence[BaselineComparison]
     slices: Sequence[Slice]
@@ -80,7 +80,7 @@ class Summary:
     @property
     def models(self) -> list[str]:
         """Names of all that are shown, in order."""
-        return list(dict.fromkeys(estimate.model for estimate in self.estimates))
+        return list(self.estimates.model.unique())
 
     @property
     def reasons(self) -> list[str]:
@@ -150,11 +150,11 @@ def summarize(evidence: Evidence, params: ReportParams) -> Summary:
     estimates = statistics.estimates(users(columns), columns)
     differences = statistics.paired(users, [((SOFTMAX, metric), (MF, metric)) for metric in accuracy])
     cutoff = int(primary.partition("@")[2])
-    means = {estimate.model: estimate.mean for estimate in estimates if estimate.metric == primary}
+    on_primary = means(estimates[estimates.metric == primary])
     d = next(each for each in differences if each.metric == primary)
     ends = d.mean, d.low, d.high, d.p, params.compare.confidence
-    result = Result(primary, means[SOFTMAX], means[MF], *ends, d.num_users, d.detectable)
-    standings = baseline_standings(users, means, primary, statistics)
+    result = Result(primary, on_primary[SOFTMAX], on_primary[MF], *ends, d.num_users, d.detectable)
+    standings = baseline_standings(users, on_primary, primary, statistics)
     slices, sessions, repeats = all_slices(evidence, primary, statistics)
     new_users = new_user_slices(evidence, primary, statistics)
     searches = training.searches(evidence)
@@ -193,10 +193,10 @@ DIGITS = 6
 def metrics(summary: Summary, evidence: Evidence) -> dict[str, Any]:
     """A block per model, differences, standings, new users, the verdict and its checks; only finite numbers."""
     tree: dict[str, Any] = {name: dict(model.metrics["test"]) for name, model in evidence.models.items()}
-    for estimate in summary.estimates:
+    for estimate in summary.estimates.itertuples():
         tree[estimate.model][estimate.metric] = estimate.mean
     for part in summary.slices:
-        for estimate in part.estimates:
+        for estimate in part.estimates.itertuples():
             tree[estimate.model].setdefault("time_since_last_event", {})[part.name] = {estimate.metric: estimate.mean}
     names = ("mean", "low", "high", "p", "p_holm")
     differences = {d.metric: {name: getattr(d, name) for name in names} for d in summary.differences}
@@ -226,8 +226,8 @@ def _standing_metrics(standing: BaselineComparison) -> dict[str, float]:
 
 def _slice_metrics(part: Slice) -> dict[str, float]:
     """Users of a slice, the means of both contenders and the interval of their difference."""
-    means = {each.model: each.mean for each in part.estimates}
-    figures = {"num_users": part.num_users, SOFTMAX: means[SOFTMAX], MF: means[MF]}
+    found = means(part.estimates)
+    figures = {"num_users": part.num_users, SOFTMAX: found[SOFTMAX], MF: found[MF]}
     return figures | _interval_metrics(part.difference)
 
 
@@ -249,10 +249,9 @@ def claim_metrics(claims: Sequence[Claim]) -> dict[str, Any]:
                 "outcome": OUTCOMES.get(part.outcome, math.nan),
             }
             for part in claim.parts
-            if not part.is_cost
         }
-        for claim in claims
-        if not all(part.is_cost for part in claim.parts)
+        for claim in map(without_costs, claims)
+        if claim.parts
     }
     return _numbers({"claims": found})
 

@@ -1,6 +1,5 @@
 """Stage `compare`: read what every model left, write the report for people, reviews and `dvc metrics`."""
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from shutil import copyfile
 
@@ -14,7 +13,7 @@ from bakeoff.report.summary import metrics, summarize
 from bakeoff.report.verdict import verdict_statement
 
 
-def run(params: Params, workspace: Workspace, models: Sequence[str] | None = None) -> None:
+def run(params: Params, workspace: Workspace) -> None:
     """Compare the evaluated models; those that were skipped are named with the reason.
 
     No other stage writes files that Git keeps, so the reports of validation and split are copied here.
@@ -22,12 +21,11 @@ def run(params: Params, workspace: Workspace, models: Sequence[str] | None = Non
     Args:
         params: all parameters.
         workspace: holds the outputs of the earlier stages.
-        models: names of the models to compare; all that there are if None.
 
     Raises:
         BakeoffError: an input is missing or can't be read, or the models can't be compared.
     """
-    evidence = read_evidence(params, workspace, models)
+    evidence = read_evidence(params, workspace)
     summary = summarize(evidence, params)
     reports = workspace.reports
     write_json(reports / "metrics.json", metrics(summary, evidence))

@@ -4,9 +4,6 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from rich.console import Console
-from rich.progress import Progress
-
 from bakeoff.core.cost import measure
 from bakeoff.core.files import replaced, write_json
 from bakeoff.core.workspace import Workspace
@@ -14,7 +11,7 @@ from bakeoff.data.engine.settings import engine_settings
 from bakeoff.data.prepared.tables import load_held_out, load_prepared
 from bakeoff.evaluation.parallel import evaluator
 from bakeoff.evaluation.ranking.protocol import ALL, EvalQueries, users_with_test_items
-from bakeoff.evaluation.results import SECONDS, write_evaluation
+from bakeoff.evaluation.results import write_evaluation
 from bakeoff.models.base.storage import Load, load_fitting, why_skipped
 from bakeoff.params import Params
 
@@ -44,7 +41,7 @@ def run(params: Params, workspace: Workspace, model: str, load: Load | None = No
     with measure(workspace, f"evaluate/{model}") as cost:
         reason = why_skipped(workspace, model)
         if reason is not None:
-            cost.note(**dict.fromkeys(SECONDS, 0.0), ranked_queries=0)
+            cost.note(ranking_seconds=0.0, ranked_queries=0)
             with replaced(workspace.evaluation(model)) as folder:
                 write_json(folder / "metrics.json", {"skipped": reason})
             print(f"{model} is skipped: {reason}")
@@ -54,13 +51,10 @@ def run(params: Params, workspace: Workspace, model: str, load: Load | None = No
         queries = EvalQueries(prepared, held_out, params.evaluate, params.seed, params.evidence.sampled_candidates)
         ranked = len(users_with_test_items(held_out.test, "measure")) + len(queries.users(ALL)) * len(queries.steps)
         load_model = partial(load_fitting, workspace, model, load=load)
-        console = Console(stderr=True)
-        bar = Progress(console=console, transient=True, disable=not console.is_terminal)
-        advance = partial(bar.advance, bar.add_task(f"ranking with {model}", total=ranked))
-        with bar, evaluator(queries, workspace, engine_settings(), model, load_model, advance) as found:
+        with evaluator(queries, workspace, engine_settings(), model, load_model) as found:
             metrics, seconds = write_evaluation(workspace.evaluation(model), queries, found)
-        cost.note(**seconds, ranked_queries=ranked)
-    _print_summary(model, metrics, prepared.num_items, seconds["ranking_seconds"])
+        cost.note(ranking_seconds=seconds, ranked_queries=ranked)
+    _print_summary(model, metrics, prepared.num_items, seconds)
 
 
 def _print_summary(model: str, metrics: Mapping[str, Any], num_items: int, seconds: float) -> None:

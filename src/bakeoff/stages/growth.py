@@ -1,8 +1,6 @@
 """Stage `growth`: what training costs as the data grows, and what a step costs as the catalogue grows."""
 
 import json
-from collections.abc import Mapping
-from typing import Any
 
 from bakeoff.core.cost import measure
 from bakeoff.core.errors import reading
@@ -28,9 +26,7 @@ def run(params: Params, workspace: Workspace) -> None:
         warm_users(load_prepared(workspace))  # raises where there are none
         models = [name for name in growth_models() if why_skipped(workspace, name) is None]
         epochs = {name: _epochs(workspace, name) for name in models}
-        found = measure_growth(params.experiments, workspace.root, epochs)
-        cost.note(**found)
-    _print_summary(found)
+        cost.note(**measure_growth(params.experiments, workspace.root, epochs))
 
 
 def _epochs(workspace: Workspace, model: str) -> int:
@@ -40,18 +36,3 @@ def _epochs(workspace: Workspace, model: str) -> int:
     path = workspace.training(model)
     with reading(f"The epoch in {path}", f"run `bakeoff train {model}`", OSError, ValueError, KeyError, TypeError):
         return int(json.loads(path.read_text(encoding="utf-8"))["selected_epoch"])
-
-
-def _print_summary(found: Mapping[str, Any]) -> None:
-    for model, fits in found["exponents"].items():
-        parts = [
-            f"{cost} {fit['exponent']:.2f} ({fit['low']:.2f} to {fit['high']:.2f})" for cost, fit in fits.items() if fit
-        ]
-        if parts:
-            print(f"{model} grows with events to the power of: {', '.join(parts)}")
-    for row in found["catalogues"]:
-        if "skipped" in row:
-            print(f"  {row['skipped']}")
-        else:
-            full, sampled = row["full_step_seconds"], row["sampled_step_seconds"]
-            print(f"  {row['items']:,} items: a full step {1000 * full:.1f} ms, a sampled one {1000 * sampled:.1f} ms")

@@ -255,7 +255,7 @@ def test_a_lock_that_a_killed_run_left_does_not_delay_the_next_one(workspace, fa
     assert record(workspace)["trials"] == 2
 
 
-def test_each_trial_is_a_line_where_there_is_no_terminal(workspace, faked, capsys):
+def test_each_trial_is_a_line(workspace, faked, capsys):
     run(workspace, trials=2)
     first, second = [line for line in capsys.readouterr().out.splitlines() if line.startswith("mf: trial ")]
     assert re.fullmatch(r"mf: trial 0, 0\.0400 at epoch 2 in \d+\.\d s \(best 0\.0400, trial 0\)", first)

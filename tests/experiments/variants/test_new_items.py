@@ -2,7 +2,7 @@ import numpy as np
 import small_prepared
 from small_prepared import histories
 
-from bakeoff.experiments.variants.protocol import MIN_EVENTS, ItemSubset, draw_new_items, only_items, withhold
+from bakeoff.experiments.variants.protocol import MIN_EVENTS, draw_new_items, withhold
 
 
 def rows(found):
@@ -48,22 +48,5 @@ def test_nothing_that_models_see_has_an_event_of_a_new_item():
 
 
 def test_events_on_new_items_alone_keep_their_rows():
-    assert rows(only_items(histories([[0, 1, 2], [1], [2]]), np.array([0, 2]))) == [[0, 2], [], [2]]
-
-
-class Model:
-    """Item j is j in one dimension."""
-
-    item_embeddings = np.arange(6, dtype=np.float32)[:, np.newaxis]
-
-    def embed_queries(self, queries):
-        return np.full((len(queries), 1), 2, np.float32)
-
-    def uses_fallback(self, queries):
-        return np.ones(len(queries), np.bool_)
-
-
-def test_a_part_of_a_catalogue_has_its_own_indices():
-    among = ItemSubset(Model(), np.array([1, 4, 5]))
-    assert among.item_embeddings.ravel().tolist() == [1, 4, 5]
-    assert rows(among.renumbered(histories([[5, 0, 1], [2, 3], [4]]))) == [[2, 0], [], [1]]
+    events = histories([[0, 1, 2], [1], [2]])
+    assert rows(events.keep(np.isin(events.items, [0, 2]))) == [[0, 2], [], [2]]

@@ -1,6 +1,6 @@
 """Top-k lists over the whole catalogue, exact, with ties broken against the model; and re-ranking of such lists."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
@@ -15,8 +15,8 @@ from bakeoff.evaluation.metrics.formulas import relevance
 from bakeoff.evaluation.ranking import reproducible_scores as exact
 from bakeoff.models.base.retriever import Retriever
 
-_Blocks = Iterable[tuple[slice, NDArray[np.float32]]]
-"""Consecutive blocks of queries, each with its embeddings [m, d]."""
+Items = NDArray[np.int64]
+"""Indices of items, in any order."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,9 @@ def rank(
     truth: Histories,
     list_length: int,
     users_per_block: int,
-    on_block: Callable[[int], None] | None = None,
+    among: Items | None = None,
 ) -> TopLists:
-    """Rank the whole catalogue for every query and keep the best items.
+    """Rank the whole catalogue, or some of its items, for every query and keep the best items.
 
     Equal scores are ordered pessimistically: items of the truth last, then by item index. So a model gains
     nothing by giving everything the same score. The order is total and the scores are exact (see
@@ -61,7 +61,7 @@ def rank(
         truth: n rows, items that count as hits. They decide about ties and nothing else.
         list_length: k, at least 1.
         users_per_block: queries that are embedded at once.
-        on_block: called after each block with the number of its queries.
+        among: [m], the items that lists may hold; None: all.
 
     Returns:
         Lists of n users, [n, k].
@@ -76,44 +76,29 @@ def rank(
     shape = (len(queries), list_length)
     lists = TopLists(np.full(shape, PAD, np.int32), np.full(shape, -np.inf, np.float32))
 
-    def blocks() -> Iterator[tuple[slice, NDArray[np.float32]]]:
-        for part, block in queries.blocks(max(1, users_per_block)):
-            embedded = exact.rounded(_checked(retriever.embed_queries(block), "query", len(block)))
-            _check_product(embedded, catalogue, exact.norms(embedded).max(initial=0) * longest)
-            yield part, embedded
-
-    for part in _fill(lists, blocks(), catalogue, exclude, truth):
-        if on_block is not None:
-            on_block(part.stop - part.start)
-    return lists
-
-
-def _fill(
-    lists: TopLists, blocks: _Blocks, catalogue: NDArray[np.float32], exclude: Histories, truth: Histories
-) -> Iterator[slice]:
-    """Fill the lists of each block while the next block is embedded; yield the block."""
     from bakeoff.evaluation.ranking.blocked_topk import TopKeys, unpack  # compiled: loading takes half a second
 
-    width = min(lists.items.shape[1], len(catalogue))
-    reachable = Reachable.of(catalogue, exclude, truth, width)
+    reachable = Reachable.of(catalogue, exclude, truth, list_length, among)
+    width = min(list_length, len(reachable.items))
 
-    def finish(part: slice, keys: Callable[[], NDArray[np.int64]]) -> slice:
+    def finish(part: slice, keys: Callable[[], NDArray[np.int64]]) -> None:
         places, lists.scores[part, :width] = unpack(keys())
         lists.items[part, :width] = np.where(places == PAD, PAD, reachable.items[places])
-        return part
 
     with own_threads() as pool:
-        top_keys = TopKeys(reachable.rows(catalogue), pool)
-        pending = None
-        for part, embedded in blocks:
+        top_keys, pending = TopKeys(reachable.rows(catalogue), pool), None
+        for part, block in queries.blocks(max(1, users_per_block)):  # embedded while the one before is searched for
+            embedded = exact.rounded(_checked(retriever.embed_queries(block), "query", len(block)))
+            _check_product(embedded, catalogue, exact.norms(embedded).max(initial=0) * longest)
             rows = np.arange(part.start, part.stop)
             excluded, true = reachable.within(exclude.take(rows)), reachable.within(truth.take(rows))
             keys = top_keys.find(embedded, excluded, true, width)
             if pending is not None:
-                yield finish(*pending)
+                finish(*pending)
             pending = (part, keys)
         if pending is not None:
-            yield finish(*pending)
+            finish(*pending)
+    return lists
 
 
 def reorder(
@@ -204,7 +189,9 @@ class Reachable:
     place: NDArray[np.int32]
 
     @classmethod
-    def of(cls, catalogue: NDArray[np.float32], exclude: Histories, truth: Histories, k: int) -> Self:
+    def of(
+        cls, catalogue: NDArray[np.float32], exclude: Histories, truth: Histories, k: int, among: Items | None
+    ) -> Self:
         """The items that lists of k can hold.
 
         Of items that all score the same a list holds those of smallest index, after leaving out the excluded ones and
@@ -215,15 +202,18 @@ class Reachable:
             exclude: rows of items that are left out, one row for each list.
             truth: rows of items that come last among equals.
             k: length of the lists.
+            among: the only items that lists may hold; None: all.
         """
+        is_reachable = np.ones(len(catalogue), np.bool_)
+        if among is not None:
+            is_reachable = np.isin(np.arange(len(catalogue)), among)
         shared = _shared(catalogue)
-        if len(shared) == 0:
-            items = np.arange(len(catalogue))
-            return cls(items, items.astype(np.int32))
-        num_before, has_equal = np.zeros(len(catalogue), np.int64), np.zeros(len(catalogue), np.bool_)
-        num_before[shared], has_equal[shared] = _equals(catalogue[shared])
-        passed_over = sum(_most(sets, has_equal) for sets in (exclude, truth))
-        is_reachable = num_before < k + passed_over
+        shared = shared[is_reachable[shared]]
+        if len(shared):
+            num_before, has_equal = np.zeros(len(catalogue), np.int64), np.zeros(len(catalogue), np.bool_)
+            num_before[shared], has_equal[shared] = _equals(catalogue[shared])
+            passed_over = sum(_most(sets, has_equal) for sets in (exclude, truth))
+            is_reachable &= num_before < k + passed_over
         place = np.where(is_reachable, np.cumsum(is_reachable) - 1, PAD).astype(np.int32)
         return cls(np.flatnonzero(is_reachable), place)
 

@@ -4,7 +4,7 @@ Every model answers the same queries, in whatever process they are ranked.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -29,9 +29,6 @@ TEST = "test"
 
 USERS_PER_BATCH = 1 << 16
 """Users whose lists are in memory at once, as lists, metrics and rows of a file: about 400 MB with lists of 100."""
-
-OnBlock = Callable[[int], None]
-"""Called with the number of users of each block, as they have been ranked."""
 
 Users = NDArray[np.int64]
 """[n] user_index."""
@@ -71,22 +68,22 @@ class EvalSet:
         return len(self.users)
 
     def rank(
-        self, retriever: Retriever, list_length: int, users_per_block: int, on_block: OnBlock | None = None
+        self, retriever: Retriever, list_length: int, users_per_block: int, among: NDArray[np.int64] | None = None
     ) -> TopLists:
-        """Rank the whole catalogue of the retriever.
+        """Rank the whole catalogue of the retriever, or some of its items.
 
         Raises:
             BakeoffError: the model's embeddings can't be used.
         """
-        return rank(retriever, self.queries, self.exclude, self.truth, list_length, users_per_block, on_block)
+        return rank(retriever, self.queries, self.exclude, self.truth, list_length, users_per_block, among)
 
-    def evaluate(self, retriever: Retriever, params: EvaluateParams, on_block: OnBlock | None = None) -> "Evaluated":
+    def evaluate(self, retriever: Retriever, params: EvaluateParams) -> "Evaluated":
         """Rank with the lengths and cutoffs of the evaluation.
 
         Raises:
             BakeoffError: the model's embeddings can't be used.
         """
-        lists = self.rank(retriever, params.list_length, params.users_per_block, on_block)
+        lists = self.rank(retriever, params.list_length, params.users_per_block)
         return Evaluated(self, lists, params.cutoffs, retriever.uses_fallback(self.queries))
 
 

@@ -1,7 +1,6 @@
 """The experiment on planted groups: every contender trained, measured and described."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -21,22 +20,6 @@ from bakeoff.models.base.retriever import Retriever
 
 CUTOFF = 10
 """k of all metrics of lists."""
-
-
-@dataclass(frozen=True)
-class PlantedMetrics:
-    """What is measured of a model on a planted data set.
-
-    Attributes:
-        per_user: float64 [num_users] in [0, 1] each: recall@10 of the test items; folding over all items; off_group@10,
-            the share of the first ten items from another group.
-        blocks: float64 [groups, groups], mean calibrated score in [0, 1] of users (rows) and items (columns) by group.
-        positions: float32 [num_items, 2], see `project_items`.
-    """
-
-    per_user: PerUser
-    blocks: NDArray[np.float64]
-    positions: NDArray[np.float32]
 
 
 def measure_planted(settings: ExperimentSettings) -> tuple[dict[str, Any], dict[str, pa.Table]]:
@@ -59,16 +42,16 @@ def measure_planted(settings: ExperimentSettings) -> tuple[dict[str, Any], dict[
         trained = train_keeping_best(experiment, validate)
         if (variant.model, variant.base) == ("mf", True):
             candidates = dataset.eval_set.rank(trained.retriever, sizes[-1], USERS_PER_BLOCK)
-        metrics = evaluate_planted(trained.retriever, dataset, settings.seed)
+        per_user, blocks = evaluate_planted(trained.retriever, dataset, settings.seed)
         scorer_of = candidates if variant.model == "softmax" else None
         by_size = _off_group_by_candidates(trained.retriever, dataset, scorer_of, sizes)
-        own = {**metrics.per_user, f"off_group_filtered@{CUTOFF}": by_size[num_candidates(settings)]}
+        own = {**per_user, f"off_group_filtered@{CUTOFF}": by_size[num_candidates(settings)]}
         row: dict[str, Any] = {name: getattr(variant, name) for name in ("name", "model", "label", "base")}
         row["unobserved_weight"] = getattr(experiment.settings, "unobserved_weight", None)
-        row["blocks"] = metrics.blocks.round(4).tolist()
+        row["blocks"] = blocks.round(4).tolist()
         row["off_group_by_candidates"] = means_or_none({str(size): each for size, each in by_size.items()})
         rows.append(row | means_or_none(own))
-        x, y = metrics.positions.T
+        x, y = project_items(trained.retriever.item_embeddings).T
         places = {"item_id": dataset.prepared.item_ids, "group": dataset.item_groups.astype(np.int32), "x": x, "y": y}
         items.append(pa.table({"variant": pa.repeat(variant.name, len(x)), **places}))
         users.append(dataset.prepared.per_user_table(dataset.eval_set.users, own, variant=variant.name))
@@ -80,13 +63,18 @@ def measure_planted(settings: ExperimentSettings) -> tuple[dict[str, Any], dict[
     return summary, {"items": pa.concat_tables(items), "users": pa.concat_tables(users)}
 
 
-def evaluate_planted(retriever: Retriever, dataset: PlantedDataset, seed: int) -> PlantedMetrics:
+def evaluate_planted(retriever: Retriever, dataset: PlantedDataset, seed: int) -> tuple[PerUser, NDArray[np.float64]]:
     """Evaluate a model on every user's test items.
 
     Args:
         retriever: the model.
         dataset: that it was trained on.
         seed: of the random pairs that scores are calibrated against.
+
+    Returns:
+        per user, float64 [num_users] in [0, 1] each: recall@10 of the test items; folding over all items; off_group@10,
+        the share of the first ten items from another group.
+        float64 [groups, groups], mean calibrated score in [0, 1] of users (rows) and items (columns) by group.
     """
     prepared, tests = dataset.prepared, dataset.eval_set
     lists = tests.rank(retriever, CUTOFF, USERS_PER_BLOCK)
@@ -101,7 +89,7 @@ def evaluate_planted(retriever: Retriever, dataset: PlantedDataset, seed: int) -
         "folding": folding_per_user(calibrated, dataset.relatedness),
         f"off_group@{CUTOFF}": _off_group(lists, dataset),
     }
-    return PlantedMetrics(per_user, _by_group(calibrated, dataset), project_items(retriever.item_embeddings))
+    return per_user, _by_group(calibrated, dataset)
 
 
 def _by_group(scores: NDArray[np.floating], dataset: PlantedDataset) -> NDArray[np.float64]:

@@ -5,17 +5,15 @@ The chosen values get there by a round trip through ruamel.yaml, which keeps com
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from functools import reduce
+from functools import partial, reduce
 from io import StringIO
 from operator import getitem
 from pathlib import Path
 from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.representer import RoundTripRepresenter
@@ -32,7 +30,6 @@ from bakeoff.experiments.training.checkpoints import fingerprint
 from bakeoff.experiments.training.runner import Experiment, best_row, train_keeping_best
 from bakeoff.experiments.training.validation import SELECTION_METRIC, shipped_validation
 from bakeoff.experiments.tuning.trials import (
-    AfterTrial,
     Objective,
     Report,
     Space,
@@ -85,9 +82,8 @@ def run(
         print(f"{model}: searching {', '.join(space)} by validation {SELECTION_METRIC}", flush=True)
         print(f"{model}: {len(study.tried)}{of_all} trials are done, in {study.seconds:.0f} s", flush=True)
         try:
-            with _progress(study, model, trials) as after_trial:
-                objective = make_objective(workspace, model, section, seed)
-                study.optimize(objective, trials=trials, timeout=timeout, after_trial=after_trial)
+            objective = make_objective(workspace, model, section, seed)
+            study.optimize(objective, trials, timeout, after_trial=partial(_print_trial, study, model))
         except KeyboardInterrupt:
             print(f"{model}: interrupted after {len(study.tried)}{of_all} trials; the same command continues.")
             raise SystemExit(130) from None  # as shells have it
@@ -163,20 +159,10 @@ def _refuse() -> None:
     raise BakeoffError("Another `bakeoff tune` uses this study: wait until it ends.") from None
 
 
-@contextmanager
-def _progress(study: TuningStudy, model: str, trials: int | None) -> Iterator[AfterTrial]:
-    """Show a bar in a terminal, and a line for each trial everywhere."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, transient=True) as bar:  # transient: nothing is drawn where there is no terminal
-        task = bar.add_task(model, total=trials, completed=len(study.tried))
-
-        def after_trial(trial: FrozenTrial) -> None:
-            best = study.best
-            so_far = "no best yet" if best is None else f"best {best.value:.4f}, trial {best.number}"
-            bar.update(task, completed=len(study.tried), description=f"{model}: {so_far}")
-            print(f"{model}: {_described(trial)} in {trial_seconds(trial):.1f} s ({so_far})", flush=True)
-
-        yield after_trial
+def _print_trial(study: TuningStudy, model: str, trial: FrozenTrial) -> None:
+    best = study.best
+    so_far = "no best yet" if best is None else f"best {best.value:.4f}, trial {best.number}"
+    print(f"{model}: {_described(trial)} in {trial_seconds(trial):.1f} s ({so_far})", flush=True)
 
 
 def _described(trial: FrozenTrial) -> str:

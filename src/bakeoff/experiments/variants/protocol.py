@@ -12,9 +12,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.core.histories import Histories, Queries, draw_users
+from bakeoff.core.histories import Histories, draw_users
 from bakeoff.data.prepared.tables import HeldOut, Prepared
-from bakeoff.evaluation.metrics.table import PerUser, means_or_none
+from bakeoff.evaluation.metrics.table import PerUser, accuracy_per_user, means_or_none
 from bakeoff.evaluation.ranking.protocol import EvalQueries, EvalSet, Evaluated, users_with_test_items
 from bakeoff.experiments.folding import Relatedness, fit_relatedness, model_folding
 from bakeoff.experiments.params import ExperimentSettings, sentence
@@ -71,42 +71,6 @@ def draw_new_items(prepared: Prepared, share: float, seed: int) -> NDArray[np.in
 def withhold(prepared: Prepared, new: NDArray[np.int64]) -> Prepared:
     """The split without train and validation events on these items; they stay in the catalogue."""
     return replace(prepared, **_changed(prepared, lambda part: part.keep(~np.isin(part.items, new))))
-
-
-def only_items(histories: Histories, items: NDArray[np.int64]) -> Histories:
-    """The events on these items; rows stay, empty where a user has none."""
-    return histories.keep(np.isin(histories.items, items))
-
-
-@dataclass(frozen=True)
-class ItemSubset:
-    """A retriever over a part of the model's catalogue: its item i is `items[i]` of the model.
-
-    Attributes:
-        retriever: the model.
-        items: int64 [m], ascending.
-    """
-
-    retriever: Retriever
-    items: NDArray[np.int64]
-
-    @property
-    def item_embeddings(self) -> NDArray[np.float32]:
-        """[m, dim]."""
-        return self.retriever.item_embeddings[self.items]
-
-    def embed_queries(self, queries: Queries) -> NDArray[np.float32]:
-        """[len(queries), dim]; histories hold items of the model's catalogue."""
-        return self.retriever.embed_queries(queries)
-
-    def uses_fallback(self, queries: Queries) -> NDArray[np.bool_]:
-        """[len(queries)], as the model says."""
-        return self.retriever.uses_fallback(queries)
-
-    def renumbered(self, histories: Histories) -> Histories:
-        """Events on the items of this catalogue, under its own indices; others are left out."""
-        found = only_items(histories, self.items)
-        return replace(found, items=np.searchsorted(self.items, found.items).astype(np.int32))
 
 
 @dataclass(frozen=True)
@@ -166,10 +130,8 @@ class VariantProtocol:
         figures: dict[str, Any] = {"metrics": warm.means(self.prepared), "new_users": of_new_users, "folding": None}
         further: PerUser = {}
         if len(self.new_items):
-            subset = ItemSubset(retriever, self.new_items)
-            exclude, truth = subset.renumbered(warm.eval_set.exclude), subset.renumbered(warm.eval_set.truth)
-            of_new = EvalSet(warm.eval_set.users, warm.eval_set.queries, exclude, truth)
-            among_new = of_new.evaluate(subset, params).accuracy  # of lists of new items alone
+            lists = self.warm.rank(retriever, params.list_length, params.users_per_block, among=self.new_items)
+            among_new = accuracy_per_user(lists, self.warm.truth, params.cutoffs)
             figures["among_new"] = means_or_none(among_new)
             further = {f"among_new_{name}": values for name, values in among_new.items()}
         if self.relatedness is not None:
@@ -228,7 +190,7 @@ def _on_new_items(group: Group, prepared: Prepared, held_out: HeldOut) -> Varian
     New items that a user had before test are excluded from the lists, like any other item.
     """
     new = draw_new_items(prepared, group.shipped.evidence.new_item_share, group.shipped.seed)
-    truth = only_items(held_out.test, new)
+    truth = held_out.test.keep(np.isin(held_out.test.items, new))
     seen = withhold(prepared, new)
     if len(truth.items) == 0:
         raise NothingToCompareError(sentence("new-items_untested", events=MIN_EVENTS))

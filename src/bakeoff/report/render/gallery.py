@@ -3,9 +3,8 @@
 What each model gives for what it costs: every pair of figures as a chart with axes to choose, and its Pareto front.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import groupby, product
+from collections.abc import Mapping, Sequence
+from itertools import compress, product
 from math import isfinite
 
 import altair as alt
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 
 from bakeoff.evaluation.stats.significance import Verdict
 from bakeoff.report import formats, series_charts
-from bakeoff.report.accuracy import BaselineComparison, Estimate
+from bakeoff.report.accuracy import BaselineComparison, means
 from bakeoff.report.models import MF, SOFTMAX, Style, model_label, model_styles
 from bakeoff.report.render import tables
 from bakeoff.report.render.figure import CAPTIONS, Figure, Row, Spec, caption, fixed_colors, interval_chart, table_of
@@ -45,13 +44,13 @@ def all_figures(summary: Summary) -> dict[str, Figure]:
 
 def accuracy_figure(summary: Summary) -> Figure:
     """Every model on every metric at the cutoff of the primary metric; the caption names the leader."""
-    drawn = [estimate for estimate in summary.estimates if estimate.metric.endswith(f"@{summary.cutoff}")]
-    best = [max(row, key=lambda e: e.mean).model for _, row in groupby(drawn, key=lambda e: e.metric)]
+    drawn = summary.estimates[summary.estimates.metric.str.endswith(f"@{summary.cutoff}")]
+    best = drawn.model[drawn.groupby("metric", sort=False)["mean"].idxmax()].tolist()
     leader = max(dict.fromkeys(best), key=best.count)
     return Figure(
         "accuracy",
         *caption("accuracy", cutoff=summary.cutoff, leader=leader, won=best.count(leader), of=len(best)),
-        spec=_dots(((formats.metric_label(e.metric), e, False) for e in drawn), "mean over users"),
+        spec=_dots(drawn.assign(group=drawn.metric.map(formats.metric_label), fallback=False), "mean over users"),
         table=tables.metric_table(summary.estimates),
     )
 
@@ -71,15 +70,14 @@ def _differences(summary: Summary) -> Figure:
 
 def _slices(summary: Summary) -> Figure:
     label = formats.metric_label(summary.result.metric)
-    rows = [
-        (f"{part.name}\n{formats.count(part.num_users)} users", estimate, False)
+    drawn = [
+        part.estimates.assign(group=f"{part.name}\n{formats.count(part.num_users)} users", fallback=False)
         for part in summary.slices
-        for estimate in part.estimates
     ]
     return Figure(
         "slices",
         *caption("slices", label=label, soon=share_within_an_hour(summary.slices)),
-        spec=_dots(rows, f"{label}, mean over users"),
+        spec=_dots(pd.concat(drawn), f"{label}, mean over users"),
         table=tables.slice_table(summary.slices, summary.result.metric),
     )
 
@@ -102,17 +100,16 @@ def _profile(summary: Summary) -> Figure:
 def _new_users(summary: Summary) -> Figure:
     metric = summary.result.metric
     label = formats.metric_label(metric)
-    rows = [
-        (step_label(part.name), e, part.fallbacks[e.model] > 0) for part in summary.new_users for e in part.estimates
-    ]
-    leaders: dict[str, list[str]] = {}
+    drawn, leaders = [], dict[str, list[str]]()
     for part in summary.new_users:
-        best = max(part.estimates, key=lambda e: e.mean).model
+        found = part.estimates
+        drawn.append(found.assign(group=step_label(part.name), fallback=found.model.map(part.fallbacks) > 0))
+        best = found.sort_values("mean", ascending=False, kind="stable").model.iloc[0]
         leaders.setdefault(best, []).append(known_interactions(part.name))
     return Figure(
         "new-users",
         *caption("new-users", label=label, leaders=leaders),
-        spec=_dots(rows, f"{label}, mean over new users", "first interactions that the model knows"),
+        spec=_dots(pd.concat(drawn), f"{label}, mean over new users", "first interactions that the model knows"),
         table=tables.new_user_table(summary.new_users, metric),
     )
 
@@ -132,49 +129,32 @@ def _searches(summary: Summary) -> Figure:
     )
 
 
-def _dots(rows: Iterable[tuple[str, Estimate, bool]], axis: str, title: str | None = None) -> Spec:
-    """A chart of dots from groups, estimates, and whether a fallback answered."""
-    shown = list(rows)
-    table = pd.DataFrame(
-        [(group, model_label(e.model), e.mean, e.low, e.high, fallback) for group, e, fallback in shown],
-        columns=["group", "series", "mean", "low", "high", "fallback"],
-    )
-    return series_charts.series_dots(table, model_styles(e.model for _, e, _ in shown), axis, title)
+def _dots(estimates: pd.DataFrame, axis: str, title: str | None = None) -> Spec:
+    """A chart of dots from estimates with their `group`, and whether a `fallback` answered."""
+    table = estimates.assign(series=estimates.model.map(model_label))
+    shown = table[["group", "series", "mean", "low", "high", "fallback"]]
+    return series_charts.series_dots(shown, model_styles(estimates.model), axis, title)
 
 
-@dataclass(frozen=True)
-class Measure:
-    """A figure of every model.
+def measures(summary: Summary) -> dict[str, tuple[Mapping[str, float], int]]:
+    """Accuracy, coverage and what else was measured of every model: what training and an answer cost, late events.
 
-    Attributes:
-        label: its name; it ends in COST where less is better.
-        values: model → figure.
-        digits: that are written.
+    Returns:
+        the name of each figure, ending in COST where less is better → its value by model, and the digits that are
+        written.
     """
-
-    label: str
-    values: Mapping[str, float]
-    digits: int
-
-    @property
-    def goodness(self) -> NDArray[np.float64]:
-        """[num_models] the more, the better."""
-        return np.array([*self.values.values()]) * (-1 if self.label.endswith(COST) else 1)
-
-
-def measures(summary: Summary) -> list[Measure]:
-    """Accuracy, coverage and what else was measured of every model: what training and an answer cost, late events."""
-    label, cutoff = formats.metric_label(summary.result.metric), summary.cutoff
+    metric, cutoff = summary.result.metric, summary.cutoff
+    label, everyone = formats.metric_label(metric), summary.estimates
     lists = summary.exposures[summary.exposures.k == cutoff]
     late = [part for part in summary.sessions if part.name == "later"]
-    found = [
-        Measure(label, {e.model: e.mean for e in summary.estimates if e.metric == summary.result.metric}, 4),
-        Measure(f"Coverage@{cutoff} in %", dict(zip(lists.model, 100 * lists.coverage, strict=True)), 1),
-        Measure(f"Training CPU seconds{COST}", {t.model: t.cpu_seconds for t in summary.training}, 2),
-        Measure(f"Ranking ms per user{COST}", {t.model: 1000 * t.seconds_per_query for t in summary.training}, 3),
-        *(Measure(f"{label} after a day", {e.model: e.mean for e in s.estimates}, 4) for s in late),
-    ]
-    return [each for each in found if all(map(isfinite, each.values.values()))]
+    found = {
+        label: (means(everyone[everyone.metric == metric]), 4),
+        f"Coverage@{cutoff} in %": (dict(zip(lists.model, 100 * lists.coverage, strict=True)), 1),
+        f"Training CPU seconds{COST}": ({each.model: each.cpu_seconds for each in summary.training}, 2),
+        f"Ranking ms per user{COST}": ({each.model: 1000 * each.seconds_per_query for each in summary.training}, 3),
+        **{f"{label} after a day": (means(part.estimates), 4) for part in late},
+    }
+    return {name: each for name, each in found.items() if all(map(isfinite, each[0].values()))}
 
 
 def front(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -186,35 +166,35 @@ def front(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np
 
 def pareto_figure(summary: Summary) -> Figure:
     """The primary metric against CPU time of training, or against coverage where none was measured; any other pair."""
-    found = measures(summary)
-    up, across = found[0], next((each for each in found if each.label.startswith("Training")), found[1])
-    names = summary.models
-    best = [name for name, is_on in zip(names, front(across.goodness, up.goodness), strict=True) if is_on]
+    found, names = measures(summary), summary.models
+    table = pd.DataFrame({label: values for label, (values, _) in found.items()}, names)
+    goodness = table * np.where(table.columns.str.endswith(COST), -1, 1)
+    fronts = {pair: front(*(goodness[label].to_numpy() for label in pair)).tolist() for pair in product(table, table)}
+    up, across = table.columns[0], next((label for label in table if label.startswith("Training")), table.columns[1])
     rows: list[Row] = [
-        [model_label(name), *(formats.decimal(each.values[name], each.digits) for each in found)] for name in names
+        [model_label(name), *(formats.decimal(values[name], digits) for values, digits in found.values())]
+        for name in names
     ]
-    columns = ["Model", *(each.label for each in found)]
     return Figure(
         "pareto",
-        *caption("pareto", up=up.label, across=across.label.removesuffix(COST), best=best),
-        spec=_pareto_chart(found, names, across.label, up.label),
-        table=table_of("What each model gives and costs", columns, rows),
+        *caption("pareto", up=up, across=across.removesuffix(COST), best=[*compress(names, fronts[across, up])]),
+        spec=_pareto_chart(table, fronts, across, up),
+        table=table_of("What each model gives and costs", ["Model", *table], rows),
     )
 
 
-def _pareto_chart(found: Sequence[Measure], names: Sequence[str], across: str, up: str) -> Spec:
+def _pareto_chart(table: pd.DataFrame, fronts: Mapping[tuple[str, str], Sequence[bool]], across: str, up: str) -> Spec:
     """A row per pair of measures and model; the two lists in `#pareto-axes` choose the pair."""
     rows = [
-        (x.label, y.label, model_label(name), x.values[name], y.values[name], is_on)
-        for x, y in product(found, found)
-        for name, is_on in zip(names, front(x.goodness, y.goodness).tolist(), strict=True)
+        (x, y, model_label(name), table.loc[name, x], table.loc[name, y], is_on)
+        for (x, y), on_front in fronts.items()
+        for name, is_on in zip(table.index, on_front, strict=True)
     ]
     pairs = pd.DataFrame(rows, columns=["across", "up", "series", "x", "y", "front"])
-    lists = {"input": "select", "element": "#pareto-axes", "options": [each.label for each in found]}
+    lists = {"input": "select", "element": "#pareto-axes", "options": [*table]}
     chosen = (("chosen_up", "Vertical axis", up), ("chosen_across", "Horizontal axis", across))
     params = [{"name": key, "value": value, "bind": lists | {"name": name}} for key, name, value in chosen]
-    styles = model_styles(names)
-    return {"params": params} | series_charts.front(pairs, styles, "chosen_across", "chosen_up")
+    return {"params": params} | series_charts.front(pairs, model_styles(table.index), "chosen_across", "chosen_up")
 
 
 def standings_caption(rows: Sequence[BaselineComparison]) -> str:

@@ -1,7 +1,6 @@
 """The report's figures as tables of text, shared by the page, the cards and Markdown."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import groupby
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -9,7 +8,7 @@ import pandas as pd
 from bakeoff.evaluation.metrics.table import METRICS
 from bakeoff.evaluation.stats.significance import Verdict
 from bakeoff.report import formats
-from bakeoff.report.accuracy import BaselineComparison, Difference, Estimate
+from bakeoff.report.accuracy import BaselineComparison, Difference
 from bakeoff.report.models import look, model_label
 from bakeoff.report.render.figure import (
     Cell,
@@ -54,22 +53,19 @@ TEST_FIGURES: tuple[tuple[Column, Callable[[Difference], str]], ...] = (
 """Columns of the table of differences that a brief one leaves out."""
 
 
-def metric_table(estimates: Sequence[Estimate]) -> Table:
+def metric_table(estimates: pd.DataFrame) -> Table:
     """Metrics × models: mean with its interval, the highest mean of a row in bold."""
-    names = dict.fromkeys(estimate.model for estimate in estimates)
-    models = [Column(model_label(name), name if look(name).meaning else "") for name in names]
-    rows: list[Row] = []
-    for metric, found in _by_metric(estimates).items():
-        best = _highest(found)
-        rows.append([formats.metric_label(metric), *(estimate_cell(e, e.mean == best) for e in found)])
+    models = [Column(model_label(name), name if look(name).meaning else "") for name in estimates.model.unique()]
+    rows = _rows(_judged(estimates), "metric", formats.metric_label)
     return table_of("Mean over warm test users, with its interval", ["Metric", *models], rows)
 
 
-def cutoff_table(estimates: Sequence[Estimate], cutoff: int) -> Table:
+def cutoff_table(estimates: pd.DataFrame, cutoff: int) -> Table:
     """Models × metrics at one cutoff: mean with its interval, the highest mean of a column in bold."""
-    metrics = _by_metric(estimate for estimate in estimates if estimate.metric.endswith(f"@{cutoff}"))
-    headings = ["Model", *map(formats.metric_label, metrics)]
-    return table_of("Mean over warm test users, with its interval", headings, _by_model([*metrics.values()]))
+    shown = estimates[estimates.metric.str.endswith(f"@{cutoff}")]
+    headings = ["Model", *map(formats.metric_label, shown.metric.unique())]
+    rows = _rows(_judged(shown), "model", model_label)
+    return table_of("Mean over warm test users, with its interval", headings, rows)
 
 
 def standing_table(standings: Sequence[BaselineComparison], metric: str) -> Table:
@@ -255,38 +251,29 @@ def win_tie_loss(difference: Difference) -> str:
     return f"{difference.wins} / {difference.ties} / {difference.losses}"
 
 
-def _by_metric(estimates: Iterable[Estimate]) -> dict[str, list[Estimate]]:
-    """Estimates whose metrics stand together."""
-    return {metric: list(group) for metric, group in groupby(estimates, key=lambda each: each.metric)}
+def _judged(estimates: pd.DataFrame, notes: str | Sequence[str] = "") -> pd.DataFrame:
+    """Estimates with `best`, if the mean is the highest of its metric and not all are the same, and `note`."""
+    of_metric = estimates.groupby("metric")["mean"]
+    is_best = (estimates["mean"] == of_metric.transform("max")) & (of_metric.transform("nunique") > 1)
+    return estimates.assign(best=is_best, note=notes)
 
 
-def _highest(estimates: Sequence[Estimate]) -> float | None:
-    """The highest mean; None if all are the same."""
-    means = [estimate.mean for estimate in estimates]
-    return max(means) if len(set(means)) > 1 else None
-
-
-def _by_model(columns: Sequence[Sequence[Estimate]], notes: Sequence[Mapping[str, str]] = ()) -> list[Row]:
-    """A row per model, an estimate and its note per column; the highest mean of a column is in bold.
-
-    Args:
-        columns: the estimates of each column, models in the same order.
-        notes: of each column, model → what is appended to the interval.
-    """
-    rows: list[Row] = []
-    best = [_highest(column) for column in columns]
-    for estimates in zip(*columns, strict=True):
-        model, found = estimates[0].model, zip(estimates, best, notes or [{}] * len(columns), strict=True)
-        cells = [estimate_cell(each, each.mean == top, note.get(model, "")) for each, top, note in found]
-        rows.append([model_label(model), *cells])
-    return rows
+def _rows(judged: pd.DataFrame, by: str, label: Callable[[str], str]) -> list[Row]:
+    """A row per value of the column `by` with its estimates, the best in bold, each with its note."""
+    return [
+        [label(str(name)), *(estimate_cell(each, each.best, each.note) for each in found.itertuples())]
+        for name, found in judged.groupby(by, sort=False)
+    ]
 
 
 def _of_parts(parts: Sequence[Slice]) -> list[Row]:
     """A row per model, then softmax − MF and its p; a column per part."""
-    notes = [{model: _fallback(share) for model, share in part.fallbacks.items()} for part in parts]
+    judged = [
+        _judged(part.estimates, [_fallback(part.fallbacks.get(model, 0.0)) for model in part.estimates.model])
+        for part in parts
+    ]
     return [
-        *_by_model([part.estimates for part in parts], notes),
+        *_rows(pd.concat(judged), "model", model_label),
         ["Softmax DNN − MF", *(difference_cell(part.difference) for part in parts)],
         ["p, Holm", *(formats.p_figure(part.difference.p_holm) for part in parts)],
     ]

@@ -11,7 +11,7 @@ import pandas as pd
 
 from bakeoff.report import formats, series_charts
 from bakeoff.report.accuracy import Statistics
-from bakeoff.report.evidence import Evidence, NotMeasured, Variant, VariantGroup, figure, resolved
+from bakeoff.report.evidence import Evidence, NotMeasured, Variant, VariantGroup, resolved
 from bakeoff.report.formats import decimal
 from bakeoff.report.models import MF, PALETTE, SOFTMAX, Styles, look, model_label, model_styles
 from bakeoff.report.params import ReportParams
@@ -23,6 +23,8 @@ from bakeoff.report.topics.base.topic import Page, Topic, estimates
 CLAIM = CLAIMS["depth"]
 
 EPOCH_SECONDS, QUERY_RATE = "epoch_cpu_seconds", "queries_per_cpu_second"
+COSTS = {EPOCH_SECONDS: "epoch", "training_seconds": "training", QUERY_RATE: "rate"}
+"""Measured cost of a variant → its column."""
 NO_SIDES: Mapping[str, Any] = {"first": "", "second": ""}
 LAYERS = alt.X("x:O", title="hidden layers", axis=alt.Axis(labelAngle=0))
 
@@ -85,34 +87,22 @@ def by_depth(group: VariantGroup, params: ReportParams, statistics: Statistics) 
     A tower without hidden layers has no width: the line of every width starts with it.
 
     Returns:
-        model, label, name, y (mean), low, high, parameters, epoch (CPU seconds), training (seconds), rate (queries per
-        CPU second); of towers also x (hidden layers), width (units) and series (the same in words).
+        model, label, base, name, y (mean), low, high, num_parameters, epoch (CPU seconds), training (seconds), rate
+        (queries per CPU second); of towers also x (hidden layers), width (units) and series (the same in words).
     """
     found, metric = _towers(group, params), params.compare.primary_metric
     columns = [(v["name"], "", group.values(v["name"], metric).to_numpy(np.float64)) for v in group.variants]
     means = estimates(columns, statistics).set_index("group")[["mean", "low", "high"]].rename(columns={"mean": "y"})
-    rows = {variant["name"]: _figures(variant, group) for variant in group.variants}
-    known = pd.DataFrame.from_dict(rows, "index").join(means, how="inner")
+    names = pd.DataFrame(group.variants, columns=["name", "model", "label", "base", "num_parameters"]).set_index("name")
+    costs = pd.DataFrame.from_dict(group.cost, "index").reindex(columns=[*COSTS]).astype(float).rename(columns=COSTS)
+    known = names.join(costs).join(means, how="inner")
+    known["name"] = known.label.where(~known.base, known.label + " (shipped)")
     widths = sorted({tower.width for tower in found if tower.depth}) or [0]
     places = [(t.variant["name"], t.depth, width) for t in found for width in ([t.width] if t.depth else widths)]
-    names, depths, units = zip(*places, strict=True)
-    towers = known.loc[[*names]].reset_index(drop=True).assign(x=depths, width=units)
+    shown, depths, units = zip(*places, strict=True)
+    towers = known.loc[[*shown]].reset_index(drop=True).assign(x=depths, width=units)
     towers["series"] = [f"{formats.count(width)} units" if width else "no hidden layer" for width in units]
     return towers, known[known.model != SOFTMAX]
-
-
-def _figures(variant: Variant, group: VariantGroup) -> dict[str, Any]:
-    """Names of a variant, its size, and what it costs."""
-    cost, label = group.cost.get(variant["name"]), str(variant["label"])
-    return {
-        "model": variant["model"],
-        "label": label,
-        "name": f"{label} (shipped)" if variant["base"] else label,
-        "parameters": figure(variant, "num_parameters"),
-        "epoch": figure(cost, EPOCH_SECONDS),
-        "training": figure(cost, "training_seconds"),
-        "rate": figure(cost, QUERY_RATE),
-    }
 
 
 def _charts(group: VariantGroup, params: ReportParams, statistics: Statistics) -> Iterator[Figure]:
@@ -133,7 +123,7 @@ def _charts(group: VariantGroup, params: ReportParams, statistics: Statistics) -
             rows.itertuples(),
             ("Tower, or model" if others else "Tower", lambda row: row.name),
             (label, lambda row: f"{decimal(row.y)} ({decimal(row.low)} to {decimal(row.high)})"),
-            ("Parameters", lambda row: formats.count(row.parameters)),
+            ("Parameters", lambda row: formats.count(row.num_parameters)),
         ),
     )
     if towers.epoch.notna().any():

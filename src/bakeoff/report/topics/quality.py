@@ -57,12 +57,11 @@ def by_activity(evidence: Evidence, metric: str, statistics: Statistics) -> pd.D
     columns: list[Named] = []
     for name in ACTIVITY:
         users = np.asarray(bucket == name)
-        if users.any():
-            label = f"{name}\n{formats.count(users.sum())} users"
-            columns += [
-                (label, model_label(model), np.where(users, found.users[metric].to_numpy(np.float64), np.nan))
-                for model, found in evidence.models.items()
-            ]
+        label = f"{name}\n{formats.count(users.sum())} users"
+        columns += [
+            (label, model_label(model), np.where(users, found.users[metric].to_numpy(np.float64), np.nan))
+            for model, found in evidence.models.items()
+        ]
     return estimates(columns, statistics)
 
 

@@ -126,11 +126,11 @@ Named = tuple[str, str, NDArray[np.float64]]
 
 def estimates(columns: Sequence[Named], statistics: Statistics) -> pd.DataFrame:
     """Group, series, mean, low, high: a row per column; columns without any user are left out."""
-    known = [(series, group, values) for group, series, values in columns if not np.isnan(values).all()]
-    names = [(series, group) for series, group, _ in known]
-    found = statistics.estimates(side_by_side([values for *_, values in known]), names) if known else []
-    rows = [(e.metric, e.model, e.mean, e.low, e.high) for e in found]
-    return pd.DataFrame(rows, columns=["group", "series", "mean", "low", "high"])
+    names = ["group", "series", "mean", "low", "high"]
+    if not columns:
+        return pd.DataFrame(columns=names)
+    found = statistics.estimates(side_by_side([values for *_, values in columns]), [each[:2] for each in columns])
+    return found.set_axis(names, axis=1).dropna(subset="mean", ignore_index=True)
 
 
 def interval_cell(row: Any) -> Cell:
