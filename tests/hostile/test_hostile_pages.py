@@ -23,7 +23,7 @@ from bakeoff.ops.drift.distributions import Feature
 from bakeoff.ops.drift.expectations import Drift, DriftFinding
 from bakeoff.ops.promotion import decide as sheet
 from bakeoff.ops.promotion.decision import Decision, DecisionOutcome, DecisionSide, Guardrail, PrimaryComparison
-from bakeoff.ops.revisions import revision_page as revision_sheet
+from bakeoff.ops.revisions import command as revision_sheet
 from bakeoff.ops.revisions.revisions import Revisions
 from bakeoff.report.render.pages import code
 from bakeoff.report.render.study_page import study_html

@@ -21,7 +21,7 @@ from bakeoff.ops.drift.expectations import Drift, DriftFinding, DriftOutcome, ju
 from bakeoff.ops.git import ask, check_repository, commit_of
 from bakeoff.ops.params import DriftParams
 from bakeoff.ops.registry.files import dvc_files
-from bakeoff.ops.revisions.compare import last_version
+from bakeoff.ops.revisions.command import last_version
 from bakeoff.report import formats
 from bakeoff.report.render.figure import Cell, Column, Row, Spec, Table, chart_config, table_of, to_spec
 from bakeoff.report.render.pages import StillPicture, render_page, render_text
