@@ -20,7 +20,7 @@ from bakeoff.models.base.encoder import EncoderRetriever
 from bakeoff.models.base.list_options import standard_log_popularity
 from bakeoff.models.base.loading import extras_of, load_serving
 from bakeoff.models.base.storage import read_encoding, read_items, read_known_users
-from bakeoff.ops.additions import FOLDER, additions_path, read_additions
+from bakeoff.ops.catalogue import FOLDER, additions_path, read_additions
 from bakeoff.ops.list_options import ItemFeatures
 from bakeoff.ops.server.query_encoder import QueryEncoder
 from bakeoff.ops.server.schemas import Origin, Query
