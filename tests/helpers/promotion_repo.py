@@ -8,13 +8,11 @@ from pathlib import Path
 from dvc.repo import Repo
 
 from bakeoff.core.workspace import Workspace
-from bakeoff.ops.registry.files import recorded_model
+from bakeoff.ops.registry.files import model_md5
 from bakeoff.ops.registry.history import production, read_events
 
 MODELS = ("mf", "softmax")
 OUT = "models/{0}/saved_model"
-WHOLE = "models/{0}"
-"""The output that was registered when training still exported."""
 
 
 def git(root: Path, *arguments: str) -> str:
@@ -70,7 +68,7 @@ def commit(workspace: Workspace, message: str = "a run") -> str:
 
 
 def md5(workspace: Workspace, model: str) -> str:
-    _, found = recorded_model(workspace.root, None, model)
+    found = model_md5(workspace.root, None, model)
     assert found is not None
     return found
 

@@ -17,7 +17,7 @@ from bakeoff.core.workspace import Workspace
 from bakeoff.data.params import DataParams
 from bakeoff.models.base.new_items import NEIGHBOURS, mean_of_nearest
 from bakeoff.ops import catalogue, recommend
-from bakeoff.ops.additions import EMBEDDING, embeddings_of, read_additions, write_additions
+from bakeoff.ops.catalogue import EMBEDDING, embeddings_of, read_additions, write_additions
 from bakeoff.ops.list_options import Filter, ListOptions
 from bakeoff.ops.server.approximate import ApproximateSearch
 from bakeoff.ops.server.loading import refreshed

@@ -14,7 +14,7 @@ from study_files import DATASET, cost, sampling, unbiasedness
 from versions import compared, version
 
 from bakeoff.core.workspace import Workspace
-from bakeoff.ops.revisions import revision_page as revision_sheet
+from bakeoff.ops.revisions import command as revision_sheet
 from bakeoff.report.render.study_page import study_html
 from bakeoff.report.study import read_study
 from bakeoff.report.topics.base.topic import Page as ReportPage

@@ -5,7 +5,7 @@ import pytest
 from results import CLEAR
 from versions import compared, version
 
-from bakeoff.ops.revisions import revision_page as revision_sheet
+from bakeoff.ops.revisions import command as revision_sheet
 from bakeoff.ops.revisions.revisions import Revisions, differing_settings
 
 FLAT = {"mf": [0.1] * 40, "softmax": [0.2] * 40}

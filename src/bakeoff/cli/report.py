@@ -83,7 +83,7 @@ def compare(
     if not last and before is None:
         run_stage("compare")
         return
-    from bakeoff.ops.revisions import compare as revisions
+    from bakeoff.ops.revisions import command as revisions
 
     settings = load()
     revisions.run(settings.compare, settings.seed, Workspace(), before, after)

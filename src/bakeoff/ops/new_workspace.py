@@ -6,19 +6,17 @@ Its stages depend on `artifacts/version.json` instead of on code: what is instal
 import hashlib
 import json
 import re
-import shutil
 from collections.abc import Callable, Mapping
 from importlib.metadata import Distribution, distribution, entry_points, version
 from importlib.resources import files
 from io import StringIO
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any
 
 from ruamel.yaml import YAML
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.core.files import file_hash, write_text
+from bakeoff.core.files import file_hash, replaced, write_text
 from bakeoff.core.subprocesses import read_output, succeeds
 from bakeoff.core.workspace import Workspace
 from bakeoff.models.base.specs import ENTRY_POINTS
@@ -43,10 +41,7 @@ def create(directory: Path, values: Mapping[str, Any], fill: Callable[[Workspace
         BakeoffError: the directory holds something, Git or DVC fails, or `fill` does.
     """
     check_free(directory)
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    new = Path(mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
-    try:
-        new.chmod(0o755)
+    with replaced(directory) as new:
         is_within = succeeds(new, "git", "rev-parse", "--is-inside-work-tree")
         if not is_within:
             read_output(["git", "init", "--quiet"], new)
@@ -59,12 +54,7 @@ def create(directory: Path, values: Mapping[str, Any], fill: Callable[[Workspace
         write_text(new / "dvc.yaml", workspace_dag(_resource(DAG)))
         write_text(new / "params.yaml", params_text(values))
         fill(Workspace(new))
-        if directory.exists():
-            directory.rmdir()
-        new.rename(directory)
-    except BaseException:
-        shutil.rmtree(new, ignore_errors=True)
-        raise
+        check_free(directory)  # still: nothing that came meanwhile is replaced
 
 
 def check_free(directory: Path) -> None:

@@ -10,7 +10,7 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.core.histories import Queries
 from bakeoff.models.base import specs
 from bakeoff.models.base.encoder import EncoderRetriever
-from bakeoff.ops.additions import ExtendedRetriever
+from bakeoff.ops.catalogue import ExtendedRetriever
 
 SHOWN = 3
 """Items of the history that are named for each recommended item."""

@@ -20,7 +20,7 @@ from bakeoff.core.workspace import Workspace
 from bakeoff.models.base import specs, storage
 from bakeoff.models.base.list_options import standard_log_popularity
 from bakeoff.models.base.retriever import Retriever
-from bakeoff.ops.additions import ExtendedRetriever, additions_path, embeddings_of, read_additions
+from bakeoff.ops.catalogue import ExtendedRetriever, additions_path, embeddings_of, read_additions
 from bakeoff.ops.list_options import PLAIN, ItemFeatures, ListOptions, find
 from bakeoff.ops.server.search import ExactSearch
 

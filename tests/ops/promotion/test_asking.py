@@ -9,6 +9,7 @@ from bakeoff.data.prepared.tables import Prepared
 from bakeoff.evaluation.ranking.protocol import EvalSet
 from bakeoff.experiments.latency import LoadedExport, calls_by_history
 from bakeoff.models.base.loading import raw_features
+from bakeoff.models.base.storage import KnownUsers
 from bakeoff.ops.promotion.comparison import ExportedModel, knows_answers
 
 FEATURES = TableEncoding(
@@ -39,10 +40,6 @@ class Old:
     def recommend_for_histories(self, history, timestamps, dense, categorical, k):
         self.asked.append((history.tolist(), timestamps.tolist(), dense.tolist(), categorical.tolist()))
 
-    def known_history(self, user_ids):
-        known = {"u1": ["a", "old"], "u2": ["b", ""]}
-        return {"item_ids": np.array([known.get(u, ["", ""]) for u in user_ids.tolist()], np.bytes_).astype(object)}
-
 
 def question(*given: list[int], truth: Histories | None = None) -> EvalSet:
     nothing = histories(*([[]] * len(given)))
@@ -57,7 +54,9 @@ def prepared() -> Prepared:
 
 
 def exported(module: Old) -> ExportedModel:
-    return ExportedModel(LoadedExport(module, 0, FEATURES), ["a", "b", "old"], prepared())
+    nothing = np.zeros((2, 0))
+    users = KnownUsers({"u1": 0, "u2": 1}, Queries(histories([0, 2], [1]), nothing, nothing))
+    return ExportedModel(LoadedExport(module, 0, FEATURES), ["a", "b", "old"], users, prepared())
 
 
 def test_lists_are_told_in_current_items_and_what_is_gone_keeps_its_place():
@@ -106,7 +105,7 @@ def test_equal_scores_put_the_truth_last():
 
 
 def test_what_a_model_was_trained_on_is_told_in_current_items():
-    known = exported(Old()).known(question([], [], []), 2)
+    known = exported(Old()).known(np.arange(3))
     assert (known.rows.tolist(), known.items.tolist()) == ([0, 1], [2, 1])
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
-from bakeoff.ops.revisions import compare as revisions
+from bakeoff.ops.revisions import command as revisions
 from bakeoff.params import Params, parse_params
 
 METRICS = ("ndcg@10", "recall@10", "mrr@10", "hit_rate@10")

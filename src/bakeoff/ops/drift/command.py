@@ -21,10 +21,10 @@ from bakeoff.ops.drift.expectations import Drift, DriftFinding, DriftOutcome, ju
 from bakeoff.ops.git import ask, check_repository, commit_of
 from bakeoff.ops.params import DriftParams
 from bakeoff.ops.registry.files import dvc_files
-from bakeoff.ops.revisions.compare import last_version
+from bakeoff.ops.revisions.command import last_version
 from bakeoff.report import formats
 from bakeoff.report.render.figure import Cell, Column, Row, Spec, Table, chart_config, table_of, to_spec
-from bakeoff.report.render.pages import StillPicture, render_page, render_text, svg_file
+from bakeoff.report.render.pages import StillPicture, render_page, render_text
 
 Events = tuple["pd.Series[int]", "pd.Series[int]"]
 """Events by day (since 1970), of the reference and of the new data."""
@@ -53,7 +53,7 @@ Reference = tuple[str, str, Snapshot]
 
 
 def run(workspace: Workspace, data: DataParams, limits: DriftParams, since: str | None = None) -> None:
-    """Compare artifacts/validated with that of a revision, and write drift.json, .md, .html and .svg.
+    """Compare artifacts/validated with that of a revision, and write drift.json, .md and .html.
 
     Args:
         workspace: inside a Git repository; with validated tables.
@@ -140,12 +140,10 @@ def finding_table(drift: Drift) -> Table:
 
 
 def pages(drift: Drift, events: Events) -> dict[str, str]:
-    """The page, which needs no script; the same short; the volume above the features as a picture; by their endings."""
+    """The page, which needs no script, with the volume above the features; and the same short; by their endings."""
     charts = {"volume": _volume(*events), "features": _panels(drift)}
-    drawn = {key: chart for key, chart in charts.items() if chart is not None}
-    pictures = [StillPicture(key, *_TEXTS[key], _spec(chart)) for key, chart in drawn.items()]
-    svg = {"svg": svg_file(_spec(alt.vconcat(*drawn.values(), spacing=30)), [])} if drawn else {}
-    return _rendered(pictures, *drift_summary(drift), drift.notes, finding_table(drift)) | svg
+    pictures = [StillPicture(key, *_TEXTS[key], _spec(chart)) for key, chart in charts.items() if chart is not None]
+    return _rendered(pictures, *drift_summary(drift), drift.notes, finding_table(drift))
 
 
 def _rendered(

@@ -5,8 +5,9 @@ Exported models are ranked on it, whatever vocabulary and features they have.
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 
 import numpy as np
 import pandas as pd
@@ -22,7 +23,7 @@ from bakeoff.evaluation.ranking.protocol import EvalSet, Evaluated
 from bakeoff.experiments.folding import fit_relatedness
 from bakeoff.experiments.latency import CALLS, LoadedExport, calls_by_history, take_turns
 from bakeoff.models.base.loading import extras_of, raw_table
-from bakeoff.models.base.storage import read_items
+from bakeoff.models.base.storage import KnownUsers, read_items, read_known_users
 from bakeoff.models.mf.spec import MFParams
 from bakeoff.ops.params import PromotionParams
 from bakeoff.ops.promotion.decision import Guardrail, PrimaryComparison, guardrails
@@ -33,22 +34,22 @@ from bakeoff.report.params import ReportParams
 class ExportedModel:
     """An exported model whose queries and lists are in terms of the current split."""
 
-    def __init__(self, export: LoadedExport, item_ids: Sequence[str], prepared: Prepared) -> None:
+    def __init__(self, export: LoadedExport, item_ids: Sequence[str], users: KnownUsers, prepared: Prepared) -> None:
         """Take a model and the current split.
 
         Args:
             export: the model.
             item_ids: its catalogue, in its order.
+            users: that it was trained on.
             prepared: the current split, for its users and catalogue.
         """
         from bakeoff.models.base.encoder import EncoderRetriever  # imports TensorFlow
 
-        self.export, self._prepared = export, prepared
+        self.export, self._users, self._prepared = export, users, prepared
         self._retriever = EncoderRetriever(export.module)
-        current, own = (pd.Index([item.encode() for item in ids]) for ids in (prepared.item_ids.to_pylist(), item_ids))
-        self._current = current
+        current, own = pd.Index(prepared.item_ids.to_pylist()), pd.Index(item_ids)
         self._own_places = own.get_indexer(current).astype(np.int32)
-        self._current_places = np.append(self._places(own), np.int32(PAD))  # the last is that of PAD, the index −1
+        self._current_places = np.append(current.get_indexer(own), PAD).astype(np.int32)  # the last is that of PAD, −1
 
     @classmethod
     def load(cls, folder: Path, prepared: Prepared) -> Self:
@@ -57,9 +58,9 @@ class ExportedModel:
         Raises:
             BakeoffError: there is no such model, or it lacks a file.
         """
-        export = LoadedExport.load(folder)
-        items = read_items(extras_of(folder), ids_only=True)["item_id"].astype(str)
-        return cls(export, items.tolist(), prepared)
+        export, extras = LoadedExport.load(folder), extras_of(folder)
+        items = read_items(extras, ids_only=True)["item_id"].astype(str)
+        return cls(export, items.tolist(), read_known_users(extras), prepared)
 
     def lists(self, eval_set: EvalSet, length: int, users_per_block: int) -> TopLists:
         """What the model recommends to each, [n, length], ranked by the code that ranks in stage `evaluate`.
@@ -70,18 +71,12 @@ class ExportedModel:
         found = self._in_own_terms(eval_set).rank(self._retriever, length, users_per_block)
         return TopLists(self._current_places[found.items], found.scores)
 
-    def known(self, eval_set: EvalSet, users_per_block: int) -> Histories:
-        """What the model was trained on of each user, in current items; empty where it does not know the user."""
-        ids = self._prepared.user_ids(eval_set.users).to_numpy(zero_copy_only=False).astype(np.str_)
-        rows, items = [np.zeros(0, np.int64)], [np.zeros(0, np.int32)]
-        for start in range(0, len(ids), users_per_block):
-            known = np.asarray(self.export.module.known_history(ids[start : start + users_per_block])["item_ids"])
-            found = self._places(known.ravel()).reshape(known.shape)
-            row, place = np.nonzero(found != PAD)
-            rows.append(start + row)
-            items.append(found[row, place])
-        events = np.concatenate(items)
-        return Histories.from_rows(np.concatenate(rows), events, np.zeros(len(events), np.int64), len(ids))
+    def known(self, users: NDArray[np.integer]) -> Histories:
+        """What the model was trained on of each of n users, in current items; empty where it does not know the user."""
+        rows, found = self._users.rows, self._users.queries.histories.renumbered(self._current_places)
+        with_nobody = replace(found, offsets=np.append(found.offsets, found.offsets[-1]))
+        ids = self._prepared.user_ids(users).to_pylist()
+        return with_nobody.take(np.array([rows.get(user, len(rows)) for user in ids], np.int64))
 
     def _in_own_terms(self, eval_set: EvalSet) -> EvalSet:
         """The same queries, with the model's places of items and its encoding of the users' features."""
@@ -92,10 +87,6 @@ class ExportedModel:
             for histories in (eval_set.queries.histories, eval_set.exclude, eval_set.truth)
         )
         return EvalSet(eval_set.users, Queries(given, encoded.dense, encoded.categorical), exclude, truth)
-
-    def _places(self, ids: Any) -> NDArray[np.int32]:
-        """Place of each id, bytes [n], in the current catalogue; PAD for none."""
-        return np.asarray(self._current.get_indexer(ids), np.int32)
 
 
 class DecisionSettings(ReportParams, Protocol):
@@ -140,8 +131,7 @@ def compare_models(
         EvalSet.of(prepared, held_out.new_history, held_out.new_test),
     )
     (scores, after), (scores_before, before) = _measure((challenger, champion), sides, prepared, settings)
-    block = settings.evaluate.users_per_block
-    leaks = [knows_answers(champion.known(side, block), side.queries.histories, side.truth) for side in sides]
+    leaks = [knows_answers(champion.known(side.users), side.queries.histories, side.truth) for side in sides]
     margin = 0.0 if stand_in else settings.promotion.margin
     primary, of_new = (_paired(*pair, settings, margin) for pair in zip(scores, scores_before, leaks, strict=True))
     after |= {"new_user_loss": of_new.challenger, "champion_online_share": champion_share}

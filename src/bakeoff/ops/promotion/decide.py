@@ -98,7 +98,7 @@ def _decide(settings: DecisionSettings, workspace: Workspace, model: str | None)
     version = None if standing is None else standing.version
     champion = None
     if version is not None:
-        md5, (data, rows) = files.model_md5_at(root, version), files.data_at(root, version.commit)
+        md5, (data, rows) = files.model_md5(root, version.commit, version.model), files.data_at(root, version.commit)
         champion = DecisionSide(version.model, md5, version.number, version.commit, data, rows)
     if champion is not None and (champion.model, champion.md5) == (challenger.model, challenger.md5):
         return unchanged(challenger, champion)
@@ -137,7 +137,7 @@ def _in_workspace(workspace: Workspace, model: str) -> DecisionSide:
         BakeoffError: dvc.lock records no such model, or other bytes than there are.
     """
     root, exported = workspace.root, workspace.saved_model(model)
-    _, md5 = files.recorded_model(root, None, model)
+    md5 = files.model_md5(root, None, model)
     if md5 is None or files.directory_md5(exported) != md5:
         fault = f"{exported} is not what {files.LOCK} records ({md5})"
         if md5 is None:

@@ -64,11 +64,11 @@ def promote(workspace: Workspace, model: str | None = None, *, despite: str | No
     if model is None and decision is None:
         raise BakeoffError(f"{workspace.decision} holds no decision: run `bakeoff decide` first.")
     name = model or str(decision and decision["challenger"]["model"])
-    _, md5 = files.recorded_model(root, commit, name)
+    md5 = files.model_md5(root, commit, name)
     if md5 is None:
         raise BakeoffError(f"HEAD ({commit[:7]}) records no models/{name} in {files.LOCK}: run `dvc repro`, commit.")
     standing = history.production(events)
-    if standing and standing.version.model == name and files.model_md5_at(root, standing.version) == md5:
+    if standing and standing.version.model == name and files.model_md5(root, standing.version.commit, name) == md5:
         # A call that was cut off is completed where it began.
         commit = standing.version.commit
     elif decision is not None:
@@ -186,8 +186,8 @@ def _decision(workspace: Workspace, standing: history.Event | None) -> dict[str,
         return None
     state = "open" if is_current(decision, standing) else "outdated"
     if standing is not None:
-        found = standing.version.model, files.model_md5_at(workspace.root, standing.version)
-        if found == (decision["challenger"]["model"], decision["challenger"]["md5"]):
+        model, md5 = decision["challenger"]["model"], decision["challenger"]["md5"]
+        if model == standing.version.model and md5 == files.model_md5(workspace.root, standing.version.commit, model):
             state = "carried out"
     kept = ("outcome", "challenger", "champion", "primary", "reasons")
     return {"state": state, **{name: decision.get(name) for name in kept}}

@@ -42,25 +42,14 @@ def json_at(root: Path, commit: str | None, path: str) -> Mapping[str, Any]:
     return found
 
 
-def recorded_model(
-    root: Path, commit: str | None, model: str, part: Part = "saved_model"
-) -> tuple[str, str] | tuple[None, None]:
-    """Path and MD5 of a part of a model, as the dvc.lock of a commit, or of the workspace, has them; or None.
-
-    Up to Bakeoff 0.1 training exported, and all of models/<model> was one output.
+def model_md5(root: Path, commit: str | None, model: str, part: Part = "saved_model") -> str | None:
+    """MD5 of a part of a model, as the dvc.lock of a commit, or of the workspace, has it; None where it has none.
 
     Raises:
         BakeoffError: it is no dvc.lock.
     """
     outs = (out for stage in _stages(root, commit).values() for out in stage.get("outs", []))
-    hashes = {out["path"]: out["md5"] for out in outs if out.get("md5")}
-    paths = (f"models/{model}/{part}", *([f"models/{model}"] if part == "saved_model" else []))
-    return next(((path, hashes[path]) for path in paths if path in hashes), (None, None))
-
-
-def model_md5_at(root: Path, version: Version) -> str | None:
-    """What the model of a version hashes to."""
-    return recorded_model(root, version.commit, version.model)[1]
+    return next((out["md5"] for out in outs if out["path"] == f"models/{model}/{part}" and out.get("md5")), None)
 
 
 def data_at(root: Path, commit: str) -> tuple[str | None, int | None]:
@@ -83,7 +72,7 @@ def num_interactions(validation: Mapping[str, Any]) -> int | None:
 def taken_back(root: Path, events: Sequence[Event], model: str, md5: str | None) -> str | None:
     """The version with these bytes that a rollback took out of production, where nobody has put it back since."""
     left = [version for version in way_back(events)[1] if version.model == model]
-    return next((version.name for version in reversed(left) if model_md5_at(root, version) == md5), None)
+    return next((version.name for version in reversed(left) if model_md5(root, version.commit, model) == md5), None)
 
 
 def directory_md5(folder: Path) -> str:
@@ -127,8 +116,8 @@ def fetched(root: Path, version: Version, part: Part = "saved_model") -> Iterato
     Raises:
         BakeoffError: the version has no such model, or its files are in neither.
     """
-    path, md5 = recorded_model(root, version.commit, version.model, part)
-    if path is None:
+    path, md5 = f"models/{version.model}/{part}", model_md5(root, version.commit, version.model, part)
+    if md5 is None:
         raise BakeoffError(f"{version.name} ({version.commit[:7]}) records no models/{version.model} in its {LOCK}.")
     with TemporaryDirectory(prefix="bakeoff-version-") as folder:
         into = Path(folder, version.model, part)

@@ -13,16 +13,14 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.core.errors import BakeoffError, first_line, reading
+from bakeoff.core.errors import BakeoffError, first_line
 from bakeoff.core.files import file_stamp
-from bakeoff.core.histories import Histories, Queries
 from bakeoff.models.base import specs
 from bakeoff.models.base.encoder import EncoderRetriever
 from bakeoff.models.base.list_options import standard_log_popularity
 from bakeoff.models.base.loading import extras_of, load_serving
-from bakeoff.models.base.storage import USERS, KnownUsers, read_encoding, read_items, read_known_users
-from bakeoff.models.base.tensorflow import tf
-from bakeoff.ops.additions import FOLDER, additions_path, read_additions
+from bakeoff.models.base.storage import read_encoding, read_items, read_known_users
+from bakeoff.ops.catalogue import FOLDER, additions_path, read_additions
 from bakeoff.ops.list_options import ItemFeatures
 from bakeoff.ops.server.query_encoder import QueryEncoder
 from bakeoff.ops.server.schemas import Origin, Query
@@ -65,7 +63,7 @@ def load_served(folder: Path, origin: Origin, approximate: Literal["auto", "on",
     extras = extras_of(folder)
     items, encoding = read_items(extras), read_encoding(extras)
     module = load_serving(folder)
-    users = read_known_users(extras) if (extras / USERS).exists() else _users_of_graph(module)
+    users = read_known_users(extras)
     retriever = EncoderRetriever(_GraphEncoder(module))
     embeddings = np.array(retriever.item_embeddings)
     if len(embeddings) != len(items) or len(items) == 0 or not np.isfinite(embeddings).all():
@@ -106,30 +104,6 @@ class _GraphEncoder:
         self.uses_fallback = module.uses_fallback.concrete_functions[0]
         if hasattr(module, "explain"):
             self.explain = module.explain.concrete_functions[0]
-
-
-def _users_of_graph(module: Any) -> KnownUsers:
-    """The users of a model that was exported without users.parquet, as versions up to Bakeoff 0.1 were.
-
-    They are what `recommend_for_users` looks up: a table of ids, two variables with the histories, and constants, of
-    which the offsets of the histories are the only vector of int64 and the encoded features the only matrices.
-
-    Raises:
-        BakeoffError: the function holds something else.
-    """
-    [function] = module.recommend_for_users.concrete_functions
-    variables = {each.name.partition(":")[0]: each for each in function.variables}
-    handles = {id(each.handle) for each in function.variables}
-    constants = {(each.dtype, each.shape.rank): each for each in function.captured_inputs if id(each) not in handles}
-    with reading("The users of the SavedModel", "train the model again", LookupError, tf.errors.OpError):
-        table = constants[tf.resource, 0]
-        keys, values = tf.raw_ops.LookupTableExportV2(table_handle=table, Tkeys=tf.string, Tvalues=tf.int32)
-        items, times = (variables[name].numpy() for name in ("history_items", "history_times"))
-        kinds = ((tf.int64, 1), (tf.float32, 2), (tf.int32, 2))
-        offsets, dense, categorical = (constants[kind].numpy()[:-1] for kind in kinds)  # the last row is a stranger's
-    # The table holds one key more: "", which is nobody's.
-    rows = {key.decode(): int(row) for key, row in zip(keys.numpy(), values.numpy(), strict=True) if row >= 0}
-    return KnownUsers(rows, Queries(Histories(offsets, items, times), dense, categorical))
 
 
 def _check(model: ServedModel, module: Any) -> None:

@@ -19,7 +19,7 @@ from bakeoff.ops.git import check_repository, git
 from bakeoff.ops.online.log import LogWriter
 from bakeoff.ops.online.serving import Online
 from bakeoff.ops.promotion.promote import read_decision
-from bakeoff.ops.registry.files import directory_md5, fetched, model_md5_at
+from bakeoff.ops.registry.files import directory_md5, fetched, model_md5
 from bakeoff.ops.registry.history import REMOTE, Event, Version, find_version, production, read_events
 from bakeoff.ops.server.app import Follow, create_app
 from bakeoff.ops.server.http_server import DrainingServer, listen, url
@@ -207,7 +207,7 @@ def load_version(root: Path, approximate: Approximate, found: Version, promoted:
     Raises:
         BakeoffError: its files can't be had, or can't be loaded.
     """
-    md5 = model_md5_at(root, found)
+    md5 = model_md5(root, found.commit, found.model)
     origin = Origin(model=found.model, version=found.number, commit=found.commit, promoted=promoted, md5=md5)
     with fetched(root, found) as folder:
         return with_added(load_served(folder, origin, approximate), root)

@@ -14,7 +14,7 @@ from bakeoff.models.base import specs
 from bakeoff.models.base.encoder import EncoderRetriever
 from bakeoff.models.base.list_options import standard_log_popularity
 from bakeoff.models.base.retriever import Retriever
-from bakeoff.ops.additions import ExtendedRetriever, embeddings_of, readable
+from bakeoff.ops.catalogue import ExtendedRetriever, embeddings_of, readable
 from bakeoff.ops.list_options import find
 from bakeoff.ops.reasons import reasons
 from bakeoff.ops.server import schemas
