@@ -18,9 +18,6 @@ from bakeoff.models.base.storage import StoredModel
 from bakeoff.models.mf import kernels
 from bakeoff.models.mf.spec import MFParams
 
-ORDERLESS = {"recency_scale": None, "window": None}
-"""Settings where events have no time."""
-
 STATE = ("user_embeddings", "item_embeddings", "item_spectrum")
 """What an epoch changes."""
 
@@ -98,8 +95,7 @@ class MFRetriever(ArraysRetriever):
 
 def load(stored: StoredModel) -> MFRetriever:
     """The retriever that was stored."""
-    arrays, params = stored.arrays, MFParams.model_validate(stored.settings)
-    return MFRetriever(arrays["item_embeddings"], arrays["spectrum"], arrays["mean_user"], params)
+    return MFRetriever(**stored.arrays, params=MFParams.model_validate(stored.settings))
 
 
 class MFTrainer:
@@ -117,7 +113,7 @@ class MFTrainer:
         Where no event has a time, the order of a history says nothing: recency then plays no part in fold-in, and
         windows none in training.
         """
-        self._params = params = without_order(params, histories, ORDERLESS)
+        self._params = params = without_order(params, histories, recency_scale=None, window=None)
         self._histories = histories.windows(params.window)
         self.user_embeddings = np.zeros((len(self._histories), params.dim), np.float32)
         self.item_embeddings = np.zeros((num_items, params.dim), np.float32)
