@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
+from functools import cache
 from multiprocessing.connection import Connection
 from operator import call
 from typing import Any, TypeVar
@@ -33,14 +34,18 @@ THREAD_VARIABLES = (
 """Variables from which BLAS, Numba and TensorFlow take the number of their threads when they are imported."""
 
 
+_libraries = cache(ThreadpoolController)
+"""Found once: it looks through all libraries that the process has loaded."""
+
+
 @contextmanager
-def own_threads(blas: ThreadpoolController | None = None) -> Iterator[ThreadPoolExecutor]:
+def own_threads() -> Iterator[ThreadPoolExecutor]:
     """A pool with one thread per core that this process may use, while BLAS is limited to one thread.
 
     On a busy machine BLAS' own threads wait for each other at every barrier (measured on two cores with eight
     processes: 8 times the CPU time for an eigendecomposition at d = 512).
     """
-    with (blas or ThreadpoolController()).limit(limits=1, user_api="blas"), ThreadPoolExecutor(num_cores()) as pool:
+    with _libraries().limit(limits=1, user_api="blas"), ThreadPoolExecutor(num_cores()) as pool:
         yield pool
 
 

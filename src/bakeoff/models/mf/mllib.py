@@ -31,9 +31,10 @@ from numpy.typing import NDArray
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.histories import Histories
+from bakeoff.core.processes import own_threads
 from bakeoff.data.engine.settings import engine_settings, scratch_directory, spark_session
 from bakeoff.models.mf.als import build, eigenbasis, rotate
-from bakeoff.models.mf.mf import MFTrainer, ridge, row_threads
+from bakeoff.models.mf.mf import MFTrainer, ridge
 from bakeoff.models.mf.spec import MFParams
 
 if TYPE_CHECKING:
@@ -167,7 +168,7 @@ class MLlibALS(MFTrainer):
             ):
                 for ids, rows in factor_blocks(factors, self._scratch):
                     embeddings[ids] = rows * np.float32(scale)  # rows without events stay 0
-        with row_threads() as pool:
+        with own_threads() as pool:
             self.item_spectrum, basis = eigenbasis(pool, self.item_embeddings)
             rotate(pool, self.item_embeddings, basis)
             rotate(pool, self.user_embeddings, basis)
