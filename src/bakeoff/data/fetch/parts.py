@@ -38,12 +38,12 @@ class Raw:
     columns: Mapping[str, Any]
 
 
-def parts(raws: Mapping[str, Raw], names: ColumnParams) -> Parts:
+def parts(raws: Mapping[str, Raw], data: DataParams) -> Parts:
     """Give mapped columns their canonical names. Columns that are not mapped are kept in users and items.
 
     Args:
         raws: by name those of `TABLES` that the source has; without a title column an item is named by its id.
-        names: how columns are named.
+        data: how columns are named, and which are vectors: columns `v_0`, `v_1`, … become one column `v`.
 
     Raises:
         BakeoffError: a mapped column is missing, two would have one name, or times can't be read.
@@ -51,7 +51,7 @@ def parts(raws: Mapping[str, Raw], names: ColumnParams) -> Parts:
     for raw in raws.values():
         _refuse_nul(raw)
     return {
-        name: _interactions(raw, names) if name == "interactions" else _entities(name, raw, names)
+        name: _interactions(raw, data.columns) if name == "interactions" else _entities(name, raw, data)
         for name, raw in raws.items()
     }
 
@@ -67,7 +67,7 @@ def complete(found: Parts, data: DataParams, where: str) -> Tables:
     Raises:
         BakeoffError: there is no event, or a feature has no column.
     """
-    tables = {**with_vectors(found, data)}
+    tables = {**found}
     if "interactions" not in tables:
         raise BakeoffError(
             f"{where} has no interactions: there is nothing to compare models on. Users and items alone can only be "
@@ -94,13 +94,8 @@ def named_by_id(referenced: Any, id_column: str) -> pa.Table:
     return _titled(table) if id_column == "item_id" else table
 
 
-def with_vectors(found: Parts, data: DataParams) -> Parts:
-    """The tables with one column for each vector feature `v`: columns `v_0`, `v_1`, … are joined by `|`."""
-    return {name: joined_vectors(table, data.features.get(name, {})) for name, table in found.items()}
-
-
 def joined_vectors(table: pa.Table, features: Mapping[str, str]) -> pa.Table:
-    """The table with one column for each feature that is a vector."""
+    """The table with one column for each vector feature `v`: columns `v_0`, `v_1`, … are joined by `|`."""
     for name in [each for each, kind in features.items() if kind == "vector" and each not in table.column_names]:
         columns = list(takewhile(table.column_names.__contains__, (f"{name}_{place}" for place in count())))
         if columns:
@@ -138,8 +133,9 @@ def _interactions(raw: Raw, names: ColumnParams) -> pa.Table:
     return text_table(mapped)
 
 
-def _entities(name: str, raw: Raw, names: ColumnParams) -> pa.Table:
+def _entities(name: str, raw: Raw, data: DataParams) -> pa.Table:
     """The users or items table, in id order."""
+    names = data.columns
     mapping = {ENTITIES[name]: names.ids[name][0], **({"title": names.title} if name == "items" else {})}
     mapped = _mapped(raw, mapping, f"_in_{name}")
     sources = {source for source in mapping.values() if source is not None}
@@ -150,7 +146,7 @@ def _entities(name: str, raw: Raw, names: ColumnParams) -> pa.Table:
             "to that name: rename one of them."
         )
     _check_names([*mapped, *extra], raw.where)
-    table = sorted_by_id(text_table({**mapped, **extra}))
+    table = joined_vectors(sorted_by_id(text_table({**mapped, **extra})), data.features[name])
     return _titled(table) if "title" in mapping and "title" not in table.column_names else table
 
 
@@ -223,7 +219,6 @@ def merge(held: Tables | None, new: Parts, data: DataParams, where: str) -> tupl
     if held is None:
         tables = complete(new, data, where)
         return tables, Counter({name: table.num_rows for name, table in tables.items()})
-    new = with_vectors(new, data)
     there = held["interactions"]
     events = new.get("interactions", there.slice(0, 0))
     if events.column_names != there.column_names:
