@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.data.features.encoding import TAG_SEPARATOR
-from bakeoff.data.fetch.canonical_tables import TABLES, Tables, id_order, joined, sorted_by_id, text_column, text_table
+from bakeoff.data.fetch.canonical_tables import TABLES, Tables, joined, sorted_by_id, text_column, text_table
 from bakeoff.data.fetch.table_files import unix_seconds
 from bakeoff.data.params import ColumnParams, DataParams
 
@@ -89,8 +89,7 @@ def named_by_id(referenced: Any, id_column: str) -> pa.Table:
         referenced: [n] ids, each any number of times.
         id_column: `user_id` or `item_id`; items get their id as title.
     """
-    ids = text_column(referenced.unique())
-    table = text_table({id_column: ids.take(pa.array(id_order(ids)))})
+    table = sorted_by_id(text_table({id_column: referenced.unique()}))
     return _titled(table) if id_column == "item_id" else table
 
 
@@ -253,17 +252,12 @@ def _updated(held: pa.Table, given: pa.Table, referenced: pa.ChunkedArray) -> tu
     updated = text_table(
         {name: given[name] if name in given.column_names else held[name].take(place) for name in columns}
     )
-    kept = _widened(held.filter(pc.invert(pc.is_in(old_ids, value_set=given_ids))), columns)
+    kept = held.filter(pc.invert(pc.is_in(old_ids, value_set=given_ids)))
     known = pa.concat_arrays([old_ids, given_ids])
     named = named_by_id(referenced, id_column)
     unknown = named.filter(pc.invert(pc.is_in(named[id_column], value_set=known)))
-    table = sorted_by_id(pa.concat_tables([kept, updated, _widened(unknown, columns)]))
+    merged = pa.concat_tables([kept, updated, unknown], promote_options="default")
+    table = sorted_by_id(text_table({name: merged[name] for name in columns}))
     num_replaced = len(place) - place.null_count
     num_new = len(pc.unique(given_ids.filter(pc.is_null(place)))) + unknown.num_rows
     return table, num_new, num_replaced
-
-
-def _widened(table: pa.Table, columns: list[str]) -> pa.Table:
-    """All the columns, "" where the table has none."""
-    empty = pa.repeat("", table.num_rows)
-    return text_table({name: table[name] if name in table.column_names else empty for name in columns})
