@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self
 
 import ibis
 import ibis.expr.types as ir
@@ -53,6 +53,8 @@ class Engine(Protocol):
 
     scratch: Path
     """Directory for what is in between; goes when the engine goes."""
+    is_spark: ClassVar[bool] = False
+    """Whether `groups` gives data frames of Spark."""
 
     def read(self, path: Path, columns: Collection[str] | None = None) -> ir.Table:
         """A Parquet file, or a directory of such parts.

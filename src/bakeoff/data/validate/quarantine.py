@@ -16,7 +16,7 @@ from bakeoff.core.errors import visible
 from bakeoff.data.engine.engine import BLOCK_ROWS, Engine, Partitioned, loaded, part_name
 from bakeoff.data.params import DataParams, ValidationParams
 from bakeoff.data.validate.csv_reader import RawTable
-from bakeoff.data.validate.gx import Outcome, Runner
+from bakeoff.data.validate.gx import ROW, Outcome, Runner
 from bakeoff.data.validate.suites import Sizes, TypedTable, check_structure, entities, interactions
 
 RAW, TYPED, JUDGED = "raw ", "typed ", "judged "
@@ -100,7 +100,7 @@ def judge_tables(
         "items": lambda raw: entities(raw, "item_id", data.item_features, sizes["items"]),
         "interactions": lambda raw: interactions(raw, validation),
     }
-    runner, verdicts, known = Runner(), dict[str, CheckedTable](), dict[str, ir.Table]()
+    runner, verdicts, known = Runner(engine.is_spark), dict[str, CheckedTable](), dict[str, ir.Table]()
     for name, type_block in type_blocks.items():
         whole = chain([firsts.pop(name)], blocks[name])
         verdicts[name] = judge(runner, engine, name, whole, type_block, known, structure[name])
@@ -134,7 +134,7 @@ def judge(
     """
     rows, num_rows, raw, last = _stored(engine, name, blocks, type_block)
     judged = _judged(rows.whole, last.judged.column_names, last.known, known)
-    outcomes = runner.judge(name, [*last.checks, last.unique], engine.groups(judged, "row", last.key))
+    outcomes = runner.judge(name, [*last.checks, last.unique], engine.groups(judged, ROW, last.key))
     outcomes[-1] = _later_copies(engine, f"{name}-copies", judged, last.key, outcomes)
     named = [pd.Series(outcome.check.reason, outcome.rows, dtype=object) for outcome in outcomes]
     reasons = pd.concat(named).groupby(level=0).agg("; ".join)
