@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from datetime import date
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
@@ -80,16 +79,9 @@ class Params(Frozen):
 
 def params_class() -> type[Params]:
     """`Params` with a section for every model that has settings, those of other packages last."""
-    more = {name: each.params for name, each in specs().items() if each.params.model_fields}
-    return _extended(tuple((name, params) for name, params in more.items() if name not in Params.model_fields))
-
-
-@cache
-def _extended(more: tuple[tuple[str, type[Frozen]], ...]) -> type[Params]:
-    if not more:
-        return Params
-    fields: dict[str, Any] = {name: (params, params()) for name, params in more}
-    return create_model("Params", __base__=Params, __doc__=Params.__doc__, **fields)
+    others = {name: each.params for name, each in specs().items() if name not in Params.model_fields}
+    fields: dict[str, Any] = {name: (params, params()) for name, params in others.items() if params.model_fields}
+    return create_model("Params", __base__=Params, __doc__=Params.__doc__, **fields) if fields else Params
 
 
 def parse_params(values: Mapping[str, Any], source: str = "params.yaml") -> Params:

@@ -15,20 +15,10 @@ if TYPE_CHECKING:
 MODEL_HELP = f"{', '.join(specs.names()[:-1])} or {specs.names()[-1]}"
 
 
-def known_model(name: str) -> str:
-    """The name of a model as it is.
-
-    Raises:
-        BakeoffError: there is no such model.
-    """
-    specs.check_model(name)
-    return name
-
-
 LogFolder = Annotated[
     Path | None, typer.Option(metavar="DIR", help="Log of `serve`; none: $BAKEOFF_ONLINE_LOG or .bakeoff/online.")
 ]
-ModelName = Annotated[str, typer.Argument(parser=known_model, help=MODEL_HELP)]
+ModelName = Annotated[str, typer.Argument(parser=specs.check_model, help=MODEL_HELP)]
 
 
 def load() -> "Params":

@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from bakeoff.cli.arguments import MODEL_HELP, LogFolder, ModelName, add_model_stage, add_stage, known_model, load
+from bakeoff.cli.arguments import MODEL_HELP, LogFolder, ModelName, add_model_stage, add_stage, load
 from bakeoff.core.workspace import Workspace
+from bakeoff.models.base.specs import check_model
 
 app = typer.Typer()
 
@@ -101,7 +102,7 @@ def export(model: ModelName) -> None:
 def tune(
     model: Annotated[
         str | None,
-        typer.Argument(parser=known_model, help=f"{MODEL_HELP}; both contenders if there is none."),
+        typer.Argument(parser=check_model, help=f"{MODEL_HELP}; both contenders if there is none."),
     ] = None,
     minutes: Annotated[
         float | None, typer.Option(min=0.1, help="For both contenders, half each, instead of a model.")
@@ -145,7 +146,7 @@ add_stage(app, "items", "Find each item's nearest items, and lay the item embedd
 
 @app.command()
 def recommend(
-    model: Annotated[str, typer.Option(parser=known_model, help=MODEL_HELP)] = "softmax",
+    model: Annotated[str, typer.Option(parser=check_model, help=MODEL_HELP)] = "softmax",
     user: Annotated[str | None, typer.Option(help="Id of a user that the model was trained on.")] = None,
     history: Annotated[
         str | None, typer.Option(help='Item ids of someone new, oldest first: "50,181". May be empty: "".')

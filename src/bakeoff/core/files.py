@@ -59,45 +59,44 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
 
 
 @contextmanager
-def written(path: Path) -> Iterator[Path]:
-    """A temporary path: the file written there replaces `path` if the block succeeds and is removed if it fails.
-
-    Raises:
-        BakeoffError: the disk is full; the old file stays.
-    """
+def _temporary(path: Path) -> Iterator[Path]:
+    """A path next to another one, free for what will replace that; its name is fixed, so that a kill leaves but one."""
     part = path.with_name(f".{path.name}.part")
     with disk_full_as_error(path):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             remove(part)  # what a killed run left, or a link, through which nothing is written
             yield part
-            part.replace(path)
-        except BaseException:
+        finally:
             remove(part)
-            raise
+
+
+@contextmanager
+def written(path: Path) -> Iterator[Path]:
+    """A temporary path: the file written there replaces `path` if the block succeeds and is removed if it fails.
+
+    Raises:
+        BakeoffError: the disk is full; the old file stays.
+    """
+    with _temporary(path) as part:
+        yield part
+        part.replace(path)
 
 
 @contextmanager
 def replaced(directory: Path) -> Iterator[Path]:
     """A temporary directory that replaces `directory` if the block succeeds and is removed if it fails.
 
-    Its name is fixed, so that the next run removes what a killed run left.
-
     Raises:
         BakeoffError: the disk is full; the old directory stays.
     """
-    new = directory.with_name(f".{directory.name}.part")
-    with disk_full_as_error(directory):
-        try:
-            remove(new)
-            new.mkdir(parents=True)
-            yield new
-            # The old one goes in one step: a kill while it is emptied in place would leave half of it.
-            old = _moved_away(directory)
-            new.rename(directory)
-            remove(old)
-        finally:
-            remove(new)
+    with _temporary(directory) as new:
+        new.mkdir()
+        yield new
+        # The old one goes in one step: a kill while it is emptied in place would leave half of it.
+        old = _moved_away(directory)
+        new.rename(directory)
+        remove(old)
 
 
 def discard(directory: Path) -> None:

@@ -84,15 +84,16 @@ class Histories:
 
     @classmethod
     def joined(cls, blocks: Iterable[Self]) -> Self:
-        """The rows of all blocks, one block after the other; at least one block."""
+        """The rows of all blocks, one block after the other; at least one block. Without weights where one has none."""
         held = list(blocks)
         if len(held) == 1:
             return held[0]
+        weights = [block.weights for block in held if block.weights is not None]
         return cls(
             offsets_of(np.concatenate([block.lengths for block in held])),
             np.concatenate([block.items for block in held]),
             np.concatenate([block.timestamps for block in held]),
-            _concatenated(block.weights for block in held),
+            np.concatenate(weights) if len(weights) == len(held) else None,
         )
 
     def take(self, rows: Ints) -> Self:
@@ -201,13 +202,6 @@ class Histories:
         """Some of the events, in rows with these offsets."""
         weights = None if self.weights is None else self.weights[events]
         return type(self)(offsets, self.items[events], self.timestamps[events], weights)
-
-
-def _concatenated(weights: Iterable[NDArray[np.float32] | None]) -> NDArray[np.float32] | None:
-    """Weights one after the other; None where some have none."""
-    given = list(weights)
-    known = [each for each in given if each is not None]
-    return np.concatenate(known) if len(known) == len(given) else None
 
 
 @dataclass(frozen=True)

@@ -43,9 +43,9 @@ class RowGroups(AbstractContextManager["RowGroups"]):
     At most one group of rows is in memory. The file is complete once the block has ended without an error.
     """
 
-    def __init__(self, path: Path, rows_per_group: int = ROWS_PER_GROUP) -> None:
+    def __init__(self, path: Path, rows_per_group: int = ROWS_PER_GROUP, codec: str = "snappy") -> None:
         """Set up the file; it is created with the first table, which defines the columns."""
-        self._path, self._rows_per_group = path, rows_per_group
+        self._path, self._rows_per_group, self._codec = path, rows_per_group, codec
         self._writer: pq.ParquetWriter | None = None
         self._held: pa.Table | None = None
 
@@ -66,7 +66,7 @@ class RowGroups(AbstractContextManager["RowGroups"]):
 
     def _write(self, table: pa.Table) -> None:
         if self._writer is None:
-            self._writer = pq.ParquetWriter(self._path, table.schema)
+            self._writer = pq.ParquetWriter(self._path, table.schema, compression=self._codec)
         self._writer.write_table(table.combine_chunks(), row_group_size=self._rows_per_group)
 
 

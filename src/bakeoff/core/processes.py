@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
+from functools import cache
 from multiprocessing.connection import Connection
 from operator import call
 from typing import Any, TypeVar
@@ -33,14 +34,18 @@ THREAD_VARIABLES = (
 """Variables from which BLAS, Numba and TensorFlow take the number of their threads when they are imported."""
 
 
+_libraries = cache(ThreadpoolController)
+"""Found once: it looks through all libraries that the process has loaded."""
+
+
 @contextmanager
-def own_threads(blas: ThreadpoolController | None = None) -> Iterator[ThreadPoolExecutor]:
+def own_threads() -> Iterator[ThreadPoolExecutor]:
     """A pool with one thread per core that this process may use, while BLAS is limited to one thread.
 
     On a busy machine BLAS' own threads wait for each other at every barrier (measured on two cores with eight
     processes: 8 times the CPU time for an eigendecomposition at d = 512).
     """
-    with (blas or ThreadpoolController()).limit(limits=1, user_api="blas"), ThreadPoolExecutor(num_cores()) as pool:
+    with _libraries().limit(limits=1, user_api="blas"), ThreadPoolExecutor(num_cores()) as pool:
         yield pool
 
 
@@ -75,9 +80,9 @@ def end_group(process: subprocess.Popen[Any], grace: float = 10.0) -> None:
 class Pool:
     """Processes that all run the same kind of task."""
 
-    def __init__(self, executor: ProcessPoolExecutor, count: int, threads: int, death: str) -> None:
-        """Wrap an executor with `count` processes of `threads` threads each; `death` is the message where one dies."""
-        self._executor, self._count, self._threads, self._death = executor, count, threads, death
+    def __init__(self, executor: ProcessPoolExecutor, count: int, death: str) -> None:
+        """Wrap an executor with `count` processes; `death` is the message where one dies."""
+        self._executor, self._count, self._death = executor, count, death
 
     def results(self, task: Callable[[A], T], arguments: Iterable[A]) -> Iterator[T]:
         """Results of the task for each argument, in order; only a few calls run ahead of the results that are taken.
@@ -92,8 +97,7 @@ class Pool:
         begun: deque[Future[T]] = deque()
         try:
             for argument in arguments:
-                with inherited(self._threads):  # processes start as long as there are not enough of them
-                    begun.append(self._executor.submit(task, argument))
+                begun.append(self._executor.submit(task, argument))
                 if len(begun) > 2 * self._count:
                     yield begun.popleft().result()
             while begun:
@@ -115,27 +119,12 @@ def process_pool(count: int, threads: int, what: str, remedy: str) -> Iterator[P
     death = f"A process that {what} was ended: by the system where memory ran out, or by a person. {remedy}"
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    with ours, theirs, ProcessPoolExecutor(count, context, initializer=end_with_parent, initargs=(theirs,)) as executor:
+    with ours, theirs, ProcessPoolExecutor(count, context, initializer=_begin, initargs=(theirs, threads)) as executor:
         try:
-            yield Pool(executor, count, threads, death)
+            yield Pool(executor, count, death)
         except BaseException:
             ours.close()  # ends all of them: their results are not needed any more
             raise
-
-
-@contextmanager
-def inherited(threads: int) -> Iterator[None]:
-    """Let processes that start now inherit a number of threads, and ignore Ctrl-C, which the parent handles."""
-    before = {name: os.environ[name] for name in THREAD_VARIABLES if name in os.environ}
-    os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, handler)
-        for name in THREAD_VARIABLES:
-            del os.environ[name]
-        os.environ.update(before)
 
 
 def run_alone(tasks: Sequence[Callable[[], T]]) -> list[T]:
@@ -151,12 +140,17 @@ def run_alone(tasks: Sequence[Callable[[], T]]) -> list[T]:
         return list(pool.results(call, tasks))
 
 
-def end_with_parent(connection: Connection) -> None:
-    """End this process as soon as the one at the other end of the connection ends, whatever killed it.
+def _begin(connection: Connection, threads: int) -> None:
+    """What a process of a pool does before its first task, which imports NumPy: set its number of threads.
+
+    It ignores Ctrl-C, which the parent handles, and ends as soon as the parent ends, whatever killed that.
 
     Args:
-        connection: the other end never sends anything.
+        connection: to the parent, which never sends anything.
+        threads: that it may use.
     """
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def wait() -> None:
         try:

@@ -26,7 +26,7 @@ from bakeoff.core.histories import Queries
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.features.encoding import TAG_SEPARATOR, TableEncoding, category_code, number_of, vector_of
 from bakeoff.data.fetch.own import read_files
-from bakeoff.data.fetch.parts import check_features, with_vectors
+from bakeoff.data.fetch.parts import check_features
 from bakeoff.data.params import DataParams
 from bakeoff.models.base import specs
 from bakeoff.models.base.new_items import embed_new_items, refuse_without_features
@@ -143,7 +143,7 @@ def add(workspace: Workspace, data: DataParams, source: Path, model: str | None)
     Raises:
         BakeoffError: the model can't embed new items, or the table has a fault; nothing is written then.
     """
-    table: Any = with_vectors(read_files({"items": source}, data), data)["items"]
+    table: Any = read_files({"items": source}, data)["items"]
     with _target(workspace, model) as target:
         encoding = read_encoding(target.trained).item
         refuse_without_features(target.name.partition("@")[0], encoding)

@@ -3,12 +3,13 @@ import pytest
 from threadpoolctl import ThreadpoolController
 
 from bakeoff.core import processes
+from bakeoff.core.processes import own_threads
 from bakeoff.models.mf import als, mf
 
 
 @pytest.fixture
 def running():
-    with mf.row_threads() as threads:
+    with own_threads() as threads:
         yield threads
 
 
@@ -68,7 +69,7 @@ def test_blas_has_its_threads_back_afterwards():
         return [library["num_threads"] for library in controller.info() if library["user_api"] == "blas"]
 
     before = counts()
-    with mf.row_threads():
+    with own_threads():
         assert set(counts()) == {1}
     assert counts() == before
 

@@ -33,16 +33,16 @@ def parts(rows, items, tmp_path):
 
 def test_parts_hold_a_row_per_event_in_the_order_of_the_histories(tmp_path, monkeypatch):
     monkeypatch.setattr(stage, "ROWS_PER_PART", 2)
-    assert parts([0, 3, 0, 2], [9, 7, 9, 4, 5], tmp_path) == [
-        {"user": [1, 1], "item": [9, 7]},
-        {"user": [1, 3], "item": [9, 4]},
-        {"user": [3], "item": [5]},
+    assert parts([1, 3, 0, 2], [8, 9, 7, 9, 4, 5], tmp_path) == [
+        {"user": [0], "item": [8]},
+        {"user": [1, 1, 1], "item": [9, 7, 9]},
+        {"user": [3, 3], "item": [4, 5]},
     ]
 
 
 def test_parts_sort_as_their_rows_do(tmp_path, monkeypatch):
     monkeypatch.setattr(stage, "ROWS_PER_PART", 1)
-    assert [part["item"] for part in parts([12], range(12), tmp_path)] == [[item] for item in range(12)]
+    assert [part["item"] for part in parts([1] * 12, range(12), tmp_path)] == [[item] for item in range(12)]
 
 
 def test_histories_without_events_are_one_part_without_rows(tmp_path):

@@ -19,7 +19,8 @@ import pyarrow.parquet as pq
 from ibis.backends.duckdb import Backend
 
 from bakeoff.core.errors import BakeoffError, first_line
-from bakeoff.data.engine.engine import Engine, Partitioned, in_blocks, num_blocks, num_pieces, num_rows, part_name
+from bakeoff.core.large_tables import RowGroups
+from bakeoff.data.engine.engine import Engine, Partitioned, num_blocks, num_pieces, num_rows, part_name
 from bakeoff.data.engine.settings import EngineSettings
 
 BATCH_ROWS = 100_000
@@ -126,10 +127,10 @@ class DuckDBEngine(Engine):
         """See `Engine`."""
         pieces = [piece.order_by(*order).select(*names.values()) for piece in rows.pieces]
         types = pieces[0].schema().to_pyarrow()
-        schema = pa.schema(list(zip(names, types.types, strict=True)))
-        with pq.ParquetWriter(path, schema, compression=codec) as writer:
-            for block in in_blocks(chain.from_iterable(map(self._batches, pieces)), types):
-                writer.write_table(block.rename_columns(list(names)))
+        with RowGroups(path, codec=codec) as file:
+            file.add(types.empty_table().rename_columns(list(names)))
+            for batch in chain.from_iterable(map(self._batches, pieces)):
+                file.add(pa.Table.from_batches([batch]).cast(types).rename_columns(list(names)))
 
     def _batches(self, table: ir.Table) -> Iterator[pa.RecordBatch]:
         # Ibis 12 has a method for this that asks DuckDB 2 for a name that it no longer has.

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self
 
 import ibis
 import ibis.expr.types as ir
@@ -53,6 +53,8 @@ class Engine(Protocol):
 
     scratch: Path
     """Directory for what is in between; goes when the engine goes."""
+    is_spark: ClassVar[bool] = False
+    """Whether `groups` gives data frames of Spark."""
 
     def read(self, path: Path, columns: Collection[str] | None = None) -> ir.Table:
         """A Parquet file, or a directory of such parts.
@@ -152,18 +154,6 @@ def rows_of(table: ir.Table) -> list[dict[str, Any]]:
 def num_rows(table: ir.Table) -> int:
     """Number of rows."""
     return int(table.count().to_pyarrow().as_py())
-
-
-def in_blocks(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:
-    """Batches of any length as contiguous tables of BLOCK_ROWS rows, the last one shorter; one at least."""
-    held, is_first = schema.empty_table(), True
-    for batch in batches:
-        held = pa.concat_tables([held, pa.Table.from_batches([batch]).cast(schema)])
-        while held.num_rows >= BLOCK_ROWS:
-            yield held.slice(0, BLOCK_ROWS).combine_chunks()
-            held, is_first = held.slice(BLOCK_ROWS), False
-    if held.num_rows or is_first:
-        yield held.combine_chunks()
 
 
 def part_name(number: int) -> str:

@@ -44,6 +44,7 @@ class SparkEngine(Engine):
     Spark divides every table among its tasks, so that none is divided here: each is one piece.
     """
 
+    is_spark = True
     connection: Any
     session: "SparkSession"
     scratch: Path

@@ -63,7 +63,7 @@ def read_files(paths: Mapping[str, Path], data: DataParams) -> Parts:
             raise BakeoffError(f"{path} is not a file: name the one that holds your {table}.")
         raw = (names.timestamp,) if table == "interactions" else ()
         found[table] = Raw(str(path), read_columns(path, names.ids[table], raw, data.encoding))
-    return parts(found, names)
+    return parts(found, data)
 
 
 def read_adjacency(directory: Path) -> pa.Table:

@@ -136,7 +136,7 @@ def read_source(request: Request, data: DataParams) -> Parts:
     if request.files:
         return read_files(request.files, data)
     if request.query is not None:
-        return parts(read_database(request.query, database_url(request.query), data.columns), data.columns)
+        return parts(read_database(request.query, database_url(request.query), data.columns), data)
     return read_parts(request.source or Path(), data)
 
 

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.data.features.encoding import TAG_SEPARATOR
-from bakeoff.data.fetch.canonical_tables import TABLES, Tables, id_order, joined, sorted_by_id, text_column, text_table
+from bakeoff.data.fetch.canonical_tables import TABLES, Tables, joined, sorted_by_id, text_column, text_table
 from bakeoff.data.fetch.table_files import unix_seconds
 from bakeoff.data.params import ColumnParams, DataParams
 
@@ -38,12 +38,12 @@ class Raw:
     columns: Mapping[str, Any]
 
 
-def parts(raws: Mapping[str, Raw], names: ColumnParams) -> Parts:
+def parts(raws: Mapping[str, Raw], data: DataParams) -> Parts:
     """Give mapped columns their canonical names. Columns that are not mapped are kept in users and items.
 
     Args:
         raws: by name those of `TABLES` that the source has; without a title column an item is named by its id.
-        names: how columns are named.
+        data: how columns are named, and which are vectors: columns `v_0`, `v_1`, … become one column `v`.
 
     Raises:
         BakeoffError: a mapped column is missing, two would have one name, or times can't be read.
@@ -51,7 +51,7 @@ def parts(raws: Mapping[str, Raw], names: ColumnParams) -> Parts:
     for raw in raws.values():
         _refuse_nul(raw)
     return {
-        name: _interactions(raw, names) if name == "interactions" else _entities(name, raw, names)
+        name: _interactions(raw, data.columns) if name == "interactions" else _entities(name, raw, data)
         for name, raw in raws.items()
     }
 
@@ -67,7 +67,7 @@ def complete(found: Parts, data: DataParams, where: str) -> Tables:
     Raises:
         BakeoffError: there is no event, or a feature has no column.
     """
-    tables = {**with_vectors(found, data)}
+    tables = {**found}
     if "interactions" not in tables:
         raise BakeoffError(
             f"{where} has no interactions: there is nothing to compare models on. Users and items alone can only be "
@@ -89,18 +89,12 @@ def named_by_id(referenced: Any, id_column: str) -> pa.Table:
         referenced: [n] ids, each any number of times.
         id_column: `user_id` or `item_id`; items get their id as title.
     """
-    ids = text_column(referenced.unique())
-    table = text_table({id_column: ids.take(pa.array(id_order(ids)))})
+    table = sorted_by_id(text_table({id_column: referenced.unique()}))
     return _titled(table) if id_column == "item_id" else table
 
 
-def with_vectors(found: Parts, data: DataParams) -> Parts:
-    """The tables with one column for each vector feature `v`: columns `v_0`, `v_1`, … are joined by `|`."""
-    return {name: joined_vectors(table, data.features.get(name, {})) for name, table in found.items()}
-
-
 def joined_vectors(table: pa.Table, features: Mapping[str, str]) -> pa.Table:
-    """The table with one column for each feature that is a vector."""
+    """The table with one column for each vector feature `v`: columns `v_0`, `v_1`, … are joined by `|`."""
     for name in [each for each, kind in features.items() if kind == "vector" and each not in table.column_names]:
         columns = list(takewhile(table.column_names.__contains__, (f"{name}_{place}" for place in count())))
         if columns:
@@ -138,8 +132,9 @@ def _interactions(raw: Raw, names: ColumnParams) -> pa.Table:
     return text_table(mapped)
 
 
-def _entities(name: str, raw: Raw, names: ColumnParams) -> pa.Table:
+def _entities(name: str, raw: Raw, data: DataParams) -> pa.Table:
     """The users or items table, in id order."""
+    names = data.columns
     mapping = {ENTITIES[name]: names.ids[name][0], **({"title": names.title} if name == "items" else {})}
     mapped = _mapped(raw, mapping, f"_in_{name}")
     sources = {source for source in mapping.values() if source is not None}
@@ -150,7 +145,7 @@ def _entities(name: str, raw: Raw, names: ColumnParams) -> pa.Table:
             "to that name: rename one of them."
         )
     _check_names([*mapped, *extra], raw.where)
-    table = sorted_by_id(text_table({**mapped, **extra}))
+    table = joined_vectors(sorted_by_id(text_table({**mapped, **extra})), data.features[name])
     return _titled(table) if "title" in mapping and "title" not in table.column_names else table
 
 
@@ -223,7 +218,6 @@ def merge(held: Tables | None, new: Parts, data: DataParams, where: str) -> tupl
     if held is None:
         tables = complete(new, data, where)
         return tables, Counter({name: table.num_rows for name, table in tables.items()})
-    new = with_vectors(new, data)
     there = held["interactions"]
     events = new.get("interactions", there.slice(0, 0))
     if events.column_names != there.column_names:
@@ -258,17 +252,12 @@ def _updated(held: pa.Table, given: pa.Table, referenced: pa.ChunkedArray) -> tu
     updated = text_table(
         {name: given[name] if name in given.column_names else held[name].take(place) for name in columns}
     )
-    kept = _widened(held.filter(pc.invert(pc.is_in(old_ids, value_set=given_ids))), columns)
+    kept = held.filter(pc.invert(pc.is_in(old_ids, value_set=given_ids)))
     known = pa.concat_arrays([old_ids, given_ids])
     named = named_by_id(referenced, id_column)
     unknown = named.filter(pc.invert(pc.is_in(named[id_column], value_set=known)))
-    table = sorted_by_id(pa.concat_tables([kept, updated, _widened(unknown, columns)]))
+    merged = pa.concat_tables([kept, updated, unknown], promote_options="default")
+    table = sorted_by_id(text_table({name: merged[name] for name in columns}))
     num_replaced = len(place) - place.null_count
     num_new = len(pc.unique(given_ids.filter(pc.is_null(place)))) + unknown.num_rows
     return table, num_new, num_replaced
-
-
-def _widened(table: pa.Table, columns: list[str]) -> pa.Table:
-    """All the columns, "" where the table has none."""
-    empty = pa.repeat("", table.num_rows)
-    return text_table({name: table[name] if name in table.column_names else empty for name in columns})

@@ -5,13 +5,11 @@ import json
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 with warnings.catch_warnings():
@@ -22,11 +20,14 @@ with warnings.catch_warnings():
 
 __all__ = ["Check", "Outcome", "Runner", "check", "gxe"]
 
+ROW = "row"
+"""What numbers the rows of a data frame: the name of its index, or of a column where it is one of Spark."""
+
 Severity = Literal["critical", "warning"]
 # The query that selects bad rows lists every index as text: megabytes that nobody reads.
 _PANDAS_FORMAT = {"result_format": "COMPLETE", "return_unexpected_index_query": False}
 # A data frame of Spark has no index: a column says which rows are bad, and their values stay where they are.
-_SPARK_FORMAT = _PANDAS_FORMAT | {"exclude_unexpected_values": True}
+_SPARK_FORMAT = _PANDAS_FORMAT | {"exclude_unexpected_values": True, "unexpected_index_column_names": [ROW]}
 
 
 @dataclass(frozen=True)
@@ -76,10 +77,17 @@ class Runner:
     Nothing is kept on disk or sent anywhere, and no progress bar is shown.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, on_spark: bool = False) -> None:
+        """Start without runs, for data frames of Spark, or of pandas."""
         self._context = gx.get_context(mode="ephemeral")
         self._context.enable_analytics(False)
         self._context.variables.progress_bars = {"globally": False}
+        self._format, sources = _SPARK_FORMAT if on_spark else _PANDAS_FORMAT, self._context.data_sources
+        source: Any
+        # The engine keeps the frames of Spark in files: they may be too large for memory.
+        source = sources.add_spark("bakeoff-spark", persist=False) if on_spark else sources.add_pandas("bakeoff")
+        # One batch for all frames: GX writes down all of a source for each that is added, and keeps it.
+        self._rows = source.add_dataframe_asset("tables").add_batch_definition_whole_dataframe("rows")
 
     def run(self, name: str, expectations: Sequence[Any], frame: Any) -> list[Any]:
         """Run a checkpoint with one suite on one data frame: GX's result of each expectation, in their order.
@@ -87,9 +95,9 @@ class Runner:
         Args:
             name: of the suite; unique within this runner.
             expectations: at least one.
-            frame: of pandas, or of Spark.
+            frame: of which expectations are checked.
         """
-        return self._prepared(name, expectations, frame, "SUMMARY")(frame)
+        return self._prepared(name, expectations, "SUMMARY")(frame)
 
     def judge(self, name: str, checks: Sequence[Check], frames: Iterable[Any]) -> list[Outcome]:
         """Judge a table that comes in pieces: a check holds if it holds for each piece.
@@ -97,7 +105,7 @@ class Runner:
         Args:
             name: of the suite; unique within this runner.
             checks: at least one, of each row by itself or of rows that come in one piece.
-            frames: at least one: of pandas, with a unique integer index, or of Spark, whose first column is one.
+            frames: at least one: of pandas, with a unique integer index, or of Spark, whose column ROW is one.
 
         Returns:
             One outcome per check, in the order of the checks.
@@ -105,25 +113,20 @@ class Runner:
         Raises:
             RuntimeError: GX could not compute an expectation, so nothing is known of the rows.
         """
-        frames = iter(frames)
-        first = next(frames)
-        kept = _PANDAS_FORMAT
-        if not isinstance(first, pd.DataFrame):
-            kept = _SPARK_FORMAT | {"unexpected_index_column_names": [first.columns[0]]}
-        results_of = self._prepared(name, [each.expectation for each in checks], first, kept)
-        pieces = map(results_of, chain([first], frames))
+        pieces = map(self._prepared(name, [each.expectation for each in checks], self._format), frames)
         return [_outcome(each, results) for each, results in zip(checks, zip(*pieces, strict=True), strict=True)]
 
     def _prepared(
-        self, name: str, expectations: Sequence[Any], first: Any, result_format: dict[str, Any] | str
+        self, name: str, expectations: Sequence[Any], result_format: dict[str, Any] | str
     ) -> Callable[[Any], list[Any]]:
-        """What gives GX's results of a frame like `first`, in the order of the expectations, which is not GX's own."""
+        """What gives GX's results of a frame, in the order of the expectations, which is not GX's own."""
         context = self._context
         for number, expectation in enumerate(expectations):
             expectation.meta = {"number": number}
         suite = context.suites.add(gx.ExpectationSuite(name=name, expectations=list(expectations)))
-        rows = self._pandas if isinstance(first, pd.DataFrame) else self._spark
-        definition = context.validation_definitions.add(gx.ValidationDefinition(name=name, data=rows, suite=suite))
+        definition = context.validation_definitions.add(
+            gx.ValidationDefinition(name=name, data=self._rows, suite=suite)
+        )
         checkpoint = context.checkpoints.add(
             gx.Checkpoint(name=name, validation_definitions=[definition], result_format=result_format)
         )
@@ -133,15 +136,6 @@ class Runner:
             return sorted(result.results, key=lambda each: each.expectation_config.meta["number"])
 
         return results_of
-
-    @cached_property
-    def _pandas(self) -> Any:
-        return _frames(self._context.data_sources.add_pandas("bakeoff"))
-
-    @cached_property
-    def _spark(self) -> Any:
-        # The engine keeps the frames in files: they may be too large for memory.
-        return _frames(self._context.data_sources.add_spark("bakeoff-spark", persist=False))
 
     def build_docs(self, directory: Path) -> None:
         """Write the Data Docs site of all runs so far: HTML for people, different from run to run.
@@ -159,11 +153,6 @@ class Runner:
         site["site_index_builder"] = {"class_name": "DefaultSiteIndexBuilder"}
         self._context.add_data_docs_site("bakeoff", site)
         self._context.build_data_docs(site_names=["bakeoff"])
-
-
-def _frames(source: Any) -> Any:
-    """One batch for all frames of a source: GX writes down all of the source for each that is added, and keeps it."""
-    return source.add_dataframe_asset("tables").add_batch_definition_whole_dataframe("rows")
 
 
 def _escaped(value: Any) -> Any:

@@ -11,13 +11,12 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from bakeoff.core.errors import visible
 from bakeoff.data.engine.engine import BLOCK_ROWS, Engine, Partitioned, loaded, part_name
 from bakeoff.data.params import DataParams, ValidationParams
 from bakeoff.data.validate.csv_reader import RawTable
-from bakeoff.data.validate.gx import Outcome, Runner
+from bakeoff.data.validate.gx import ROW, Outcome, Runner
 from bakeoff.data.validate.suites import Sizes, TypedTable, check_structure, entities, interactions
 
 RAW, TYPED, JUDGED = "raw ", "typed ", "judged "
@@ -101,7 +100,7 @@ def judge_tables(
         "items": lambda raw: entities(raw, "item_id", data.item_features, sizes["items"]),
         "interactions": lambda raw: interactions(raw, validation),
     }
-    runner, verdicts, known = Runner(), dict[str, CheckedTable](), dict[str, ir.Table]()
+    runner, verdicts, known = Runner(engine.is_spark), dict[str, CheckedTable](), dict[str, ir.Table]()
     for name, type_block in type_blocks.items():
         whole = chain([firsts.pop(name)], blocks[name])
         verdicts[name] = judge(runner, engine, name, whole, type_block, known, structure[name])
@@ -135,11 +134,11 @@ def judge(
     """
     rows, num_rows, raw, last = _stored(engine, name, blocks, type_block)
     judged = _judged(rows.whole, last.judged.column_names, last.known, known)
-    outcomes = runner.judge(name, [*last.checks, last.unique], engine.groups(judged, "row", last.key))
+    outcomes = runner.judge(name, [*last.checks, last.unique], engine.groups(judged, ROW, last.key))
     outcomes[-1] = _later_copies(engine, f"{name}-copies", judged, last.key, outcomes)
-    bad = _rows_of(outcomes)
-    reasons = _reasons(outcomes, bad)
-    table = pa.table({"row": pa.array(bad), "reason": pa.array(reasons.tolist(), pa.string())})
+    named = [pd.Series(outcome.check.reason, outcome.rows, dtype=object) for outcome in outcomes]
+    reasons = pd.concat(named).groupby(level=0).agg("; ".join)
+    table = pa.table({"row": pa.array(reasons.index), "reason": pa.array(reasons.tolist(), pa.string())})
     out = loaded(engine, f"{name}-reasons", table)
     valid = rows.map(lambda piece: piece.anti_join(out, "row"))
     quarantined = rows.map(lambda piece: piece.inner_join(out, "row"))
@@ -189,25 +188,13 @@ def _judged(rows: ir.Table, names: list[str], added: Mapping[str, str], known: M
 def _later_copies(engine: Engine, name: str, judged: ir.Table, key: list[str], outcomes: Sequence[Outcome]) -> Outcome:
     """The last outcome without broken rows and the first sound copy; GX names every copy."""
     *others, unique = outcomes
-    rows = np.setdiff1d(unique.rows, _rows_of(others))
+    rows = np.setdiff1d(unique.rows, np.concatenate([outcome.rows for outcome in others]))
     if len(rows):
         named = judged.semi_join(loaded(engine, name, pa.table({"row": rows})), "row")
         place = ibis.row_number().over(ibis.window(group_by=key, order_by="row"))
         later = named.select("row", place=place).filter(ibis._.place > 0).select("row").to_pyarrow()["row"]
         rows = np.sort(later.to_numpy().astype(np.int64))
     return Outcome(unique.check, not len(rows), rows)
-
-
-def _rows_of(outcomes: Sequence[Outcome]) -> NDArray[np.int64]:
-    return np.unique(np.concatenate([outcome.rows for outcome in outcomes]))
-
-
-def _reasons(outcomes: Sequence[Outcome], bad: NDArray[np.int64]) -> pd.Series:
-    reasons = pd.Series("", index=bad, dtype="str")
-    for outcome in outcomes:
-        before = reasons.loc[outcome.rows]
-        reasons.loc[outcome.rows] = before.where(before == "", before + "; ") + outcome.check.reason
-    return reasons
 
 
 def _without_ours(raw: list[str]) -> list[str]:

@@ -111,7 +111,7 @@ class Trainer(Protocol):
         """
 
 
-def without_order(section: Section, histories: Histories, orderless: Mapping[str, Any]) -> Section:
+def without_order(section: Section, histories: Histories, **orderless: Any) -> Section:
     """The settings that are in force for these histories.
 
     Args:
@@ -119,7 +119,7 @@ def without_order(section: Section, histories: Histories, orderless: Mapping[str
         histories: what is trained on.
         orderless: values of the settings that depend on the order of events, for data whose events have no time.
     """
-    return section if histories.timestamps.any() else section.model_copy(update=dict(orderless))
+    return section if histories.timestamps.any() else section.model_copy(update=orderless)
 
 
 def recency_weights(histories: Histories, scale: float | None) -> NDArray[np.float32]:

@@ -201,13 +201,13 @@ def spec(name: str) -> ModelSpec:
     return specs()[name]
 
 
-def check_model(name: str) -> None:
-    """Refuse what is not the name of a model.
+def check_model(name: str) -> str:
+    """The name as it is; refuses what is not the name of a model.
 
     Raises:
         BakeoffError: see `spec`.
     """
-    spec(name)
+    return spec(name).name
 
 
 def _installed() -> Iterator[ModelSpec]:

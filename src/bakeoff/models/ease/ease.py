@@ -22,9 +22,6 @@ from bakeoff.models.base.retriever import ArraysRetriever, Fitted, recency_weigh
 from bakeoff.models.base.storage import StoredModel
 from bakeoff.models.ease.spec import EASEParams
 
-ORDERLESS = {"recency_scale": None, "window": None}
-"""Settings where events have no time."""
-
 _ITEMS_PER_BLOCK = 1024
 """Rows of an items × items matrix that are worked on at once: no step needs a second such matrix."""
 
@@ -59,8 +56,7 @@ class EASERetriever(ArraysRetriever):
 
 def load(stored: StoredModel) -> EASERetriever:
     """The retriever that was stored; Bᵀ stays in its file."""
-    arrays = stored.arrays
-    return EASERetriever(arrays["item_embeddings"], arrays["mean_history"], stored.settings["recency_scale"])
+    return EASERetriever(**stored.arrays, recency_scale=stored.settings["recency_scale"])
 
 
 def fit_ease(prepared: Prepared, queries: Queries, section: EASEParams, seed: int) -> Fitted:
@@ -73,7 +69,7 @@ def fit_ease(prepared: Prepared, queries: Queries, section: EASEParams, seed: in
     retriever = fit(known, num_items, section)
     num_weights = num_items * (num_items - 1)  # an item says nothing about itself
     summary = f"{num_weights:,} weights between {num_items:,} items, of {len(known.items):,} events"
-    settings = without_order(section, known, ORDERLESS).model_dump(mode="json")
+    settings = without_order(section, known, recency_scale=None, window=None).model_dump(mode="json")
     return Fitted(retriever, num_weights, summary, settings)
 
 
@@ -91,7 +87,7 @@ def fit(histories: Histories, num_items: int, params: EASEParams) -> EASERetriev
     Raises:
         BakeoffError: λ is too small for the equations to be solved.
     """
-    params = without_order(params, histories, ORDERLESS)
+    params = without_order(params, histories, recency_scale=None, window=None)
     pairs = _binary(histories, num_items)
     rows = pairs if params.window is None else _binary(histories.windows(params.window), num_items)
     weights = item_weights(rows, params.regularization)

@@ -26,10 +26,11 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from bakeoff.core.histories import Histories, Queries
+from bakeoff.core.processes import own_threads
 from bakeoff.data.prepared.tables import Prepared
 from bakeoff.models.base.start import FIT_IN_FULL, Start, StartError, rows_of
 from bakeoff.models.mf import kernels
-from bakeoff.models.mf.mf import MFTrainer, ridge, row_threads, share
+from bakeoff.models.mf.mf import MFTrainer, ridge, share
 from bakeoff.models.mf.spec import MFParams
 
 EXACT_SIZE = 16
@@ -152,7 +153,7 @@ class ImplicitALS(MFTrainer):
             eigenvalues [d] of the others' Gramian, and the loss L per observed pair: each row's minimum is known
             once it is found, so no pair has to be looked at again.
         """
-        with row_threads() as pool:
+        with own_threads() as pool:
             spectrum, basis = eigenbasis(pool, others)
             rotate(pool, others, basis)
             rotate(pool, solution, basis, side.iterative)

@@ -2,14 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import ThreadpoolController
 
 from bakeoff.core.histories import Histories, Queries
 from bakeoff.core.processes import own_threads
@@ -18,31 +15,17 @@ from bakeoff.models.base.storage import StoredModel
 from bakeoff.models.mf import kernels
 from bakeoff.models.mf.spec import MFParams
 
-ORDERLESS = {"recency_scale": None, "window": None}
-"""Settings where events have no time."""
-
 STATE = ("user_embeddings", "item_embeddings", "item_spectrum")
 """What an epoch changes."""
 
 ROWS_PER_SHARE = 256
 """Rows that a thread solves before it takes the next share, on average."""
 
-_blas = cache(ThreadpoolController)
-"""Found once: it looks through all libraries that the process has loaded."""
-
-
-def row_threads() -> AbstractContextManager[ThreadPoolExecutor]:
-    """Threads that share the rows of a matrix, one per core that this process may use; BLAS is held to one.
-
-    No result depends on their number.
-    """
-    return own_threads(_blas())
-
 
 def share(pool: ThreadPoolExecutor, task: Callable[[NDArray[np.int64]], None], rows: NDArray[np.int64]) -> None:
     """Run a task on rows, longest first, dealt to as many shares as keep all threads busy to the end.
 
-    An error in one of them is raised here.
+    An error in one of them is raised here. No result depends on the number of threads.
     """
     num_shares = -(-len(rows) // ROWS_PER_SHARE)
     list(pool.map(task, [rows[start::num_shares] for start in range(num_shares)]))
@@ -91,15 +74,14 @@ class MFRetriever(ArraysRetriever):
         if len(rows) <= ROWS_PER_SHARE:
             kernels.solve_cholesky(rows, *given, *found)
         else:
-            with row_threads() as pool:
+            with own_threads() as pool:
                 share(pool, lambda some: kernels.solve_cholesky(some, *given, *found), rows)
         return embeddings
 
 
 def load(stored: StoredModel) -> MFRetriever:
     """The retriever that was stored."""
-    arrays, params = stored.arrays, MFParams.model_validate(stored.settings)
-    return MFRetriever(arrays["item_embeddings"], arrays["spectrum"], arrays["mean_user"], params)
+    return MFRetriever(**stored.arrays, params=MFParams.model_validate(stored.settings))
 
 
 class MFTrainer:
@@ -117,7 +99,7 @@ class MFTrainer:
         Where no event has a time, the order of a history says nothing: recency then plays no part in fold-in, and
         windows none in training.
         """
-        self._params = params = without_order(params, histories, ORDERLESS)
+        self._params = params = without_order(params, histories, recency_scale=None, window=None)
         self._histories = histories.windows(params.window)
         self.user_embeddings = np.zeros((len(self._histories), params.dim), np.float32)
         self.item_embeddings = np.zeros((num_items, params.dim), np.float32)

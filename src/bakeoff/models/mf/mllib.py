@@ -31,9 +31,10 @@ from numpy.typing import NDArray
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.histories import Histories
+from bakeoff.core.processes import own_threads
 from bakeoff.data.engine.settings import engine_settings, scratch_directory, spark_session
 from bakeoff.models.mf.als import build, eigenbasis, rotate
-from bakeoff.models.mf.mf import MFTrainer, ridge, row_threads
+from bakeoff.models.mf.mf import MFTrainer, ridge
 from bakeoff.models.mf.spec import MFParams
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ SCHEMA = pa.schema({"user": pa.int32(), "item": pa.int32()})
 """Row of a user's history and index of an item."""
 
 ROWS_PER_PART = 1 << 18
-"""Rows of a part, some 2 MB, so that no more is in memory at once; Spark reads several parts as one task."""
+"""Rows of a part, some 2 MB, unless a user has more; Spark reads several parts as one task."""
 
 UNREADABLE = "FAILED_READ_FILE"
 """Part of any error message of Spark that is due to a file which a task did not find or could not read."""
@@ -167,7 +168,7 @@ class MLlibALS(MFTrainer):
             ):
                 for ids, rows in factor_blocks(factors, self._scratch):
                     embeddings[ids] = rows * np.float32(scale)  # rows without events stay 0
-        with row_threads() as pool:
+        with own_threads() as pool:
             self.item_spectrum, basis = eigenbasis(pool, self.item_embeddings)
             rotate(pool, self.item_embeddings, basis)
             rotate(pool, self.user_embeddings, basis)
@@ -177,8 +178,8 @@ class MLlibALS(MFTrainer):
         """L per observed pair, pairs in blocks."""
         x, y, params = self.user_embeddings, self.item_embeddings, self._params
         observed = 0.0
-        for users, items in pairs_in_blocks(self._histories, _PAIRS_PER_BLOCK):
-            scores = np.einsum("nd,nd->n", x[users], y[items])
+        for part, block in self._histories.blocks(_PAIRS_PER_BLOCK):
+            scores = np.einsum("nd,nd->n", x[part][block.rows], y[block.items])
             observed += float(((scores - 1) ** 2).sum(dtype=np.float64))
         everywhere = float(((x.T @ x) * np.diag(self.item_spectrum)).sum())
         norms = ridge(self._histories.lengths, len(y), params) @ np.einsum("nd,nd->n", x, x)
@@ -207,8 +208,9 @@ def observed_pairs(histories: Histories, session: "SparkSession", scratch: Path)
     """
     with TemporaryDirectory(dir=scratch, prefix="pairs-") as name:
         folder = Path(name).resolve()
-        for number, (users, items) in enumerate(pairs_in_blocks(histories, ROWS_PER_PART)):
-            pq.write_table(pa.table({"user": users, "item": items}, SCHEMA), folder / f"part-{number:05d}.parquet")
+        for part, block in histories.blocks(ROWS_PER_PART):
+            pairs = {"user": (part.start + block.rows).astype(np.int32), "item": block.items}
+            pq.write_table(pa.table(pairs, SCHEMA), folder / f"part-{part.start:010d}.parquet")
         # With its scheme, since a cluster's default may be another file system.
         frame = session.read.schema("user int, item int").parquet(folder.as_uri())
         try:
@@ -232,19 +234,3 @@ def factor_blocks(factors: "DataFrame", scratch: Path) -> Iterator[tuple[NDArray
                 for block in part.iter_batches(FACTORS_PER_BLOCK, columns=["id", "features"]):
                     values = block["features"].flatten().to_numpy()
                     yield block["id"].to_numpy(), values.reshape(block.num_rows, -1)
-
-
-def pairs_in_blocks(histories: Histories, size: int) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int32]]]:
-    """All events as pairs of a user and an item, user by user; one empty block where there is none.
-
-    Args:
-        histories: of all users; items may be mapped from a file.
-        size: events of a block, the last one being shorter; a long history is cut.
-
-    Yields:
-        rows of the users [n] and indices of the items [n] of n events; the items are not copied.
-    """
-    for start in range(0, max(len(histories.items), 1), size):
-        items = histories.items[start : start + size]
-        events = np.arange(start, start + len(items))
-        yield (np.searchsorted(histories.offsets, events, side="right") - 1).astype(np.int32), items

@@ -64,7 +64,7 @@ class SoftmaxTrainer:
 
         Where no event has a time, the order of a history says nothing: the tower then reads its plain mean.
         """
-        params = without_order(params, queries.histories, {"tower": "pooled", "recency_scales": ()})
+        params = without_order(params, queries.histories, tower="pooled", recency_scales=())
         self._params, self._queries, self._num_items = params, queries, num_items
         seed_everything(seed)
         self._rng = np.random.default_rng(seed)
