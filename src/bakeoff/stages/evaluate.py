@@ -1,8 +1,13 @@
 """Stage `evaluate`: a trained model and the split give top-k lists and every metric per user."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress
 
 from bakeoff.core.cost import measure
 from bakeoff.core.files import replaced, write_json
@@ -11,7 +16,7 @@ from bakeoff.data.engine.settings import engine_settings
 from bakeoff.data.prepared.tables import load_held_out, load_prepared
 from bakeoff.evaluation.parallel import evaluator
 from bakeoff.evaluation.ranking.protocol import ALL, EvalQueries, users_with_test_items
-from bakeoff.evaluation.results import write_evaluation
+from bakeoff.evaluation.results import UserBatch, write_evaluation
 from bakeoff.models.base.storage import Load, load_fitting, why_skipped
 from bakeoff.params import Params
 
@@ -51,10 +56,26 @@ def run(params: Params, workspace: Workspace, model: str, load: Load | None = No
         queries = EvalQueries(prepared, held_out, params.evaluate, params.seed, params.evidence.sampled_candidates)
         ranked = len(users_with_test_items(held_out.test, "measure")) + len(queries.users(ALL)) * len(queries.steps)
         load_model = partial(load_fitting, workspace, model, load=load)
-        with evaluator(queries, workspace, engine_settings(), model, load_model) as found:
-            metrics, seconds = write_evaluation(workspace.evaluation(model), queries, found)
+        with evaluator(queries, workspace, engine_settings(), model, load_model) as found, _bar(model, ranked) as count:
+            counted = replace(found, batches=lambda name: count(found.batches(name)))
+            metrics, seconds = write_evaluation(workspace.evaluation(model), queries, counted)
         cost.note(ranking_seconds=seconds, ranked_queries=ranked)
     _print_summary(model, metrics, prepared.num_items, seconds)
+
+
+@contextmanager
+def _bar(model: str, queries: int) -> Iterator[Callable[[Iterator[UserBatch]], Iterator[UserBatch]]]:
+    """Passes batches on and counts their users in a bar, on a terminal; with many users, this takes minutes."""
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task(f"ranking for users by {model}", total=queries)
+
+        def count(batches: Iterator[UserBatch]) -> Iterator[UserBatch]:
+            for batch in batches:
+                yield batch
+                progress.advance(task, len(batch.users))
+
+        yield count
 
 
 def _print_summary(model: str, metrics: Mapping[str, Any], num_items: int, seconds: float) -> None:

@@ -20,7 +20,7 @@ from ibis.backends.duckdb import Backend
 
 from bakeoff.core.errors import BakeoffError, first_line
 from bakeoff.core.large_tables import RowGroups
-from bakeoff.data.engine.engine import Engine, Partitioned, num_blocks, num_pieces, num_rows, part_name
+from bakeoff.data.engine.engine import Engine, Partitioned, in_blocks, num_blocks, num_pieces, num_rows, part_name
 from bakeoff.data.engine.settings import EngineSettings
 
 BATCH_ROWS = 100_000

@@ -156,6 +156,18 @@ def num_rows(table: ir.Table) -> int:
     return int(table.count().to_pyarrow().as_py())
 
 
+def in_blocks(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:
+    """Batches of any length as contiguous tables of BLOCK_ROWS rows, the last one shorter; one at least."""
+    held, is_first = schema.empty_table(), True
+    for batch in batches:
+        held = pa.concat_tables([held, pa.Table.from_batches([batch]).cast(schema)])
+        while held.num_rows >= BLOCK_ROWS:
+            yield held.slice(0, BLOCK_ROWS).combine_chunks()
+            held, is_first = held.slice(BLOCK_ROWS), False
+    if held.num_rows or is_first:
+        yield held.combine_chunks()
+
+
 def part_name(number: int) -> str:
     """Of a file in a directory of parts, which sort by their numbers."""
     return f"part-{number:05d}.parquet"
