@@ -11,7 +11,7 @@ from bakeoff.core.histories import Histories
 from bakeoff.data.features.encoding import FeatureEncoding
 from bakeoff.data.prepared.tables import Prepared
 from bakeoff.models.base.specs import resolve, spec
-from bakeoff.models.base.start import Start, StartError, from_neighbours
+from bakeoff.models.base.start import FEWEST, Start, StartError, from_neighbours
 from bakeoff.models.mf.als import build as build_mf
 from bakeoff.models.mf.mllib import MLlibALS
 from bakeoff.models.mf.spec import MFParams
@@ -133,19 +133,28 @@ def test_an_item_nobody_has_and_a_value_that_is_new_start_as_in_a_full_fit():
 def test_a_new_item_lies_among_its_neighbours_and_is_as_long_as_they_are():
     table = np.array([[2, 0], [0, 4], [0, 0], [7, 7], [9, 9]], np.float32)
     is_known = np.array([True, True, False, True, False])
-    # Item 2 stands next to 0 twice and to 1 twice; item 3 is in another history, item 4 alone.
-    items = np.array([0, 2, 1, 1, 2, 0, 3, 4], np.int32)
-    rows = np.array([0, 0, 0, 1, 1, 1, 2, 3])
-    histories = Histories.from_rows(rows, items, np.arange(8), 4)
+    # Item 2 stands next to 0 twice and to 1 three times; item 3 is in another history, item 4 is alone, three times.
+    items = np.array([0, 2, 1, 1, 2, 0, 2, 1, 3, 4, 4, 4], np.int32)
+    rows = np.array([0, 0, 0, 1, 1, 1, 2, 2, 3, 4, 5, 6])
+    histories = Histories.from_rows(rows, items, np.arange(12), 7)
     from_neighbours(table, is_known, histories)
     typical = (2 + 4 + np.sqrt(98)) / 3
-    np.testing.assert_allclose(table[2], typical * np.array([1, 2]) / np.sqrt(5), rtol=1e-6)
+    np.testing.assert_allclose(table[2], typical * np.array([1, 3]) / np.sqrt(10), rtol=1e-6)
     np.testing.assert_array_equal(table[[0, 1, 3, 4]], [[2, 0], [0, 4], [7, 7], [9, 9]])
+
+
+def test_a_new_item_of_few_events_starts_as_in_a_full_fit():
+    table = np.eye(3, dtype=np.float32)
+    rows = np.repeat(np.arange(FEWEST - 1), 2)
+    histories = Histories.from_rows(rows, np.tile([0, 2], FEWEST - 1).astype(np.int32), np.arange(len(rows)), FEWEST)
+    from_neighbours(table, np.array([True, True, False]), histories)
+    np.testing.assert_array_equal(table, np.eye(3))
 
 
 def test_neighbours_are_at_most_five_events_away():
     table = np.eye(8, dtype=np.float32)
-    histories = Histories.from_rows(np.zeros(8, np.int64), np.arange(8, dtype=np.int32), np.arange(8), 1)
+    rows, items = np.repeat(np.arange(FEWEST), 8), np.tile(np.arange(8, dtype=np.int32), FEWEST)
+    histories = Histories.from_rows(rows, items, np.arange(len(rows)), FEWEST)
     from_neighbours(table, np.arange(8) != 7, histories)
     assert np.flatnonzero(table[7]).tolist() == [2, 3, 4, 5, 6]
 

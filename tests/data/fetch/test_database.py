@@ -11,7 +11,7 @@ from bakeoff.data.fetch import database as database_module
 from bakeoff.data.fetch.canonical_tables import csv_blocks
 from bakeoff.data.fetch.database import UnreachableError, read_database, scrubbed
 from bakeoff.data.fetch.parts import parts
-from bakeoff.data.params import ColumnParams
+from bakeoff.data.params import ColumnParams, DataParams
 
 
 @pytest.fixture(scope="module")
@@ -199,7 +199,7 @@ def shop(database, postgres, tmp_path):
         for name, query in queries.items():
             (tmp_path / f"{name}.sql").write_text(query)
         names = ColumnParams(user_id="who", item_id="what", timestamp="at", rating="stars", title=None)
-        found = parts(read_database(tmp_path, database, names), names)
+        found = parts(read_database(tmp_path, database, names), DataParams(columns=names))
         return {name: b"".join(csv_blocks(table)).decode() for name, table in found.items()}
 
     return run
@@ -262,7 +262,7 @@ def test_queries_of_users_and_items_may_name_their_ids_otherwise(sqlite, tmp_pat
         (tmp_path / f"{name}.sql").write_text(query)
     names = {"user_id": "who", "item_id": "what", "user_id_in_users": "id", "item_id_in_items": "sku"}
     columns = ColumnParams(**names, timestamp=None, title=None)
-    found = parts(read_database(tmp_path, sqlite, columns), columns)
+    found = parts(read_database(tmp_path, sqlite, columns), DataParams(columns=columns))
     assert b"".join(csv_blocks(found["users"])).decode() == "user_id,who\n9,\n10,a:b 5%\n"
     assert b"".join(csv_blocks(found["items"])).decode() == "item_id,title\na,a\nb,b\n"
 

@@ -15,6 +15,10 @@ from bakeoff.data.features.encoding import FeatureEncoding
 REACH = 5
 """Events before and after a new item in a history that count as its neighbours."""
 
+FEWEST = 3
+"""Events that a new item needs to start from its neighbours. Those of one event are what many people like: an item that
+starts among them is on the lists of many, which cost 0.003 NDCG@10 with 6 such items of 3,883 (MovieLens 1M)."""
+
 FIT_IN_FULL = "Fit in full: leave `start` out, or set warm_start.mode to off for one run."
 
 
@@ -85,7 +89,7 @@ def from_neighbours(table: NDArray[np.float32], is_known: NDArray[np.bool_], his
     """Give each new item that stands next to known ones the mean of their vectors, as long as these are on average.
 
     Neighbours of an item are the known items at most REACH events before or after it in a history; a pair counts as
-    often as it occurs. An item without neighbours keeps its row.
+    often as it occurs. An item without neighbours, or with fewer than FEWEST events, keeps its row.
 
     Args:
         table: float32 [n, d], a row per item; changed in place.
@@ -101,5 +105,5 @@ def from_neighbours(table: NDArray[np.float32], is_known: NDArray[np.bool_], his
             np.add.at(sums, these[wanted], table[others[wanted]])
     lengths = np.linalg.norm(sums, axis=1)
     typical = np.linalg.norm(table[is_known], axis=1).mean() if is_known.any() else 0.0
-    found = lengths > 0
+    found = (lengths > 0) & (histories.item_counts(len(table)) >= FEWEST)
     table[found] = sums[found] * (typical / lengths[found])[:, np.newaxis]
