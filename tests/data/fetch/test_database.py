@@ -247,7 +247,7 @@ def test_sqlite_is_read_by_its_url(sqlite, tmp_path):
     query = "SELECT *, 'x:y' AS colon FROM sales WHERE coalesce(note, '5%') LIKE '%5\\%' ESCAPE '\\' ORDER BY who DESC;"
     (tmp_path / "interactions.sql").write_text(query)
     names = ColumnParams(user_id="who", item_id="what", timestamp="at", rating="stars", title=None)
-    found = parts(read_database(tmp_path, sqlite, names), names)
+    found = parts(read_database(tmp_path, sqlite, names), DataParams(columns=names))
     rows = b"".join(csv_blocks(found["interactions"])).decode()
     assert rows == "user_id,item_id,timestamp,rating\n10,b,1717171200,4.5\n9,a,,\n"
 
