@@ -12,7 +12,7 @@ import pytest
 sys.path.append(str(Path(__file__).parents[1] / "report"))  # the invented workspace of the report's tests
 
 from hostile_texts import FEATURE, MARKUP
-from synthetic import NOISE, write_workspace
+from synthetic import write_workspace
 
 from bakeoff.core.workspace import Workspace
 from bakeoff.params import parse_params
@@ -75,5 +75,5 @@ def hostile_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     dataset["url"] = "javascript:window.hacked=1//"
     (root / "data/dataset.json").write_text(json.dumps(dataset), encoding="utf-8")
     for stage in (compare, evidence):
-        stage.run(parse_params(hostile_params()), Workspace(root), tuple(NOISE))
+        stage.run(parse_params(hostile_params()), Workspace(root))
     return root / "reports"
