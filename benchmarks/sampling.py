@@ -243,7 +243,7 @@ def picture(page: Mapping[str, Any]) -> str:
             "x": {"field": "seconds", "type": "quantitative", "title": "CPU seconds of a fit"},
             "y": {"field": METRIC, "type": "quantitative", "title": "NDCG@20", "scale": {"zero": False}},
             "color": {**named, "scale": {"scheme": "tableau10"}},
-            "shape": named,
+            "shape": {**named, "legend": None},
         },
     }
     svg: str = vl_convert.vegalite_to_svg(json.dumps(spec_))
