@@ -34,9 +34,9 @@ from bakeoff.models.base.specs import spec
 
 RESULTS = ROOT / "benchmarks/results"
 RATES = (0.01, 0.03, 0.1)
-CHOOSING, METRIC = "ndcg@20", "ndcg@20"
-FIRST_SEED = 43
-"""Of those that are reported; rates are chosen with that of params.yaml, 42."""
+METRIC = "ndcg@20"
+CHOOSING_SEED, FIRST_SEED = 42, 43
+"""With which rates are chosen, and the first of those that are reported."""
 
 RESAMPLES = 10_000
 REFERENCE = "full"
@@ -137,7 +137,7 @@ class Fits:
             found = run_epochs(trainer, epochs)
             retriever = trainer.retriever()
             reported = _scores(retriever, self.halves.reported)
-            chosen_by = _scores(retriever, self.halves.choosing)[CHOOSING].mean()
+            chosen_by = _scores(retriever, self.halves.choosing)[METRIC].mean()
             costs = [cost.cpu for cost in found.training[1:] or found.training]  # the first epoch traces code
             means = {metric: float(values.mean()) for metric, values in reported.items()}
             np.save(path.with_suffix(".npy"), reported[METRIC])
@@ -152,9 +152,9 @@ def _scores(retriever: Retriever, asked: EvalSet) -> Mapping[str, NDArray[np.flo
 
 def measure_sampler(name: str, fits: Fits, budgets: Sequence[float], seeds: Sequence[int]) -> Figures:
     """What a sampler reaches in each time, at the rate that the choosing half prefers at the longest."""
-    seconds = fits.fit(name, RATES[0], 2, 42)[0]["epoch_cpu"]
+    seconds = fits.fit(name, RATES[0], 2, CHOOSING_SEED)[0]["epoch_cpu"]
     epochs = [max(1, int(budget / seconds)) for budget in budgets]
-    tried = {f"{rate:g}": fits.fit(name, rate, epochs[-1], 42)[0]["choosing"] for rate in RATES}
+    tried = {f"{rate:g}": fits.fit(name, rate, epochs[-1], CHOOSING_SEED)[0]["choosing"] for rate in RATES}
     rate = max(tried, key=lambda each: tried[each])
     points = []
     for budget, count in zip(budgets, epochs, strict=True):
@@ -191,14 +191,14 @@ def markdown(page: Mapping[str, Any], drawn: str) -> str:
         f"# Negative samplers on {page['title']}: quality in the same CPU time",
         f"Made by `{page['command']}`. {page['items']:,} items, {page['events']:,} train events; the softmax DNN as "
         f"`benchmarks/settings` has it, with {page['dim']} dimensions and {page['users_per_batch']} users a batch. "
-        f"Uniform and popularity draw {page['num_sampled']:,} items a step, mixed as many besides those of the batch.",
-        f"A learning rate out of {rates} is chosen for each sampler, by half of the validation users, with seed 42 and "
-        "the longest fit; where it is the largest, a larger one may do better still. The figures are of the other "
-        f"{page['users']:,} users, means over the seeds from {FIRST_SEED} on. "
-        "Test is not opened. A fit is as many whole epochs as its CPU seconds allow, at least one; the epoch in which "
-        "code is traced counts like the others. ±: standard deviation over seeds. The difference is from the full "
-        "softmax with the same CPU seconds, on the same users, with its 95 % bootstrap interval over them: where the "
-        "interval holds 0, no difference is shown.",
+        f"Items that are drawn are {page['num_sampled']:,} a step; mixed negatives are these and those of the batch.",
+        f"A learning rate out of {rates} is chosen for each sampler, by half of the validation users, with seed "
+        f"{CHOOSING_SEED} and the longest fit; where it is the largest, a larger one may do better still. The figures "
+        f"are of the other {page['users']:,} users, means over the seeds from {FIRST_SEED} on. Test is not opened. A "
+        "fit is as many whole epochs as its CPU seconds allow, at least one; the epoch in which code is traced counts "
+        "like the others. ±: standard deviation over seeds. The difference is from the full softmax with the same CPU "
+        "seconds, on the same users, with its 95 % bootstrap interval over them: where the interval holds 0, no "
+        "difference is shown.",
         f"![NDCG@20 by CPU seconds]({drawn})",
     ]
     for place, point in enumerate(page["samplers"][0]["points"]):

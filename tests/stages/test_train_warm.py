@@ -101,6 +101,16 @@ def test_the_epoch_is_chosen_from_weights_that_never_saw_validation_and_the_refi
     assert any((weight != two.shipped.weights[name]).any() for name, weight in one.shipped.weights.items())
 
 
+def test_a_parent_that_kept_no_shipped_weights_starts_the_refit_from_its_selected_ones(parent):
+    arrays = parent.arrays()
+    meta = json.loads(arrays["meta"].tobytes())
+    del meta["shipped"]
+    kept = {name: array for name, array in arrays.items() if not name.startswith("shipped/")}
+    older = Parent.of_arrays(kept | {"meta": np.frombuffer(json.dumps(meta).encode(), np.uint8)})
+    assert older.shipped is older.last
+    np.testing.assert_array_equal(older.last.weights["item_embeddings"], parent.last.weights["item_embeddings"])
+
+
 def test_with_mode_off_nothing_is_kept_and_a_parent_is_not_looked_at(workspace):
     train.run(PARAMS, workspace, "mf")
     copied(workspace, "mf")

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from bakeoff.core.errors import BakeoffError, reading
 from bakeoff.core.histories import draw_users
@@ -224,8 +225,8 @@ def per_user_on_disk(files: dict[str, Path]) -> PerUser:
     """
 
     def blocks(columns: Sequence[Column]) -> Iterator[FloatArray]:
-        for parts in zip(*(_blocks(files[model], metric) for model, metric in columns), strict=True):
-            yield np.stack(parts, axis=1).astype(np.float64)
+        for parts in zip(*(_blocks(files[model], [metric]) for model, metric in columns), strict=True):
+            yield np.concatenate(parts, axis=1).astype(np.float64)
 
     return lambda columns: partial(blocks, columns)
 
@@ -240,20 +241,25 @@ def check_same_users(files: dict[str, Path], keys: Sequence[str]) -> None:
     Raises:
         BakeoffError: two models differ in their users, or in the order of these.
     """
-    for (name, one), (other, another) in pairwise(files.items()):
-        if not read_coded(one, (), keys).equals(read_coded(another, (), keys)):
-            raise BakeoffError(
-                f"{other} was evaluated on other {another.stem.replace('_', ' ')} than {name}, or in another "
-                "order: their figures can't be compared. Run `dvc repro` so that every model is evaluated on the "
-                "present split."
-            )
+    for found in zip_longest(*(_blocks(path, keys) for path in files.values())):
+        for (name, one), (other, another) in pairwise(zip(files, found, strict=True)):
+            if not np.array_equal(one, another):
+                raise BakeoffError(
+                    f"{other} was evaluated on other {files[other].stem.replace('_', ' ')} than {name}, or in another "
+                    "order: their figures can't be compared. Run `dvc repro` so that every model is evaluated on the "
+                    "present split."
+                )
 
 
-def _blocks(path: Path, column: str) -> Iterator[FloatArray]:
-    """Blocks [m] of a column, USERS_AT_ONCE rows each except the last, whatever the row groups of the file."""
-    with pq.ParquetFile(path) as file:
-        batches = (batch[column].to_numpy() for batch in file.iter_batches(USERS_AT_ONCE, columns=[column]))
-        yield from regrouped(batches, USERS_AT_ONCE)
+def _blocks(path: Path, columns: Sequence[str]) -> Iterator[NDArray[Any]]:
+    """Blocks [m, c] of a table, USERS_AT_ONCE rows each except the last, whatever its row groups."""
+
+    def batches() -> Iterator[NDArray[Any]]:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(USERS_AT_ONCE, columns=list(columns)):
+                yield np.stack([batch.column(name).to_numpy(zero_copy_only=False) for name in columns], axis=1)
+
+    return regrouped(batches(), USERS_AT_ONCE)
 
 
 def _read(

@@ -17,7 +17,8 @@ MARK_HEIGHT, GROUP_MARGIN = 14, 18
 LETTER, LABEL_HEIGHT = 6.5, 15
 """Pixels that a label takes, per letter and in height."""
 PER_ENTRY, AXIS_LABELS = 28, 80
-"""Pixels of an entry of a legend in addition to its letters, and of the labels of an axis, right of which it stands."""
+"""Pixels that an entry of a legend takes besides its letters, and that the labels of the vertical axis take. A legend
+begins to the right of these labels."""
 WIDE, ON_PHONE, HEIGHT = 760, 200, 280
 """Pixels of the plane of `path`: its width on a wide page and on a phone, and its height."""
 PHONE = 400

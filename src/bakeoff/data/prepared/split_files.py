@@ -1,4 +1,4 @@
-"""Files of a split, read in batches and encoded: arrays and tables spill to memory-mapped files where large."""
+"""Files of a split, read in batches into arrays and tables that spill to memory-mapped files where they are large."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path

@@ -95,7 +95,7 @@ class Runner:
         Args:
             name: of the suite; unique within this runner.
             expectations: at least one.
-            frame: of which expectations are checked.
+            frame: the rows to check, a data frame of pandas or of Spark, as this runner was made for.
         """
         return self._prepared(name, expectations, "SUMMARY")(frame)
 

@@ -170,8 +170,8 @@ def features(before: Snapshot, now: Snapshot, data: DataParams, bins: int) -> tu
     declared = [
         ("interactions", "rating", "dense", "ratings"),
         ("interactions", "event", "categorical", "kinds of events"),
+        ("interactions", "weight", "dense", "weights of events"),
     ]
-    declared += [("interactions", "weight", "dense", "weights of events")]
     declared += [("users", name, kind, f"{name} of the users") for name, kind in data.user_features.items()]
     declared += [("items", name, kind, f"{name} of the items") for name, kind in data.item_features.items()]
     quantiles = partial(_by_quantile, bins=bins)
