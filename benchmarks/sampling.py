@@ -33,7 +33,7 @@ from bakeoff.models.base.retriever import Retriever
 from bakeoff.models.base.specs import spec
 
 RESULTS = ROOT / "benchmarks/results"
-RATES = (0.01, 0.03, 0.1)
+RATES = (0.01, 0.03, 0.1, 0.3)
 METRIC = "ndcg@20"
 CHOOSING_SEED, FIRST_SEED = 42, 43
 """With which rates are chosen, and the first of those that are reported."""

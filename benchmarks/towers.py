@@ -2,22 +2,23 @@
 
 Run it in a workspace whose split is made (`make run`). Both towers train the softmax DNN of its params.yaml, in turns
 and in one process; validation chooses the epoch, as everywhere, and test is not opened. First come the settings that
-were tried, with one seed each, then the shipped tower and the best attention tower with every seed.
+were tried, with one seed each, then the shipped tower and the best attention tower with seeds that chose nothing.
 
-    python benchmarks/towers.py --workspace . --seeds 42 43 44
+    python benchmarks/towers.py --workspace . --write benchmarks/results/towers.json
 """
 
 import argparse
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.console import Console
+from scipy.stats import ttest_1samp
 
-from bakeoff.core.files import write_text
+from bakeoff.core.files import write_json, write_text
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.prepared.tables import Prepared, load_prepared
 from bakeoff.experiments.params import with_values
@@ -84,75 +85,99 @@ def label(changed: Mapping[str, Any]) -> str:
     return ", ".join(f"`{name}` {value}" for name, value in changed.items()) or "as in params.yaml"
 
 
-def tried_table(tried: Sequence[tuple[Mapping[str, Any], Reached]]) -> list[str]:
+def measured(prepared: Prepared, params: Params, seeds: Sequence[int]) -> dict[str, Any]:
+    """All figures of the page."""
+    tried = [(changed, measure(prepared, params, changed, params.seed)) for changed in TRIED]
+    best, chosen = max((each for each in tried if "tower" in each[0]), key=lambda each: each[1].ndcg)
+    pairs = [[asdict(measure(prepared, params, changed, seed)) for changed in (POOLED, best)] for seed in seeds]
+    return {
+        "command": f"python benchmarks/towers.py --seeds {' '.join(map(str, seeds))}",
+        "dataset": params.data.dataset,
+        "cores": os.cpu_count(),
+        "seed": params.seed,
+        "tried": [{"setting": label(changed)} | asdict(found) for changed, found in tried],
+        "best": label(best),
+        "seeds": list(seeds),
+        "pairs": pairs,
+        "parameters": [tried[0][1].parameters, chosen.parameters],
+    }
+
+
+def tried_table(tried: Sequence[Mapping[str, Any]]) -> list[str]:
     """One row per setting; CPU also relative to the first, the shipped tower."""
     lines = ["| setting | ndcg@10 | recall@20 | epoch | CPU, s | × pooled |", "|---|--:|--:|--:|--:|--:|"]
-    for changed, found in tried:
-        scores = f"{found.ndcg:.4f} | {found.recall:.4f} | {found.epoch}"
-        lines.append(f"| {label(changed)} | {scores} | {found.cpu:.1f} | {found.cpu / tried[0][1].cpu:.1f} |")
+    for found in tried:
+        scores = f"{found['ndcg']:.4f} | {found['recall']:.4f} | {found['epoch']}"
+        cpu = found["cpu"]
+        lines.append(f"| {found['setting']} | {scores} | {cpu:.1f} | {cpu / tried[0]['cpu']:.1f} |")
     return lines
 
 
-def final_table(pooled: Sequence[Reached], attention: Sequence[Reached], seeds: Sequence[int]) -> list[str]:
-    """A row per seed, means, and the difference with its standard error over seeds."""
+def final_table(page: Mapping[str, Any]) -> list[str]:
+    """A row per seed, means, and the difference with its 95 % interval over seeds."""
     lines = ["| seed | pooled | attention | difference | CPU of pooled, s | CPU of attention, s |"]
     lines.append("|---|--:|--:|--:|--:|--:|")
-    for seed, a, b in zip(seeds, pooled, attention, strict=True):
-        lines.append(f"| {seed} | {a.ndcg:.4f} | {b.ndcg:.4f} | {b.ndcg - a.ndcg:+.4f} | {a.cpu:.1f} | {b.cpu:.1f} |")
-    first, second = (np.array([[each.ndcg, each.cpu] for each in side]) for side in (pooled, attention))
-    differences = second[:, 0] - first[:, 0]
-    error = differences.std(ddof=1) / len(seeds) ** 0.5 if len(seeds) > 1 else float("nan")
-    means = first.mean(axis=0), second.mean(axis=0)
+    for seed, (a, b) in zip(page["seeds"], page["pairs"], strict=True):
+        ndcgs = f"{a['ndcg']:.4f} | {b['ndcg']:.4f} | {b['ndcg'] - a['ndcg']:+.4f}"
+        lines.append(f"| {seed} | {ndcgs} | {a['cpu']:.1f} | {b['cpu']:.1f} |")
+    ndcg, cpu = (np.array([[each[name] for each in pair] for pair in page["pairs"]]) for name in ("ndcg", "cpu"))
+    difference = ndcg[:, 1] - ndcg[:, 0]
+    low, high = ttest_1samp(difference, 0).confidence_interval()
+    first, second = cpu.mean(axis=0)
     lines.append(
-        f"| mean | {means[0][0]:.4f} | {means[1][0]:.4f} | {differences.mean():+.4f} ± {error:.4f} "
-        f"| {means[0][1]:.1f} | {means[1][1]:.1f} ({means[1][1] / means[0][1]:.1f} ×) |"
+        f"| mean | {ndcg[:, 0].mean():.4f} | {ndcg[:, 1].mean():.4f} | {difference.mean():+.4f} ({low:+.4f} to "
+        f"{high:+.4f}) | {first:.1f} | {second:.1f} ({second / first:.1f} ×) |"
     )
     return lines
+
+
+def markdown(page: Mapping[str, Any]) -> str:
+    """The page of these figures."""
+    pooled, attention = page["parameters"]
+    lines = [
+        "# The attention tower compared with the pooled one",
+        "",
+        f"Made by `{page['command']}`; {page['dataset']}, validation, {page['cores']} cores. The epoch is chosen on "
+        "validation. CPU seconds are those of all epochs but the first, without validation. Settings are changes of "
+        "`softmax` in params.yaml, which was tuned with the pooled tower.",
+        "",
+        f"## What was tried, seed {page['seed']}",
+        "",
+        *tried_table(page["tried"]),
+        "",
+        f"## The best of them: {page['best']}",
+        "",
+        "NDCG@10, with seeds that had no part in the choice; the interval of the mean difference is one over seeds (95 "
+        "%, t).",
+        "",
+        *final_table(page),
+        "",
+        f"Trained weights: pooled {pooled:,}, attention {attention:,}.",
+        "",
+    ]
+    return "\n".join(lines)
 
 
 def main() -> None:
-    """Print the page; with --write, into a file."""
+    """Print the page; with --write, keep its figures and the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--workspace", type=Path, default=ROOT, help="with a split and params.yaml (default: this project)")
-    add("--seeds", type=int, nargs="+", default=[42, 43, 44], help="of the final pair; the first is that of the others")
-    add("--write", type=Path, help="file for the page, such as benchmarks/results/towers.md")
+    add("--seeds", type=int, nargs="+", default=[43, 44, 45, 46, 47], help="of the final pair; two at least")
+    add(
+        "--write",
+        type=Path,
+        help="file for the figures, such as benchmarks/results/towers.json; the page goes next to it",
+    )
     arguments = parser.parse_args()
     params, prepared = load_params(arguments.workspace / "params.yaml"), load_prepared(Workspace(arguments.workspace))
-    seeds: Sequence[int] = arguments.seeds
-    tried = [(changed, measure(prepared, params, changed, seeds[0])) for changed in TRIED]
-    best, first = max((each for each in tried if "tower" in each[0]), key=lambda each: each[1].ndcg)
-    pooled, attention = [tried[0][1]], [first]
-    for seed in seeds[1:]:
-        pooled.append(measure(prepared, params, POOLED, seed))
-        attention.append(measure(prepared, params, best, seed))
-    page = "\n".join(
-        [
-            "# The attention tower compared with the pooled one",
-            "",
-            f"Made by `python benchmarks/towers.py --seeds {' '.join(map(str, seeds))}`; {params.data.dataset}, "
-            f"validation, {os.cpu_count()} cores. The epoch is chosen on validation. CPU seconds are those of all "
-            "epochs but the first, without validation. Settings are changes of `softmax` in params.yaml, which was "
-            "tuned with the pooled tower.",
-            "",
-            f"## What was tried, seed {seeds[0]}",
-            "",
-            *tried_table(tried),
-            "",
-            f"## The best of them with every seed: {label(best)}",
-            "",
-            f"NDCG@10. Seed {seeds[0]} also chose the setting among {len(tried)}, which flatters its row; the others "
-            "are fresh. The difference is given with its standard error over seeds.",
-            "",
-            *final_table(pooled, attention, seeds),
-            "",
-            f"Trained weights: pooled {pooled[0].parameters:,}, attention {first.parameters:,}.",
-            "",
-        ]
-    )
+    if params.seed in arguments.seeds or len(arguments.seeds) < 2:
+        parser.error(f"--seeds takes two or more, without {params.seed}, which chooses the setting")
+    page = measured(prepared, params, arguments.seeds)
     if arguments.write:
-        write_text(arguments.write, page)
-    print(page, end="")
+        write_json(arguments.write, page)
+        write_text(arguments.write.with_suffix(".md"), markdown(page))
+    print(markdown(page), end="")
 
 
 if __name__ == "__main__":

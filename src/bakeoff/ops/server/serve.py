@@ -12,6 +12,7 @@ from typing import Literal
 from threadpoolctl import threadpool_limits
 
 from bakeoff.core.errors import BakeoffError
+from bakeoff.core.processes import num_cores
 from bakeoff.core.workspace import Workspace
 from bakeoff.models.base import specs
 from bakeoff.models.base.storage import refuse_skipped
@@ -34,6 +35,9 @@ NOTHING = (
     "Nothing is in production, so there is nothing to answer with. Put a model there (`bakeoff decide`, then `bakeoff "
     "promote`); fetch the tags of those who did (`git fetch --tags`, or --fetch); or name one of models/: --model mf."
 )
+
+MOST_THREADS = 4
+"""Of one product, which takes a few milliseconds: what more of them bring was not measured."""
 
 Approximate = Literal["auto", "on", "off"]
 """Whether search is approximate; auto: where the catalogue is large."""
@@ -84,7 +88,7 @@ def run(workspace: Workspace, options: Options) -> None:
     """
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     log.setLevel(logging.INFO)
-    with listen(options.host, options.port) as bound, threadpool_limits(1, "blas"):
+    with listen(options.host, options.port) as bound, threadpool_limits(min(num_cores(), MOST_THREADS), "blas"):
         service, following = prepare(workspace, options)
         online = None if options.log is None else with_log(workspace, service, options, options.log)
 
