@@ -57,7 +57,7 @@ def unpaired(before: Mapping[str, list[float]], after: Mapping[str, list[float]]
     """Two versions of which the second has no figures per user of the models in `lost`."""
     whole = version("b", after)
     users = {model: table for model, table in whole.users.items() if model not in lost}
-    return compared(version("a", before), replace(whole, users=users, unread="they are gone."))
+    return compared(version("a", before), replace(whole, users=users))
 
 
 def test_the_same_values_of_some_models_say_nothing_of_those_that_could_not_be_paired():
@@ -107,7 +107,8 @@ def test_without_figures_per_user_means_are_compared_and_the_reason_is_told():
     [row, _] = revision_sheet.accuracy_table(found).rows
     assert (row[3].text, row[3].detail, row[-1].text) == ("+0.2000", "of the means", "not paired")
     assert any(
-        "they are gone." in note and "MF and the softmax DNN" in note for note in revision_sheet.remarks(found)[1:]
+        "its per-user metrics of a. `dvc fetch`" in note and "MF and the softmax DNN" in note
+        for note in revision_sheet.remarks(found)[1:]
     )
     assert "nothing could be paired" in revision_sheet.revisions_headline(found)
 

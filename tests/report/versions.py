@@ -39,7 +39,6 @@ def version(
         params={} if params is None else params,
         data_hash=data_hash,
         users=tables if read else {},
-        unread="" if read else "they are gone.",
         **others,
     )
 

@@ -8,7 +8,6 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from importlib.metadata import Distribution, distribution, entry_points, version
-from importlib.resources import files
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -21,11 +20,12 @@ from bakeoff.core.subprocesses import read_output, succeeds
 from bakeoff.core.workspace import Workspace
 from bakeoff.models.base.specs import ENTRY_POINTS
 
-DAG = "stages.yaml"
-"""This project's dvc.yaml: a link, since DVC takes each file of that name for a part of the repository's DAG."""
 VERSION = "artifacts/version.json"
 """File that stages of a workspace without code depend on; the stage `version` writes it."""
-TREE = Path(__file__).parent / "workspace_files/tree"
+FILES = Path(__file__).parent / "workspace_files"
+DAG = FILES / "stages.yaml"
+"""This project's dvc.yaml: a link, since DVC takes each file of that name for a part of the repository's DAG."""
+TREE = FILES / "tree"
 """Files of every workspace at their places in it; a name that begins with `dot_` there begins with a dot."""
 
 
@@ -51,7 +51,7 @@ def create(directory: Path, values: Mapping[str, Any], fill: Callable[[Workspace
             place = source.relative_to(TREE).as_posix().replace("dot_", ".")
             write_text(new / place, source.read_text(encoding="utf-8").replace("@NAME@", directory.resolve().name))
         write_text(new / "requirements.txt", f"bakeoff=={version('bakeoff')}\n")
-        write_text(new / "dvc.yaml", workspace_dag(_resource(DAG)))
+        write_text(new / "dvc.yaml", workspace_dag(DAG.read_text(encoding="utf-8")))
         write_text(new / "params.yaml", params_text(values))
         fill(Workspace(new))
         check_free(directory)  # still: nothing that came meanwhile is replaced
@@ -80,7 +80,7 @@ def workspace_dag(text: str) -> str:
     body = re.sub(r"(?<![/\w])(evidence|evaluate)\.\w+", r"\1", body)
     body = re.sub(r"\{package: \w+, (.*?)\}", r"{\1}", body)
     body = body.replace("name → its package and what", "name → what")
-    return _resource("dvc_header.yaml") + re.sub(
+    return (FILES / "dvc_header.yaml").read_text(encoding="utf-8") + re.sub(
         r"(params:\s+)\[(.*)\]", lambda found: f"{found[1]}[{_once(found[2])}]", body
     )
 
@@ -91,7 +91,7 @@ def _once(names: str) -> str:
 
 def params_text(values: Mapping[str, Any]) -> str:
     """The text of params.yaml: values, and an empty section for each other that the DAG reads."""
-    sections = re.findall(r"section: (\w+)", _resource(DAG))
+    sections = re.findall(r"section: (\w+)", DAG.read_text(encoding="utf-8"))
     names = ("seed", "data", "validation", "split", *sections, "evaluate", "evidence", "warm_start")
     defaults: dict[str, Any] = {name: {} for name in names} | {"seed": 42}
     yaml = YAML(typ="safe", pure=True)  # writes `null`, where a round trip leaves the value empty
@@ -100,7 +100,7 @@ def params_text(values: Mapping[str, Any]) -> str:
     yaml.representer.sort_base_mapping_type_on_output = False
     stream = StringIO()
     yaml.dump(defaults | dict(values), stream)
-    return _resource("params_header.yaml") + stream.getvalue()
+    return (FILES / "params_header.yaml").read_text(encoding="utf-8") + stream.getvalue()
 
 
 def write_version(workspace: Workspace) -> None:
@@ -132,7 +132,3 @@ def _code_hash(package: Distribution) -> str:
         source = Path(__file__).parents[1]
         code = [f"{path.relative_to(source)},{file_hash(path, 'sha256')}" for path in sorted(source.rglob("*.py"))]
     return hashlib.sha256("\n".join(code).encode()).hexdigest()
-
-
-def _resource(name: str) -> str:
-    return files("bakeoff.ops").joinpath("workspace_files", name).read_text(encoding="utf-8")

@@ -108,7 +108,6 @@ def version_at(root: Path, revision: str | None) -> ProjectVersion:
         data_hash=read_data_hash(read("data.dvc") or ""),
         split=parsed("reports/split.json"),
         validation=parsed("reports/validation.json"),
-        unread=f"neither DVC's cache nor its remote holds its per-user metrics of {name}. `dvc fetch` may bring them.",
     )
     users = {}
     with dvc_files(root, commit, "artifacts/evaluation", name) as files:
@@ -117,7 +116,7 @@ def version_at(root: Path, revision: str | None) -> ProjectVersion:
                 with files.open(f"artifacts/evaluation/{model}/users.parquet") as file:
                     users[model] = pd.read_parquet(file)
             except (DvcException, DataIndexDirError, OSError, ValueError):
-                continue  # `unread` says why
+                continue  # the page says so
     return replace(found, users=users)
 
 

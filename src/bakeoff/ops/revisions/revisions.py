@@ -42,7 +42,6 @@ class ProjectVersion:
         split: reports/split.json; empty where it is not in Git.
         validation: reports/validation.json; likewise.
         users: per-user metrics by model: `user_id`, `num_test` and a column per metric; of those that could be read.
-        unread: why the per-user metrics of other models could not be read.
     """
 
     name: str
@@ -53,7 +52,6 @@ class ProjectVersion:
     split: Mapping[str, Any] = field(default_factory=dict)
     validation: Mapping[str, Any] = field(default_factory=dict)
     users: Mapping[str, pd.DataFrame] = field(default_factory=dict)
-    unread: str = ""
 
     @property
     def label(self) -> str:
