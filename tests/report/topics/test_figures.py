@@ -13,14 +13,7 @@ from bakeoff.report.evidence import Evidence, NotMeasured, VariantGroup
 from bakeoff.report.render.figure import Figure
 from bakeoff.report.series_charts import label_sides
 from bakeoff.report.summary import Summary
-from bakeoff.report.topics import (
-    depth,
-    features,
-    folding,
-    growth,
-    quality,
-    sampled,
-)
+from bakeoff.report.topics import cold_start, costs, depth, folding, quality, sampled
 from bakeoff.report.topics.base.topic import Page, section_notes
 
 
@@ -48,7 +41,7 @@ def test_a_user_falls_into_the_bucket_of_what_is_known(evidence: Evidence, known
 def test_features_are_shown_per_step_and_for_warm_users(figures: dict[str, Figure]):
     rows = rows_of(figures["features"])
     groups = list(dict.fromkeys(row["group"] for row in rows))
-    assert groups == ["none known", "1 known", "5 known", "all known", features.WARM]
+    assert groups == ["none known", "1 known", "5 known", "all known", cold_start.WARM]
     assert rows[0]["series"] == "as shipped"
 
 
@@ -124,7 +117,7 @@ def test_growth_without_exponents_or_catalogues_still_says_what_was_measured(evi
     measured = evidence.part("growth")
     assert not isinstance(measured, NotMeasured)
     alone = with_measured(evidence, growth={**measured, "exponents": {}, "catalogues": []})
-    [figure] = figures_of(growth.TOPIC, alone, params)
+    [figure] = figures_of(costs.GROWTH, alone, params)
     assert "xponent" not in figure.sentence.replace("An exponent of 1 is growth in step", "")
 
 
