@@ -5,6 +5,7 @@ And taste or the session: the claim of taste, on events more than a day after th
 
 from collections.abc import Iterator, Sequence
 from functools import partial
+from math import inf
 
 import numpy as np
 import pandas as pd
@@ -24,7 +25,7 @@ from bakeoff.report.topics.base.topic import Named, Page, Topic, estimate_table,
 
 QUALITY, TASTE = CLAIMS["quality"], CLAIMS["taste"]
 
-ACTIVITY = {"1–5": 5, "6–20": 20, "21–50": 50, "51–100": 100, "> 100": None}
+ACTIVITY = {"1–5": 5, "6–20": 20, "21–50": 50, "51–100": 100, "> 100": inf}
 """Known interactions of a user → the last number of the bucket."""
 
 
@@ -56,8 +57,7 @@ def _charts(evidence: Evidence, params: ReportParams, statistics: Statistics) ->
 def by_activity(evidence: Evidence, metric: str, statistics: Statistics) -> pd.DataFrame:
     """`estimates` of every model in each bucket of ACTIVITY that holds users."""
     history = evidence.models[MF].users.num_history.to_numpy()
-    ends = [0, *(end for end in ACTIVITY.values() if end is not None), np.inf]
-    bucket = pd.cut(history, ends, labels=list(ACTIVITY))
+    bucket = pd.cut(history, [0, *ACTIVITY.values()], labels=list(ACTIVITY))
     columns: list[Named] = []
     for name in ACTIVITY:
         users = np.asarray(bucket == name)
