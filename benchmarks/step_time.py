@@ -9,24 +9,24 @@ whatever else the machine does meets both; a step's time is the median over the 
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
 
 from bakeoff.core.files import write_text
-from bakeoff.experiments.step_time import Steps, StepTimes, measure_steps
+from bakeoff.experiments.step_time import Steps, measure_steps
 
 ITEMS = (10_000, 100_000, 1_000_000)
 BARS = {100_000: 0.1, 1_000_000: 0.02}
 """Largest ratio of sampled to full that is good enough, by number of items."""
 
 
-def markdown(rows: Sequence[tuple[int, StepTimes]], steps: Steps, command: str) -> str:
+def markdown(rows: Sequence[tuple[int, Mapping[str, float]]], steps: Steps, command: str) -> str:
     """The page."""
     lines = ["| items | full, ms | sampled, ms | sampled ÷ full | bar |", "|---|---|---|---|---|"]
     for items, times in rows:
-        full, sampled = times.full.value, times.sampled.value
+        full, sampled = times["full_step_seconds"], times["sampled_step_seconds"]
         bar = f"≤ {BARS[items]:g}" if items in BARS else "–"
         lines.append(f"| {items:,} | {1000 * full:.1f} | {1000 * sampled:.1f} | {sampled / full:.3f} | {bar} |")
     return f"# Time of a training step\n\nMade by `{command}`. {_about(steps)}\n\n" + "\n".join(lines) + "\n"

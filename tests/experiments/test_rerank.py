@@ -1,13 +1,16 @@
 import json
 from dataclasses import dataclass
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
 import pytest
 import small_split
+from contrarian import list_items
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
+from bakeoff.models.base import storage
 from bakeoff.models.base.storage import skip_training
 from bakeoff.stages import rerank
 
@@ -48,7 +51,11 @@ def run(workspace, mf=UP, softmax=-UP, sizes=(3, 6), max_users=100, **evaluate):
         }
     )
     scores = {"mf": mf, "softmax": softmax, "popularity": UP, "ease": -UP}
-    rerank.run(params, workspace, load=lambda path: Same(scores[path.parent.name]))
+    for model in scores:
+        if model in ("mf", "softmax") or workspace.trained(model).exists():
+            list_items(workspace, model)
+    with patch.object(storage, "load_trained", lambda folder: Same(scores[folder.parent.name])):
+        rerank.run(params, workspace)
 
 
 def notes(workspace):

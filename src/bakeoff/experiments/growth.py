@@ -17,7 +17,6 @@ from bakeoff.core.histories import Queries
 from bakeoff.core.processes import run_alone
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.prepared.tables import Prepared, load_prepared
-from bakeoff.evaluation.stats.timing_intervals import interval_json
 from bakeoff.experiments.params import ExperimentSettings
 from bakeoff.experiments.training.runner import REFERENCES, Experiment, Pace, Seconds, run_epochs
 from bakeoff.models.base.specs import contenders, spec
@@ -188,8 +187,6 @@ def measure_catalogues(settings: ExperimentSettings) -> list[dict[str, Any]]:
             row |= {"full_step_seconds": None, "sampled_step_seconds": None, "repeats": 0, "skipped": reason}
             print(reason, flush=True)
         else:
-            times = measure_steps(items, steps, settings.seed)
-            row |= interval_json("full_step_seconds", times.full)
-            row |= interval_json("sampled_step_seconds", times.sampled) | {"repeats": times.repeats}
+            row |= measure_steps(items, steps, settings.seed)
         rows.append(row)
     return rows

@@ -10,7 +10,7 @@ import numpy as np
 
 from bakeoff.core.histories import Histories, Queries
 from bakeoff.data.features.encoding import EncodedFeatures
-from bakeoff.evaluation.stats.timing_intervals import Repeated, middle
+from bakeoff.evaluation.stats.timing_intervals import interval_json, middle
 from bakeoff.experiments.latency import take_turns
 from bakeoff.models.neural.spec import NegativesParams, SoftmaxParams
 from bakeoff.models.neural.trainer import SoftmaxTrainer
@@ -49,23 +49,21 @@ class Steps:
         return self.users_per_batch * CUTS_PER_USER
 
 
-@dataclass(frozen=True)
-class StepTimes:
-    """Median seconds of a step of either kind, over so many turns."""
+def measure_steps(num_items: int, steps: Steps, seed: int) -> dict[str, float]:
+    """Time both kinds of step on a catalogue of this size.
 
-    full: Repeated
-    sampled: Repeated
-    repeats: int
-
-
-def measure_steps(num_items: int, steps: Steps, seed: int) -> StepTimes:
-    """Time both kinds of step on a catalogue of this size."""
+    Returns:
+        `full_step_seconds` and `sampled_step_seconds`, medians with the ends of their intervals (`…_low`, `…_high`),
+        and `repeats`, the number of turns that were measured.
+    """
     counts = {"full": steps.full, "sampled": steps.sampled}
     trainers = {kind: _trainer(kind, num_items, steps, count, seed) for kind, count in counts.items()}
     turns = {kind: [trainer.run_epoch] * (1 + steps.turns) for kind, trainer in trainers.items()}
     taken = take_turns(turns, steps.turns, steps.seconds / len(turns), warm_up=1, fewest=FEWEST_TURNS)
-    full, sampled = (middle([epoch / counts[kind] for epoch in taken[kind]]) for kind in ("full", "sampled"))
-    return StepTimes(full, sampled, len(taken["full"]))
+    found: dict[str, float] = {"repeats": len(taken["full"])}
+    for kind, count in counts.items():
+        found |= interval_json(f"{kind}_step_seconds", middle([epoch / count for epoch in taken[kind]]))
+    return found
 
 
 def needed_bytes(num_items: int, steps: Steps) -> int:

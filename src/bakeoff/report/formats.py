@@ -124,6 +124,7 @@ def level(confidence: float) -> str:
     return f"{100 * confidence:g} %"
 
 
+@cache
 def template_environment(**options: Any) -> Environment:
     """Templates that escape texts in HTML, refuse undefined names, and write numbers and models for people."""
     made = Environment(
@@ -142,14 +143,9 @@ def template_environment(**options: Any) -> Environment:
     return made
 
 
-@cache
-def _sentences() -> Environment:
-    return template_environment()
-
-
 def paragraphs(template: str, macro: str, **values: Any) -> list[str]:
     """The paragraphs that a macro of a template writes, each in one line."""
-    text = str(getattr(_sentences().get_template(template).module, macro)(**values))
+    text = str(getattr(template_environment().get_template(template).module, macro)(**values))
     blocks = ([line.strip(" ") for line in block.split("\n")] for block in re.split(r"\n *\n", text))
     return [" ".join(filter(None, lines)) for lines in blocks if any(lines)]
 

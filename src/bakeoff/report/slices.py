@@ -6,6 +6,7 @@ users were held out of training whole.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 
 import numpy as np
 import pandas as pd
@@ -18,15 +19,15 @@ from bakeoff.report.accuracy import BaselineComparison, Difference, Statistics, 
 from bakeoff.report.evidence import Evidence, asked
 from bakeoff.report.models import MF
 
-GAPS = {"same second": 0, "< 1 min": 60, "< 1 h": 3600, "< 1 day": 86_400, "later": None}
-"""Name of a slice → seconds that end it (included); None has no end."""
+GAPS = {"same second": 0, "< 1 min": 60, "< 1 h": 3600, "< 1 day": 86_400, "later": inf}
+"""Name of a slice → seconds that end it (included)."""
 LATER = "later"
 """More than a day after the last known event: the endpoint that no session reaches."""
-SESSIONS = {"within an hour": 3600, "within a day": 86_400, LATER: None}
+SESSIONS = {"within an hour": 3600, "within a day": 86_400, LATER: inf}
 """The same, as far as one would choose another model."""
 ALL = "all"
 """Of the first interactions of new users."""
-Ends = Mapping[str, int | None]
+Ends = Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -83,8 +84,7 @@ def events_by_gap(evidence: Evidence, gaps: Ends = GAPS) -> dict[str, pd.DataFra
     gap = (test.timestamp - known.reindex(pd.Index(test.user_id)).to_numpy()).dropna()
     if gap.empty or not (events.timestamp > 0).any() or (gap < 0).any():
         return {}
-    ends = [-1, *(end for end in gaps.values() if end is not None), np.inf]
-    ranges = pd.cut(gap, ends, labels=list(gaps))
+    ranges = pd.cut(gap, [-1, *gaps.values()], labels=list(gaps))
     return {str(name): part for name, part in test.loc[gap.index].groupby(ranges, sort=True, observed=True)}
 
 

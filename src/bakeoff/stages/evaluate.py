@@ -17,11 +17,11 @@ from bakeoff.data.prepared.tables import load_held_out, load_prepared
 from bakeoff.evaluation.parallel import evaluator
 from bakeoff.evaluation.ranking.protocol import ALL, EvalQueries, users_with_test_items
 from bakeoff.evaluation.results import UserBatch, write_evaluation
-from bakeoff.models.base.storage import Load, load_fitting, why_skipped
+from bakeoff.models.base.storage import load_fitting, why_skipped
 from bakeoff.params import Params
 
 
-def run(params: Params, workspace: Workspace, model: str, load: Load | None = None) -> None:
+def run(params: Params, workspace: Workspace, model: str) -> None:
     """Rank the whole catalogue for warm users with test items and for new users; write lists and metrics.
 
     Each test item of warm users is also ranked among `evidence.sampled_candidates` random ones. Users are ranked for
@@ -37,7 +37,6 @@ def run(params: Params, workspace: Workspace, model: str, load: Load | None = No
         params: `evaluate`, `seed`, `evidence.sampled_candidates` and `engine` are used.
         workspace: holds all files.
         model: name of the model.
-        load: reads a retriever from its directory; as training stored it if None.
 
     Raises:
         BakeoffError: the model or the split is missing, they do not belong together, no warm user has a test
@@ -55,7 +54,7 @@ def run(params: Params, workspace: Workspace, model: str, load: Load | None = No
         held_out = load_held_out(workspace, prepared)
         queries = EvalQueries(prepared, held_out, params.evaluate, params.seed, params.evidence.sampled_candidates)
         ranked = len(users_with_test_items(held_out.test, "measure")) + len(queries.users(ALL)) * len(queries.steps)
-        load_model = partial(load_fitting, workspace, model, load=load)
+        load_model = partial(load_fitting, workspace, model)
         with evaluator(queries, workspace, engine_settings(), model, load_model) as found, _bar(model, ranked) as count:
             counted = replace(found, batches=lambda name: count(found.batches(name)))
             metrics, seconds = write_evaluation(workspace.evaluation(model), queries, counted)

@@ -8,11 +8,11 @@ from bakeoff.core.workspace import Workspace
 from bakeoff.data.prepared.tables import load_held_out, load_prepared
 from bakeoff.experiments.rerank import RETRIEVER, SCORER, measure_reranking
 from bakeoff.experiments.training.runner import REFERENCES
-from bakeoff.models.base.storage import Load, load_fitting, why_skipped
+from bakeoff.models.base.storage import load_fitting, why_skipped
 from bakeoff.params import Params
 
 
-def run(params: Params, workspace: Workspace, load: Load | None = None) -> None:
+def run(params: Params, workspace: Workspace) -> None:
     """Rank MF's candidates by the softmax DNN's scores, and compare with the lists of both and of reference models.
 
     Reads artifacts/split, both models and the reference models; writes artifacts/rerank and artifacts/cost/rerank.json.
@@ -21,7 +21,6 @@ def run(params: Params, workspace: Workspace, load: Load | None = None) -> None:
     Args:
         params: of the project.
         workspace: that holds the files.
-        load: reads a retriever from its directory; `load_trained` if None.
 
     Raises:
         BakeoffError: a model or the split is missing, they do not belong together, no warm user has a test item, or
@@ -38,7 +37,7 @@ def run(params: Params, workspace: Workspace, load: Load | None = None) -> None:
         prepared = load_prepared(workspace)
         test = load_held_out(workspace, prepared).test
         others = [m for m in REFERENCES if workspace.trained(m).exists() and why_skipped(workspace, m) is None]
-        models = {model: load_fitting(workspace, model, prepared.items, load) for model in (*reasons, *others)}
+        models = {model: load_fitting(workspace, model, prepared.items) for model in (*reasons, *others)}
         content, users = measure_reranking(params.experiments, prepared, test, models)
         with replaced(workspace.rerank) as folder:
             pq.write_table(users, folder / "users.parquet")

@@ -19,7 +19,7 @@ from bakeoff.models.neural.attention import OCTAVES, CausalAttention
 from bakeoff.models.neural.batches import Batches, predict_next
 from bakeoff.models.neural.encoder import SoftmaxEncoder, SoftmaxRetriever, load
 from bakeoff.models.neural.model import SoftmaxDNN
-from bakeoff.models.neural.proposals import CatalogueSampler
+from bakeoff.models.neural.proposals import catalogue_sampler
 from bakeoff.models.neural.spec import AttentionParams, NegativesParams, SoftmaxParams, TwoTowerParams
 from bakeoff.models.neural.trainer import SoftmaxTrainer
 
@@ -412,7 +412,7 @@ def test_a_batch_has_one_sequence_per_user_and_no_pooled_history():
         PARAMS,
         NUM_ITEMS,
         np.random.default_rng(0),
-        CatalogueSampler(NUM_ITEMS),
+        catalogue_sampler(NUM_ITEMS),
     )
     [batch] = made.epoch()
     assert batch["sequence"].shape == batch["sequence_times"].shape

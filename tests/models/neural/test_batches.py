@@ -10,12 +10,12 @@ from small import numbered, queries, random_rows
 from bakeoff.models.neural.batches import Batches, target_chances
 from bakeoff.models.neural.pooling import RecencyPooling
 from bakeoff.models.neural.proposals import (
-    CatalogueSampler,
     InBatchSampler,
     NegativeSampler,
-    UniformSampler,
     all_targets,
+    catalogue_sampler,
     make_sampler,
+    uniform_sampler,
 )
 from bakeoff.models.neural.spec import SoftmaxParams
 
@@ -30,23 +30,17 @@ class Remember(NegativeSampler):
         super().__init__(np.ones(NUM_ITEMS))
         self.targets = []
 
-    def _ids(self, targets, rng):
-        raise NotImplementedError
-
     def draw(self, targets, rng):
         self.targets.append(np.sort(targets))
-        return CatalogueSampler(0).draw(targets, rng)
+        return catalogue_sampler(0).draw(targets, rng)
 
 
 class Script(NegativeSampler):
     """Draws what it was told, batch by batch."""
 
     def __init__(self, *draws, inclusion=None):
-        super().__init__(np.ones(NUM_ITEMS) if inclusion is None else inclusion)
-        self._draws = iter(draws)
-
-    def _ids(self, targets, rng):
-        return np.array(next(self._draws))
+        told = iter(draws)
+        super().__init__(np.ones(NUM_ITEMS) if inclusion is None else inclusion, lambda *_: np.array(next(told)))
 
 
 def batches_of(people, sampler, params, rng):
@@ -55,7 +49,7 @@ def batches_of(people, sampler, params, rng):
 
 def batches(rows, sampler=None, seed=0, **values):
     params = SoftmaxParams(**({"users_per_batch": 4, "cuts_per_user": 3, "target_window": 2} | values))
-    return batches_of(numbered(rows), sampler or UniformSampler(NUM_ITEMS, 5), params, np.random.default_rng(seed))
+    return batches_of(numbered(rows), sampler or uniform_sampler(NUM_ITEMS, 5), params, np.random.default_rng(seed))
 
 
 def rows_of(seed, num_users=11, longest=9):
@@ -154,7 +148,7 @@ def test_what_a_query_reads_weighs_as_the_pooling_says(seed):
 
 
 def test_distinct_items_of_a_step_are_counted_once():
-    [batch] = batches([[1, 2], [2, 1]], CatalogueSampler(3)).epoch()
+    [batch] = batches([[1, 2], [2, 1]], catalogue_sampler(3)).epoch()
     assert batch["item_ids"].tolist() == [0, 1, 2]
     assert batch["item_ids"][batch["candidates"]].tolist() == [0, 1, 2]
 
@@ -163,7 +157,7 @@ def test_distinct_items_of_a_step_are_counted_once():
 @given(seed=SEEDS)
 def test_own_marks_the_candidates_that_the_user_has_anywhere_in_the_history(seed):
     rows = rows_of(seed)
-    made = batches(rows, UniformSampler(NUM_ITEMS, 12))
+    made = batches(rows, uniform_sampler(NUM_ITEMS, 12))
     masked = pairs = 0
     for batch in made.epoch():
         ids = batch["item_ids"][batch["candidates"]]
@@ -258,7 +252,7 @@ def test_the_weight_of_an_event_multiplies_that_of_its_pairs(objective):
         people = replace(people, histories=replace(people.histories, weights=weights))
         rng = np.random.default_rng(4)
         return next(
-            Batches(people, RecencyPooling((), 8), settings, NUM_ITEMS, rng, CatalogueSampler(NUM_ITEMS)).epoch()
+            Batches(people, RecencyPooling((), 8), settings, NUM_ITEMS, rng, catalogue_sampler(NUM_ITEMS)).epoch()
         )
 
     plain, weighted = batch(None), batch(np.arange(1, 9, dtype=np.float32))  # item i weighs i

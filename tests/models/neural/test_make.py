@@ -3,13 +3,13 @@ import pytest
 from small import histories
 
 from bakeoff.models.neural.proposals import (
-    CatalogueSampler,
     InBatchSampler,
-    LogUniformSampler,
     MixedSampler,
-    PopularitySampler,
-    UniformSampler,
+    catalogue_sampler,
+    log_uniform_sampler,
     make_sampler,
+    popularity_sampler,
+    uniform_sampler,
 )
 from bakeoff.models.neural.spec import NegativesParams
 
@@ -29,17 +29,20 @@ def made(**values):
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("uniform", UniformSampler(NUM_ITEMS, 4)),
-        ("popularity", PopularitySampler(FREQUENCIES, 4, 0.5)),
-        ("log-uniform", LogUniformSampler(FREQUENCIES, 4)),
+        ("uniform", uniform_sampler(NUM_ITEMS, 4)),
+        ("popularity", popularity_sampler(FREQUENCIES, 4, 0.5)),
+        ("log-uniform", log_uniform_sampler(FREQUENCIES, 4)),
         ("in-batch", InBatchSampler(chances, EVENTS, 3, NUM_ITEMS)),
-        ("full", CatalogueSampler(NUM_ITEMS)),
+        ("full", catalogue_sampler(NUM_ITEMS)),
     ],
 )
 def test_the_settings_name_the_sampler(name, expected):
     sampler = made(sampler=name, popularity_exponent=0.5)
     assert type(sampler) is type(expected)
     assert sampler.inclusion.tolist() == expected.inclusion.tolist()
+    targets = np.array([1, 3, 3], np.int32)
+    drawn, wanted = (each.draw(targets, np.random.default_rng(0)).ids.tolist() for each in (sampler, expected))
+    assert drawn == wanted
 
 
 def test_a_mixture_is_made_of_the_parts_that_the_settings_name():

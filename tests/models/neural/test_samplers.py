@@ -6,15 +6,15 @@ from small import histories
 
 from bakeoff.models.base.tensorflow import tf
 from bakeoff.models.neural.proposals import (
-    CatalogueSampler,
     InBatchSampler,
-    LogUniformSampler,
     MixedSampler,
-    PopularitySampler,
-    UniformSampler,
     all_targets,
+    catalogue_sampler,
     inclusion_of_draws,
     log_counts,
+    log_uniform_sampler,
+    popularity_sampler,
+    uniform_sampler,
 )
 
 NUM_ITEMS = 12
@@ -27,13 +27,13 @@ EVENTS = histories([[item] for item, count in enumerate(FREQUENCIES) for _ in ra
 
 def samplers():
     return {
-        "uniform": UniformSampler(NUM_ITEMS, 5),
-        "popularity": PopularitySampler(FREQUENCIES, 5, 0.75),
-        "log-uniform": LogUniformSampler(FREQUENCIES, 5),
-        "full": CatalogueSampler(NUM_ITEMS),
+        "uniform": uniform_sampler(NUM_ITEMS, 5),
+        "popularity": popularity_sampler(FREQUENCIES, 5, 0.75),
+        "log-uniform": log_uniform_sampler(FREQUENCIES, 5),
+        "full": catalogue_sampler(NUM_ITEMS),
         "in-batch": in_batch(),
-        "mixed": MixedSampler([UniformSampler(NUM_ITEMS, 2), LogUniformSampler(FREQUENCIES, 3)]),
-        "mixed with the batch": MixedSampler([in_batch(), UniformSampler(NUM_ITEMS, 3)]),
+        "mixed": MixedSampler([uniform_sampler(NUM_ITEMS, 2), log_uniform_sampler(FREQUENCIES, 3)]),
+        "mixed with the batch": MixedSampler([in_batch(), uniform_sampler(NUM_ITEMS, 3)]),
     }
 
 
@@ -99,18 +99,18 @@ def assert_is_frequency(found, expected, num_draws, bias=0.0):
 
 
 def test_uniform_draws_the_number_that_was_asked_for():
-    assert len(UniformSampler(NUM_ITEMS, 5).draw(np.zeros(0, np.int32), np.random.default_rng(0)).ids) == 5
+    assert len(uniform_sampler(NUM_ITEMS, 5).draw(np.zeros(0, np.int32), np.random.default_rng(0)).ids) == 5
 
 
 def test_uniform_draws_no_more_items_than_there_are():
-    candidates = UniformSampler(3, 500).draw(np.zeros(0, np.int32), np.random.default_rng(0))
+    candidates = uniform_sampler(3, 500).draw(np.zeros(0, np.int32), np.random.default_rng(0))
     assert sorted(candidates.ids.tolist()) == [0, 1, 2]
     assert candidates.log_expected_count.tolist() == [0, 0, 0]
 
 
 def test_popularity_never_draws_an_item_without_events():
     # Without the rule an exponent of 0 would draw everything alike.
-    sampler = PopularitySampler(np.array([0, 3, 0, 1, 0]), 50, exponent=0.0)
+    sampler = popularity_sampler(np.array([0, 3, 0, 1, 0]), 50, exponent=0.0)
     rng = np.random.default_rng(0)
     drawn = {item for _ in range(50) for item in sampler.draw(np.zeros(0, np.int32), rng).ids.tolist()}
     assert drawn == {1, 3}
@@ -118,7 +118,7 @@ def test_popularity_never_draws_an_item_without_events():
 
 def test_a_popularity_exponent_of_one_is_proportional_to_frequency():
     # one draw: expected counts are the probabilities 3/4 and 1/4
-    sampler = PopularitySampler(np.array([3, 1]), 1, exponent=1.0)
+    sampler = popularity_sampler(np.array([3, 1]), 1, exponent=1.0)
     rng = np.random.default_rng(0)
     drawn = [sampler.draw(np.zeros(0, np.int32), rng) for _ in range(50)]
     expected = {int(c.ids[0]): float(np.exp(c.log_expected_count[0])) for c in drawn}
@@ -126,7 +126,7 @@ def test_a_popularity_exponent_of_one_is_proportional_to_frequency():
 
 
 def test_popularity_works_where_one_item_has_all_the_events():
-    candidates = PopularitySampler(np.array([0, 7]), 3, 0.75).draw(np.zeros(0, np.int32), np.random.default_rng(0))
+    candidates = popularity_sampler(np.array([0, 7]), 3, 0.75).draw(np.zeros(0, np.int32), np.random.default_rng(0))
     assert (candidates.ids.tolist(), candidates.log_expected_count.tolist()) == ([1], [0])
 
 
@@ -195,7 +195,7 @@ def test_what_can_not_be_drawn_has_an_inclusion_of_zero_and_needs_no_correction(
 
 def test_log_uniform_follows_the_rank_by_frequency_and_not_the_index():
     # Ranks: item 2 (9 events), then 0 and 3 (4, tie in index order), then 1. One draw: log2/log5, log(3/2)/log5, …
-    sampler = LogUniformSampler(np.array([4, 0, 9, 4]), 1)
+    sampler = log_uniform_sampler(np.array([4, 0, 9, 4]), 1)
     expected = np.log([3 / 2, 5 / 4, 2, 4 / 3]) / np.log(5)
     assert sampler.inclusion == pytest.approx(expected, rel=1e-12)
 
@@ -205,13 +205,13 @@ def test_log_uniform_has_the_probabilities_of_tensorflow_where_items_are_sorted_
         tf.constant([[0]], tf.int64), num_true=1, num_sampled=5, unique=False, range_max=NUM_ITEMS, seed=3
     )
     # theirs is m·p for draws that are not unique
-    sampler = LogUniformSampler(np.arange(NUM_ITEMS)[::-1], 1)
+    sampler = log_uniform_sampler(np.arange(NUM_ITEMS)[::-1], 1)
     theirs = drawn.sampled_expected_count.numpy() / 5
     assert sampler.inclusion[drawn.sampled_candidates.numpy()] == pytest.approx(theirs, rel=1e-5)
 
 
 def test_log_uniform_works_on_a_catalogue_of_one():
-    candidates = LogUniformSampler(np.array([3]), 4).draw(np.zeros(0, np.int32), np.random.default_rng(0))
+    candidates = log_uniform_sampler(np.array([3]), 4).draw(np.zeros(0, np.int32), np.random.default_rng(0))
     assert (candidates.ids.tolist(), candidates.log_expected_count.tolist()) == ([0], [0])
 
 
@@ -223,18 +223,18 @@ class Half:
 
 def test_an_item_is_missed_by_a_mixture_where_every_part_misses_it():
     # item 0: 1 − (1 − 1/2)(1 − 1/4) = 5/8; the others come from the second part alone
-    mixed = MixedSampler([Half(), UniformSampler(4, 1)])
+    mixed = MixedSampler([Half(), uniform_sampler(4, 1)])
     assert mixed.inclusion == pytest.approx([5 / 8, 1 / 4, 1 / 4, 1 / 4])
 
 
 def test_no_probability_of_a_mixture_is_floored():
     # p = 1e-12 in each of two parts that draw once
-    rare = PopularitySampler(np.array([10**12, 1]), 1, 1.0)
+    rare = popularity_sampler(np.array([10**12, 1]), 1, 1.0)
     assert MixedSampler([rare, rare]).inclusion[1] == pytest.approx(2e-12, rel=1e-6)
 
 
 def test_the_catalogue_in_a_mixture_makes_everything_exact():
-    mixed = MixedSampler([in_batch(), CatalogueSampler(NUM_ITEMS)])
+    mixed = MixedSampler([in_batch(), catalogue_sampler(NUM_ITEMS)])
     candidates = mixed.draw(np.array([3], np.int32), np.random.default_rng(0))
     assert candidates.ids.tolist() == list(range(NUM_ITEMS))
     assert (candidates.log_expected_count == 0).all()

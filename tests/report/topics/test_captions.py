@@ -8,7 +8,7 @@ from topic_parts import figures_of, group_of, rows_of, with_group, with_measured
 from bakeoff.params import Params
 from bakeoff.report.evidence import Evidence, NotMeasured
 from bakeoff.report.render.figure import Figure
-from bakeoff.report.topics import depth, folding, growth, quality
+from bakeoff.report.topics import costs, depth, folding, quality
 
 
 def test_captions_of_planted_groups_hold_with_noise_and_with_embeddings_of_any_length(figures: dict[str, Figure]):
@@ -66,7 +66,7 @@ def test_growth_names_every_model_that_is_drawn(evidence: Evidence, params: Para
     mf = [row for row in measured["sizes"] if row["model"] == "mf"]
     ease = [{**row, "model": "ease", "cpu_seconds": float(place)} for place, row in enumerate(mf, start=1)]
     changed = with_measured(evidence, growth={**measured, "sizes": [*ease, *measured["sizes"]]})
-    figure, *_ = figures_of(growth.TOPIC, changed, params)
+    figure, *_ = figures_of(costs.GROWTH, changed, params)
     assert figure.alt.endswith("a line per model.")
     assert "For comparison, EASE takes 4.00 s." in figure.sentence
     assert "For comparison" not in figures["growth"].sentence

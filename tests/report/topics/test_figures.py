@@ -13,14 +13,7 @@ from bakeoff.report.evidence import Evidence, NotMeasured, VariantGroup
 from bakeoff.report.render.figure import Figure
 from bakeoff.report.series_charts import label_sides
 from bakeoff.report.summary import Summary
-from bakeoff.report.topics import (
-    depth,
-    features,
-    folding,
-    growth,
-    quality,
-    sampled,
-)
+from bakeoff.report.topics import candidates, cold_start, costs, depth, folding, quality
 from bakeoff.report.topics.base.topic import Page, section_notes
 
 
@@ -48,7 +41,7 @@ def test_a_user_falls_into_the_bucket_of_what_is_known(evidence: Evidence, known
 def test_features_are_shown_per_step_and_for_warm_users(figures: dict[str, Figure]):
     rows = rows_of(figures["features"])
     groups = list(dict.fromkeys(row["group"] for row in rows))
-    assert groups == ["none known", "1 known", "5 known", "all known", features.WARM]
+    assert groups == ["none known", "1 known", "5 known", "all known", cold_start.WARM]
     assert rows[0]["series"] == "as shipped"
 
 
@@ -124,7 +117,7 @@ def test_growth_without_exponents_or_catalogues_still_says_what_was_measured(evi
     measured = evidence.part("growth")
     assert not isinstance(measured, NotMeasured)
     alone = with_measured(evidence, growth={**measured, "exponents": {}, "catalogues": []})
-    [figure] = figures_of(growth.TOPIC, alone, params)
+    [figure] = figures_of(costs.GROWTH, alone, params)
     assert "xponent" not in figure.sentence.replace("An exponent of 1 is growth in step", "")
 
 
@@ -148,7 +141,7 @@ def test_flips_are_pairs_that_both_ways_order_strictly_and_differently():
         {"model": list("abc"), "full": [0.3, 0.2, 0.1], "sampled": [0.5, 0.6, 0.5], "full_rank": [1, 2, 3]}
     )
     # b passes a among samples; a and c are level there, which is no flip
-    assert sampled.flipped(frame) == [("a", "b")]
+    assert candidates.flipped(frame) == [("a", "b")]
 
 
 def with_values(evidence: Evidence, name: str, full: float, among: float, spread: float) -> Evidence:
@@ -167,13 +160,13 @@ def test_a_flip_is_told_with_both_differences_and_whether_they_are_beyond_chance
 ):
     changed = with_values(with_values(evidence, "mf", 0.9, 0.7, spread), "softmax", 0.8, 0.8, 0.0)
     only = replace(changed, models={name: changed.models[name] for name in ("mf", "softmax")})
-    ranking = sampled.sampled_ranking(only, "ndcg@10", STATISTICS)
+    ranking = candidates.sampled_ranking(only, "ndcg@10", STATISTICS)
     assert ranking is not None
     [flip] = ranking[1]
     assert (flip.first, flip.second) == ("mf", "softmax")
     assert flip.full.mean == pytest.approx(0.1)
     assert flip.sampled.mean == pytest.approx(-0.1)
-    [figure] = figures_of(sampled.TOPIC, only, params)
+    [figure] = figures_of(candidates.SAMPLED, only, params)
     told = figure.sentence
     assert "puts MF before the softmax DNN (+0.1000, " in told
     assert ("not beyond chance" in told) != is_sure
@@ -184,7 +177,7 @@ def test_users_without_a_figure_of_one_ranking_are_left_out_of_both(evidence: Ev
     full = np.where(np.arange(len(model.sampled)) == 0, np.nan, 0.25)
     changed = replace(model, sampled=model.sampled.assign(**{"full_ndcg@10": full}))
     models = {**evidence.models, "mf": changed}
-    ranking = sampled.sampled_ranking(replace(evidence, models=models), "ndcg@10", STATISTICS)
+    ranking = candidates.sampled_ranking(replace(evidence, models=models), "ndcg@10", STATISTICS)
     assert ranking is not None
     rows = ranking[0].set_index("model")
     assert rows.full["mf"] == 0.25
@@ -195,13 +188,13 @@ def test_users_without_a_figure_of_one_ranking_are_left_out_of_both(evidence: Ev
 def test_a_primary_metric_that_is_not_sampled_has_no_chart(evidence: Evidence, params: Params):
     """Sampled metrics are NDCG, MRR and hit rate in the first 10, whatever the verdict rests on."""
     longer = params.model_copy(update={"compare": params.compare.model_copy(update={"primary_metric": "ndcg@20"})})
-    assert figures_of(sampled.TOPIC, evidence, longer) == []
+    assert figures_of(candidates.SAMPLED, evidence, longer) == []
 
 
 def test_no_flip_is_said_so(evidence: Evidence, params: Params):
     level = with_values(with_values(evidence, "mf", 0.9, 0.9, 0.0), "softmax", 0.8, 0.8, 0.0)
     only = replace(level, models={name: level.models[name] for name in ("mf", "softmax")})
-    [figure] = figures_of(sampled.TOPIC, only, params)
+    [figure] = figures_of(candidates.SAMPLED, only, params)
     assert figure.sentence.startswith("Both ways give the same order")
 
 

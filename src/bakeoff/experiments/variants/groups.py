@@ -124,8 +124,8 @@ POSITIVES_ONLY = Variant(
 TABLE_ALONE = Variant("softmax-table", "softmax", "a table of items alone", {"softmax.use_item_features": False})
 """The textbook's DNN, which can't rank new items."""
 
-MakeGroup = Callable[..., Group]
-"""Variants, the models that they are compared with if not REFERENCES, and options of the group → it."""
+Parts = tuple[Iterable[Variant], Sequence[str], dict[str, Any]]
+"""Of a group: variants, models as shipped that they are compared with, and further attributes."""
 
 RANKINGS = 7
 """Times that the same queries are ranked where the cost of ranking is compared; the first one does not count."""
@@ -155,7 +155,15 @@ def make_group(name: str, shipped: ExperimentSettings, data: DataFacts) -> Group
     """
     check_group(name)
     settings = shipped if name == STUDY else _shorter(shipped)
-    return GROUPS[name](settings, data, partial(_group, name, settings, data))
+    variants, models, options = GROUPS[name](settings, data)
+    reasons = {model: spec(model).why_not(data, settings.models[model]) for model in models}
+    left_out = {model: reason for model, reason in reasons.items() if reason is not None}
+    able = [Variant(f"{model}-shipped", model, "as shipped", base=True) for model in models if model not in left_out]
+    training = sentence("training", epochs=settings.softmax.max_epochs)
+    done = sentence(name, training=training, on_test=sentence("on_test"))
+    if options.get("seeds", 1) > 1:
+        done = f"{done} {sentence('seeds', seeds=options['seeds'])}"
+    return Group(name, done, settings, (*variants, *able), left_out=left_out, **options)
 
 
 def _shorter(shipped: ExperimentSettings) -> ExperimentSettings:
@@ -166,7 +174,7 @@ def _shorter(shipped: ExperimentSettings) -> ExperimentSettings:
     return shipped.with_values(values, "A shorter training")
 
 
-def _features(shipped: ExperimentSettings, data: DataFacts, group: MakeGroup) -> Group:
+def _features(shipped: ExperimentSettings, data: DataFacts) -> Parts:
     variants = [Variant("shipped", "softmax", "as shipped")]
     for there, what in ((data.has_user_features, "user"), (data.has_item_features, "item")):
         if there:
@@ -176,10 +184,10 @@ def _features(shipped: ExperimentSettings, data: DataFacts, group: MakeGroup) ->
             variants.append(Variant(f"{word}-{what}-features", "softmax", f"{word} {what} features", settings))
     if len(variants) == 1:
         raise NothingToCompareError(sentence("features_skipped"))
-    return group(with_bases(variants, shipped), evaluates_new_users=True)
+    return with_bases(variants, shipped), REFERENCES, {"evaluates_new_users": True}
 
 
-def _depth(shipped: ExperimentSettings, _: DataFacts, group: MakeGroup) -> Group:
+def _depth(shipped: ExperimentSettings, _: DataFacts) -> Parts:
     # Without hidden layers there is no width.
     sizes = ((depth, depth and width) for depth in shipped.evidence.depths for width in shipped.evidence.widths)
     variants = []
@@ -189,10 +197,10 @@ def _depth(shipped: ExperimentSettings, _: DataFacts, group: MakeGroup) -> Group
     towers = with_bases(variants, shipped)
     if len(towers) == 1:
         raise NothingToCompareError(sentence("depth_skipped"))
-    return group(towers, rankings=RANKINGS)
+    return towers, REFERENCES, {"rankings": RANKINGS}
 
 
-def _folding(shipped: ExperimentSettings, data: DataFacts, group: MakeGroup) -> Group:
+def _folding(shipped: ExperimentSettings, data: DataFacts) -> Parts:
     variants = [
         *mf_by_weight(shipped, lambda weight: _weighted(shipped.mf, weight, data)),
         POSITIVES_ONLY,
@@ -200,32 +208,13 @@ def _folding(shipped: ExperimentSettings, data: DataFacts, group: MakeGroup) -> 
         softmax_against("mixed", "in-batch + uniform", sampler="mixed", mixture=["in-batch", "uniform"]),
         softmax_against("hard", "hard among uniform", sampler="uniform", selection="hard"),
     ]
-    return group(with_bases(variants, shipped), measures_folding=True)
+    return with_bases(variants, shipped), REFERENCES, {"measures_folding": True}
 
 
 def mf_by_weight(shipped: ExperimentSettings, changed: Callable[[float], Mapping[str, Any]]) -> Iterator[Variant]:
     """MF by ascending weight of unobserved pairs, the shipped one among them; `changed` gives the settings of each."""
     for weight in sorted({*shipped.evidence.unobserved_weights, shipped.mf.unobserved_weight}):
         yield Variant(f"mf-{weight:g}", "mf", f"α₀ = {weight:g}", changed(weight))
-
-
-def _group(
-    name: str,
-    shipped: ExperimentSettings,
-    data: DataFacts,
-    variants: Sequence[Variant],
-    models: Sequence[str] = REFERENCES,
-    **options: Any,
-) -> Group:
-    """The variants, and models as shipped that they are compared with, those of them that the data allows."""
-    reasons = {model: spec(model).why_not(data, shipped.models[model]) for model in models}
-    left_out = {model: reason for model, reason in reasons.items() if reason is not None}
-    able = [Variant(f"{model}-shipped", model, "as shipped", base=True) for model in models if model not in left_out]
-    training = sentence("training", epochs=shipped.softmax.max_epochs)
-    done = sentence(name, training=training, on_test=sentence("on_test"))
-    if options.get("seeds", 1) > 1:
-        done = f"{done} {sentence('seeds', seeds=options['seeds'])}"
-    return Group(name, done, shipped, (*variants, *able), left_out=left_out, **options)
 
 
 def _weighted(mf: MFParams, weight: float, data: DataFacts) -> dict[str, Any]:
@@ -240,25 +229,21 @@ def _weighted(mf: MFParams, weight: float, data: DataFacts) -> dict[str, Any]:
     return {"mf.unobserved_weight": weight, "mf.regularization": mf.regularization * held}
 
 
-def _new_items(shipped: ExperimentSettings, data: DataFacts, group: MakeGroup) -> Group:
+def _new_items(shipped: ExperimentSettings, data: DataFacts) -> Parts:
     if shipped.evidence.new_item_share == 0:
         raise NothingToCompareError(sentence("new-items_skipped"))
     models = (*REFERENCES, *(name for name, each in specs().items() if each.role in ("contender", "other")))
     reads_features = data.has_item_features and shipped.softmax.use_item_features
-    return group([TABLE_ALONE] if reads_features else [], models)
+    return [TABLE_ALONE] if reads_features else [], models, {}
 
 
-def _sampling(shipped: ExperimentSettings, _: DataFacts, group: MakeGroup) -> Group:
-    negatives, seeds = shipped.softmax.negatives, shipped.evidence.study_seeds
+def _sampling(shipped: ExperimentSettings, _: DataFacts) -> Parts:
+    negatives = shipped.softmax.negatives
     named = {name: getattr(negatives, name) for name in ("sampler", "selection", "logq_correction")}
     variants = with_bases(_samplers(), shipped)
-    return group(
-        [each if each.settings else replace(each, settings=_changed(named)) for each in variants],
-        ("mf", "ease", "popularity"),
-        judged_on="valid",
-        measures_folding=True,
-        seeds=seeds,
-    )
+    named_too = [each if each.settings else replace(each, settings=_changed(named)) for each in variants]
+    options = {"judged_on": "valid", "measures_folding": True, "seeds": shipped.evidence.study_seeds}
+    return named_too, ("mf", "ease", "popularity"), options
 
 
 def _samplers() -> Iterator[Variant]:

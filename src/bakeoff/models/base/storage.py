@@ -37,9 +37,6 @@ _REPEATS = "keeps_repeats"
 CATALOGUE = (ITEMS, FEATURES, USERS)
 """Files that an export keeps too."""
 
-Load = Callable[[Path], Retriever]
-"""Reads a retriever from its directory."""
-
 
 @dataclass(frozen=True)
 class StoredModel:
@@ -177,28 +174,24 @@ def read_stored(folder: Path) -> tuple[str, StoredModel]:
         return described["model"], StoredModel(arrays, described["settings"], read_encoding(folder))
 
 
-def load_fitting(workspace: Workspace, model: str, items: pa.Table, load: Load | None = None) -> Retriever:
+def load_fitting(workspace: Workspace, model: str, items: pa.Table) -> Retriever:
     """The retriever of models/<model>, which was trained on this catalogue.
 
     Args:
         workspace: where models are.
         model: name of the model.
         items: the split's catalogue; only `item_id` is used.
-        load: reads the directory of a trained model; `load_trained` if None.
 
     Raises:
         BakeoffError: there is no such model, it lacks a file, or its catalogue is not that of the split.
     """
     folder = workspace.trained(model)
-    retriever = (load or load_trained)(folder)
-    says_which = load is None or (folder / ITEMS).exists()
-    refuse_other_catalogue(folder, model, len(retriever.item_embeddings), items, compare_ids=says_which)
+    retriever = load_trained(folder)
+    refuse_other_catalogue(folder, model, len(retriever.item_embeddings), items)
     return retriever
 
 
-def refuse_other_catalogue(
-    folder: Path, model: str, num_items: int, items: pa.Table, *, compare_ids: bool = True
-) -> None:
+def refuse_other_catalogue(folder: Path, model: str, num_items: int, items: pa.Table) -> None:
     """Refuse a model of another split, which would take the items of this one for others.
 
     Args:
@@ -206,7 +199,6 @@ def refuse_other_catalogue(
         model: name of the model.
         num_items: of the model.
         items: the split's catalogue; only `item_id` is used.
-        compare_ids: whether items.parquet is read; else only the numbers of items are compared.
 
     Raises:
         BakeoffError: the items or their order differ, or items.parquet can't be read.
@@ -214,8 +206,6 @@ def refuse_other_catalogue(
     again = f"the model was trained on another split. Run `bakeoff train {model}` again."
     if num_items != len(items):
         raise BakeoffError(f"{folder} knows {num_items} items and the split's catalogue has {len(items)}: {again}")
-    if not compare_ids:
-        return
     theirs = read_items(folder, ids_only=True)["item_id"].astype(str).to_numpy()
     ours = items["item_id"].cast(pa.string()).to_numpy()
     differ = (theirs != ours).nonzero()[0] if len(theirs) == len(ours) else [0]

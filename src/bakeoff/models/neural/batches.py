@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bakeoff.core.histories import PAD, Histories, Queries
-from bakeoff.models.neural.pooling import Examples, HistoryPooling, expand
+from bakeoff.models.neural.pooling import Examples, expand
 from bakeoff.models.neural.proposals import Candidates, NegativeSampler, all_targets, log_counts, make_sampler
-from bakeoff.models.neural.query_tower import activity_of_examples
+from bakeoff.models.neural.query_tower import HistoryPooling, activity_of_examples
 from bakeoff.models.neural.spec import NegativesParams, SoftmaxParams
 
 

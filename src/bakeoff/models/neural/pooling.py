@@ -1,11 +1,11 @@
-"""Histories as vectors: what training reads of them, the interface, recency pooling; and smoothing.
+"""Histories as vectors: what training reads of them, recency pooling; and smoothing.
 
 Smoothing sums over the users of an item.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numba
 import numpy as np
@@ -55,31 +55,6 @@ def expand(counts: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int
     return offsets, rows, np.arange(offsets[-1]) - offsets[rows]
 
 
-class HistoryPooling(Protocol):
-    """Turns histories into H vectors of d dimensions each, zeros for an empty one; the query tower reads these."""
-
-    num_heads: int
-    max_history: int
-
-    def inputs(
-        self, examples: Examples, items: NDArray[np.int32], timestamps: NDArray[np.int64], num_users: int
-    ) -> dict[str, NDArray[np.generic]]:
-        """The arrays of a batch that `of_batch` reads.
-
-        Args:
-            examples: R queries about U users.
-            items: int32 [E], item of each entry, as a row of the embeddings that `of_batch` gets.
-            timestamps: int64 [nnz], UTC seconds of all events of the users.
-            num_users: U.
-        """
-
-    def of_batch(self, item_embeddings: Any, inputs: dict[str, Any], drop_at: Any) -> Any:
-        """Float32 [R, H, d] of a batch, whose `inputs` these are; `drop_at` is the training step or None."""
-
-    def of_padded(self, item_embeddings: Any, lengths: Any, timestamps: Any) -> Any:
-        """Float32 [B, H, d] of padded histories: embeddings [B, W, d], lengths int32 [B], timestamps int64 [B, W]."""
-
-
 class RecencyPooling:
     """Heads' means of a history: the item at lag l (0 is the last one) weighs exp(−l/τ_h) in head h.
 
@@ -113,12 +88,22 @@ class RecencyPooling:
     def inputs(
         self, examples: Examples, items: NDArray[np.int32], timestamps: NDArray[np.int64], num_users: int
     ) -> dict[str, NDArray[np.generic]]:
-        """History int32 [E], history_offsets int64 [R + 1] and history_weights float32 [E, H]."""
+        """The arrays of a batch that `of_batch` reads.
+
+        Args:
+            examples: R queries about U users.
+            items: int32 [E], item of each entry, as a row of the embeddings that `of_batch` gets.
+            timestamps: int64 [nnz], UTC seconds of all events of the users.
+            num_users: U.
+
+        Returns:
+            history int32 [E], history_offsets int64 [R + 1] and history_weights float32 [E, H].
+        """
         weights = self.weights(examples.lags, examples.counts)
         return {"history": items, "history_offsets": examples.offsets, "history_weights": weights}
 
     def of_batch(self, item_embeddings: Any, inputs: dict[str, Any], drop_at: Any) -> Any:
-        """The R queries of a batch, float32 [R, H, d]; see `inputs`."""
+        """The R queries of a batch, float32 [R, H, d]; see `inputs`. `drop_at`: the training step, or None."""
         return pool(item_embeddings, inputs["history_offsets"], inputs["history"], inputs["history_weights"])
 
     def of_padded(self, item_embeddings: Any, lengths: Any, timestamps: Any) -> Any:

@@ -51,21 +51,29 @@ def log_counts(inclusion: NDArray[np.float64]) -> NDArray[np.float32]:
     return np.log(np.where(inclusion > 0, inclusion, 1.0)).astype(np.float32)
 
 
+Propose = Callable[[NDArray[np.int32], np.random.Generator], NDArray[np.integer]]
+"""Targets [T] and source of randomness, as in `NegativeSampler.draw` → distinct item indices [S]."""
+
+
+def own_targets(targets: NDArray[np.int32], rng: np.random.Generator) -> NDArray[np.integer]:
+    """The batch's own targets, each once."""
+    return np.unique(targets)
+
+
 class NegativeSampler:
-    """Draws the negatives of one step and says how often each item is expected among them.
+    """Draws the negatives of one step and says how often each item is expected among them."""
 
-    They are the batch's own targets, unless a subclass draws others.
-    """
-
-    def __init__(self, inclusion: NDArray[np.float64]) -> None:
+    def __init__(self, inclusion: NDArray[np.float64], propose: Propose = own_targets) -> None:
         """Take the expected counts.
 
         Args:
             inclusion: [n] in [0, 1], chance that a step's candidates hold an item of somebody else. Of every item,
                 drawn or not: mixtures are made of it, and a target can be corrected by it.
+            propose: draws the items of a step.
         """
         self.inclusion = inclusion
         self.log_counts = log_counts(inclusion)
+        self._propose = propose
 
     def draw(self, targets: NDArray[np.int32], rng: np.random.Generator) -> Candidates:
         """Candidates of a step.
@@ -74,7 +82,7 @@ class NegativeSampler:
             targets: [T], item indices that are targets of the batch, repeats included.
             rng: source of randomness.
         """
-        ids = self._ids(targets, rng).astype(np.int32)
+        ids = self._propose(targets, rng).astype(np.int32)
         return Candidates(ids, self.log_counts[ids])
 
     def target_inclusion(self, items: NDArray[np.integer], chances: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -86,75 +94,57 @@ class NegativeSampler:
         """
         return np.asarray(self.inclusion[items])
 
-    def _ids(self, targets: NDArray[np.int32], rng: np.random.Generator) -> NDArray[np.integer]:
-        """Distinct item indices [S]; arguments as in `draw`."""
-        return np.unique(targets)
 
-
-class CatalogueSampler(NegativeSampler):
+def catalogue_sampler(num_items: int) -> NegativeSampler:
     """Every item, once: nothing is sampled, so nothing needs correction."""
-
-    def __init__(self, num_items: int) -> None:
-        super().__init__(np.ones(num_items))
-
-    def _ids(self, targets: NDArray[np.int32], rng: np.random.Generator) -> NDArray[np.integer]:
-        return np.arange(len(self.inclusion))
+    return NegativeSampler(np.ones(num_items), lambda targets, rng: np.arange(num_items))
 
 
-class UniformSampler(NegativeSampler):
+def uniform_sampler(num_items: int, num_sampled: int) -> NegativeSampler:
     """`num_sampled` distinct items, each set of them equally likely: expected count m / n."""
-
-    def __init__(self, num_items: int, num_sampled: int) -> None:
-        self._num_sampled = min(num_sampled, num_items)
-        super().__init__(np.full(num_items, self._num_sampled / num_items))
-
-    def _ids(self, targets: NDArray[np.int32], rng: np.random.Generator) -> NDArray[np.integer]:
-        # Floyd's method where m is small against n: O(m). Without `shuffle=False` it would order them as well.
-        return rng.choice(len(self.inclusion), self._num_sampled, replace=False, shuffle=False)
+    size = min(num_sampled, num_items)
+    # Floyd's method where m is small against n: O(m). Without `shuffle=False` it would order them as well.
+    return NegativeSampler(
+        np.full(num_items, size / num_items),
+        lambda targets, rng: rng.choice(num_items, size, replace=False, shuffle=False),
+    )
 
 
-class PopularitySampler(NegativeSampler):
+def popularity_sampler(frequencies: NDArray[np.integer], num_sampled: int, exponent: float) -> NegativeSampler:
     """`num_sampled` draws with replacement from p_j ∝ φ(j)^β, repeats dropped: expected count 1 − (1 − p_j)^m.
 
     β = 0.75 is the choice of Mikolov et al. (2013), section 2.2; an item without a train event is never drawn.
     """
+    weights = np.where(frequencies > 0, frequencies.astype(np.float64) ** exponent, 0.0)
+    probabilities = weights / weights.sum()
+    cumulative = np.cumsum(probabilities)
 
-    def __init__(self, frequencies: NDArray[np.integer], num_sampled: int, exponent: float) -> None:
-        weights = np.where(frequencies > 0, frequencies.astype(np.float64) ** exponent, 0.0)
-        probabilities = weights / weights.sum()
-        self._cumulative = np.cumsum(probabilities)
-        self._num_sampled = num_sampled
-        super().__init__(inclusion_of_draws(num_sampled, probabilities))
-
-    def _ids(self, targets: NDArray[np.int32], rng: np.random.Generator) -> NDArray[np.integer]:
+    def propose(targets: NDArray[np.int32], rng: np.random.Generator) -> NDArray[np.integer]:
         # Inverse transform: O(m log n) where rng.choice would pay O(n) for every step.
-        return np.unique(
-            np.searchsorted(self._cumulative, rng.random(self._num_sampled) * self._cumulative[-1], "right")
-        )
+        return np.unique(np.searchsorted(cumulative, rng.random(num_sampled) * cumulative[-1], "right"))
+
+    return NegativeSampler(inclusion_of_draws(num_sampled, probabilities), propose)
 
 
-class LogUniformSampler(NegativeSampler):
+def log_uniform_sampler(frequencies: NDArray[np.integer], num_sampled: int) -> NegativeSampler:
     """`num_sampled` draws with replacement, repeats dropped: expected count 1 − (1 − p_j)^m.
 
     The item of rank r (0 has most train events, ties in index order) is drawn with p = log((r + 2)/(r + 1))/log(n + 1),
     as by `tf.random.log_uniform_candidate_sampler`; that one takes the item's index for its rank, which is right
     only where the vocabulary is sorted by frequency. Items without a train event are drawn too, as the rarest.
     """
+    num_items = len(frequencies)
+    item_of_rank = np.argsort(-frequencies.astype(np.int64), kind="stable")
+    probabilities = np.empty(num_items)
+    probabilities[item_of_rank] = np.log1p(1 / (np.arange(num_items) + 1)) / np.log(num_items + 1)
 
-    def __init__(self, frequencies: NDArray[np.integer], num_sampled: int) -> None:
-        num_items = len(frequencies)
-        self._item_of_rank = np.argsort(-frequencies.astype(np.int64), kind="stable")
-        self._num_sampled = num_sampled
-        probabilities = np.empty(num_items)
-        probabilities[self._item_of_rank] = np.log1p(1 / (np.arange(num_items) + 1)) / np.log(num_items + 1)
-        # The sum telescopes to 1; a last digit above it would be the log of a negative number.
-        super().__init__(inclusion_of_draws(num_sampled, np.minimum(probabilities, 1.0)))
-
-    def _ids(self, targets: NDArray[np.int32], rng: np.random.Generator) -> NDArray[np.integer]:
-        num_items = len(self._item_of_rank)
+    def propose(targets: NDArray[np.int32], rng: np.random.Generator) -> NDArray[np.integer]:
         # Inverse transform in closed form: the chance of a rank below r is log(r + 1)/log(n + 1).
-        ranks = np.exp(rng.random(self._num_sampled) * np.log(num_items + 1)).astype(np.int64) - 1
-        return np.unique(self._item_of_rank[np.minimum(ranks, num_items - 1)])
+        ranks = np.exp(rng.random(num_sampled) * np.log(num_items + 1)).astype(np.int64) - 1
+        return np.unique(item_of_rank[np.minimum(ranks, num_items - 1)])
+
+    # The sum telescopes to 1; a last digit above it would be the log of a negative number.
+    return NegativeSampler(inclusion_of_draws(num_sampled, np.minimum(probabilities, 1.0)), propose)
 
 
 TargetChances = Callable[[Histories], NDArray[np.float64]]
@@ -226,14 +216,14 @@ class MixedSampler(NegativeSampler):
         self._parts = tuple(parts)
         with np.errstate(divide="ignore"):
             log_missed = sum(np.log1p(-part.inclusion) for part in self._parts)
-        super().__init__(-np.expm1(log_missed))
+        super().__init__(-np.expm1(log_missed), self._union)
 
     def target_inclusion(self, items: NDArray[np.integer], chances: NDArray[np.float64]) -> NDArray[np.float64]:
         """As the inclusion, of what each part includes of the targets."""
         missed = np.prod([1 - part.target_inclusion(items, chances) for part in self._parts], axis=0)
         return np.asarray(1 - missed)
 
-    def _ids(self, targets: NDArray[np.int32], rng: np.random.Generator) -> NDArray[np.integer]:
+    def _union(self, targets: NDArray[np.int32], rng: np.random.Generator) -> NDArray[np.integer]:
         return np.unique(np.concatenate([part.draw(targets, rng).ids for part in self._parts]))
 
 
@@ -251,10 +241,10 @@ def make_sampler(
     """
     frequencies, num_sampled = histories.item_counts(num_items), negatives.num_sampled
     makers: dict[SamplerName, Callable[[], NegativeSampler]] = {
-        "full": lambda: CatalogueSampler(num_items),
-        "uniform": lambda: UniformSampler(num_items, num_sampled),
-        "popularity": lambda: PopularitySampler(frequencies, num_sampled, negatives.popularity_exponent),
-        "log-uniform": lambda: LogUniformSampler(frequencies, num_sampled),
+        "full": lambda: catalogue_sampler(num_items),
+        "uniform": lambda: uniform_sampler(num_items, num_sampled),
+        "popularity": lambda: popularity_sampler(frequencies, num_sampled, negatives.popularity_exponent),
+        "log-uniform": lambda: log_uniform_sampler(frequencies, num_sampled),
         "in-batch": lambda: InBatchSampler(chances, histories, users_per_batch, num_items),
     }
     if negatives.sampler == "mixed":

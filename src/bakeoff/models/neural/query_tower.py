@@ -9,8 +9,11 @@ from numpy.typing import NDArray
 
 from bakeoff.models.base.tensorflow import tf
 from bakeoff.models.neural.attention import CausalAttention
-from bakeoff.models.neural.pooling import Examples, HistoryPooling, RecencyPooling
+from bakeoff.models.neural.pooling import Examples, RecencyPooling
 from bakeoff.models.neural.spec import SoftmaxParams
+
+HistoryPooling = RecencyPooling | CausalAttention
+"""Turns histories into H vectors of d dimensions each, zeros for an empty one: in training and in serving."""
 
 USER_ID = "user_id"
 """The categorical user feature that identifies the user."""

@@ -1,1 +1,1 @@
-"""Topics of the report. Each module or package holds one: its claim, its figures and its section, as `TOPIC`."""
+"""Topics of the report. Each module holds one subject: its claims, its figures and its sections, as `Topic`s."""

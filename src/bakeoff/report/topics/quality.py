@@ -1,6 +1,11 @@
-"""Quality over all users: the claim that the DNN ranks better, quality by how active a user was, shared list places."""
+"""Quality: the claim that the DNN ranks better, quality by how active a user was, shared list places.
+
+And taste or the session: the claim of taste, on events more than a day after the last known one.
+"""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
+from math import inf
 
 import numpy as np
 import pandas as pd
@@ -13,14 +18,14 @@ from bakeoff.report.evidence import Evidence
 from bakeoff.report.models import MF, SOFTMAX, baselines, model_label, model_styles
 from bakeoff.report.params import ReportParams
 from bakeoff.report.render.figure import Figure, caption, table_of
-from bakeoff.report.slices import codes
-from bakeoff.report.topics.base.claims import CLAIMS, Question
-from bakeoff.report.topics.base.judge import on_users
+from bakeoff.report.slices import LATER, codes, events_by_gap, top_lists, values_on
+from bakeoff.report.topics.base.claims import CLAIMS, Paired, Question
+from bakeoff.report.topics.base.judge import on_users, unknown
 from bakeoff.report.topics.base.topic import Named, Page, Topic, estimate_table, estimates
 
-CLAIM = CLAIMS["quality"]
+QUALITY, TASTE = CLAIMS["quality"], CLAIMS["taste"]
 
-ACTIVITY = {"1–5": 5, "6–20": 20, "21–50": 50, "51–100": 100, "> 100": None}
+ACTIVITY = {"1–5": 5, "6–20": 20, "21–50": 50, "51–100": 100, "> 100": inf}
 """Known interactions of a user → the last number of the bucket."""
 
 
@@ -38,7 +43,7 @@ def _ask(evidence: Evidence, params: ReportParams) -> list[Question]:
 def _question(evidence: Evidence, metric: str, rival: str, key: str, decides: bool) -> Question:
     label = formats.metric_label(metric)
     values = {"metric": metric, "label": label, "name": formats.within_sentence(label), "rival": model_label(rival)}
-    words = CLAIM.wording(key, decides=decides, **values)
+    words = QUALITY.wording(key, decides=decides, **values)
     return on_users(evidence, words, (SOFTMAX, rival), metric)
 
 
@@ -52,8 +57,7 @@ def _charts(evidence: Evidence, params: ReportParams, statistics: Statistics) ->
 def by_activity(evidence: Evidence, metric: str, statistics: Statistics) -> pd.DataFrame:
     """`estimates` of every model in each bucket of ACTIVITY that holds users."""
     history = evidence.models[MF].users.num_history.to_numpy()
-    ends = [0, *(end for end in ACTIVITY.values() if end is not None), np.inf]
-    bucket = pd.cut(history, ends, labels=list(ACTIVITY))
+    bucket = pd.cut(history, [0, *ACTIVITY.values()], labels=list(ACTIVITY))
     columns: list[Named] = []
     for name in ACTIVITY:
         users = np.asarray(bucket == name)
@@ -108,4 +112,24 @@ def _overlap_chart(shares: NDArray[np.float64], k: int, models: Sequence[str]) -
     )
 
 
-TOPIC = Topic("quality", 110, Page.REPORT, "accuracy", _charts, "Quality", "Accuracy", CLAIM, _ask)
+ACCURACY = Topic("quality", 110, Page.REPORT, "accuracy", _charts, "Quality", "Accuracy", QUALITY, _ask)
+
+
+def _ask_later(evidence: Evidence, params: ReportParams) -> list[Question]:
+    """A day later, against MF and the best baseline."""
+    metric = params.compare.primary_metric
+    wording = partial(TASTE.wording, label=formats.metric_label(metric))
+    later = events_by_gap(evidence).get(LATER)
+    if later is None:
+        return [unknown(wording("later"), "No test event is known to come more than a day after the last known one.")]
+    values = values_on(evidence, top_lists(evidence), later, metric)
+    baseline = best(baselines(values), values)
+    return [
+        Paired(wording("later"), values[SOFTMAX], values[MF]),
+        Paired(wording("later_baseline", rival=model_label(baseline)), values[SOFTMAX], values[baseline]),
+    ]
+
+
+WHEN = Topic(
+    "when", 120, Page.REPORT, "when", group="Quality", title="Within the session and later", claim=TASTE, ask=_ask_later
+)

@@ -6,7 +6,6 @@ from math import isnan, nan
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bakeoff.evaluation.stats.significance import Verdict, holm, verdict
 from bakeoff.evaluation.stats.timing_intervals import Repeated, minus, ratio
@@ -75,36 +74,28 @@ def _outcome(held: bool, contradicted: bool, *within_margin: bool) -> ClaimOutco
 
 def _judge_paired(questions: Sequence[Paired], statistics: Statistics) -> list[ClaimPart]:
     """Parts in the order of the questions; p adjusted over those that are tested, by family."""
-    parts = [unknown(question.words, "No user has both figures.") for question in questions]
-    answered = [place for place, question in enumerate(questions) if _both(question).any()]
-    if not answered:
-        return parts
-    shown = [questions[place] for place in answered]
-    first, second = (side_by_side([getattr(question, side) for question in shown]) for side in ("first", "second"))
-    differences = statistics.differences(first - second, [question.words.key for question in shown])
-    needs_p = np.array([question.expected not in BY_MARGIN for question in shown])
+    if not questions:
+        return []
+    first, second = (side_by_side([getattr(question, side) for question in questions]) for side in ("first", "second"))
+    differences = statistics.differences(first - second, [question.words.key for question in questions])
+    needs_p = np.array([question.expected not in BY_MARGIN for question in questions])
     raw = np.where(needs_p, [difference.p for difference in differences], np.nan)
-    kinds = ["deciding" if question.words.decides else "shown" for question in shown]
+    kinds = ["deciding" if question.words.decides else "shown" for question in questions]
     members = [np.isin(kinds, family) for family in claims.FAMILIES]
-    p = np.select(members, [holm(np.where(each, raw, np.nan)) for each in members], np.nan)
-    for place, question, difference, adjusted in zip(answered, shown, differences, p, strict=True):
-        parts[place] = _part(question, difference, float(adjusted), statistics.confidence)
-    return parts
+    p = np.select(members, [holm(np.where(each, raw, np.nan)) for each in members], np.nan).tolist()
+    return [_part(*each, statistics.confidence) for each in zip(questions, differences, p, strict=True)]
 
 
 def _part(question: Paired, difference: Difference, p: float, confidence: float) -> ClaimPart:
-    both = _both(question)
+    if difference.num_users == 0:
+        return unknown(question.words, "No user has both figures.")
+    both = ~np.isnan(question.first - question.second)
     second = float(question.second[both].mean())
     low, high = difference.low, difference.high
     outcome = by_interval(question.expected, low, high, p, question.form.margin(second), confidence)
     figures = float(question.first[both].mean()), second, difference.mean, low, high, p
     basis = f"{formats.count(difference.num_users)} users"
     return ClaimPart(question.words, outcome, *figures, form=question.form, basis=basis, note=question.note)
-
-
-def _both(question: Paired) -> NDArray[np.bool_]:
-    """[num_users] whether the user has both figures."""
-    return ~(np.isnan(question.first) | np.isnan(question.second))
 
 
 def unknown(words: Words, reason: str, is_cost: bool = False) -> ClaimPart:
