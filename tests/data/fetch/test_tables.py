@@ -3,10 +3,11 @@ import io
 
 import pyarrow as pa
 import pytest
+from csv_bytes import as_csv
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bakeoff.data.fetch.canonical_tables import csv_blocks, id_order, text_column, text_table
+from bakeoff.data.fetch.canonical_tables import id_order, text_column, text_table
 
 
 def in_order(ids):
@@ -31,21 +32,21 @@ def test_equal_ids_keep_their_rows():
 
 def test_only_fields_that_need_quotes_get_them():
     table = text_table({"a,b": pa.array(["x", 'say "hi"', " y "]), "c": pa.array(["1,2", None, "two\nlines"])})
-    assert b"".join(csv_blocks(table)) == b'"a,b",c\nx,"1,2"\n"say ""hi""",\n y ,"two\nlines"\n'
+    assert as_csv(table) == '"a,b",c\nx,"1,2"\n"say ""hi""",\n y ,"two\nlines"\n'
 
 
 def test_an_empty_table_is_its_header():
-    assert b"".join(csv_blocks(text_table({"a": pa.array([], pa.string())}))) == b"a\n"
+    assert as_csv(text_table({"a": pa.array([], pa.string())})) == "a\n"
 
 
 @given(st.lists(st.lists(st.text(), min_size=2, max_size=2), min_size=1))
 def test_any_text_comes_back_from_the_csv(rows):
     columns = {name: pa.array([row[i] for row in rows], pa.string()) for i, name in enumerate("ab")}
-    text = b"".join(csv_blocks(text_table(columns))).decode()
+    text = as_csv(text_table(columns))
     assert list(csv.reader(io.StringIO(text, newline="")))[1:] == rows
 
 
 @pytest.mark.parametrize("value", ["", "x"])
 def test_a_single_column_keeps_its_empty_rows(value):
-    text = b"".join(csv_blocks(text_table({"a": pa.array([value, "z"])}))).decode()
+    text = as_csv(text_table({"a": pa.array([value, "z"])}))
     assert list(csv.reader(io.StringIO(text))) == [["a"], [value], ["z"]]

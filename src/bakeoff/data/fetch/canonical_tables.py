@@ -1,9 +1,11 @@
 """The canonical raw tables, and how they are written: everything is text, byte for byte reproducible."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,8 +21,6 @@ Tables = Mapping[str, pa.Table]
 - users: user_id, then the user's features;
 - items: item_id, title, then the item's features.
 """
-
-_ROWS_PER_BLOCK = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -80,33 +80,24 @@ def sorted_by_id(table: pa.Table) -> pa.Table:
     return table.take(pa.array(id_order(text_column(table.column(0)))))
 
 
-def csv_blocks(table: pa.Table) -> Iterator[bytes]:
+def write_csv(table: pa.Table, path: Path) -> None:
     r"""A table as CSV: header line, UTF-8, "\n" line ends, RFC 4180 quotes around fields that need them.
 
     Args:
         table: string columns without nulls.
+        path: of the file.
 
-    Yields:
-        consecutive pieces of the file.
+    Raises:
+        OSError: it can't be written.
     """
-    header = {name: [name] for name in table.column_names}
-    yield _csv_lines(pa.table(header))
-    for start in range(0, table.num_rows, _ROWS_PER_BLOCK):
-        yield _csv_lines(table.slice(start, _ROWS_PER_BLOCK))
-
-
-def _csv_lines(table: pa.Table) -> bytes:
-    fields = [_quoted(text_column(column), alone=table.num_columns == 1) for column in table.columns]
-    lines = joined(*fields, separator=",")
-    every_line = pa.LargeListArray.from_arrays(pa.array([0, len(lines)], pa.int64()), lines)
-    text: str = pc.binary_join(every_line, pa.scalar("\n", pa.large_string()))[0].as_py()
-    return (text + "\n").encode()
-
-
-def _quoted(values: pa.Array, alone: bool) -> pa.Array:
-    """Quotes around fields with a comma, a quote or a line end, and around an empty one alone in its line."""
-    needs_quotes = pc.match_substring_regex(values, '^$|[,"\r\n]' if alone else '[,"\r\n]')
-    if not pc.any(needs_quotes).as_py():
-        return values
-    escaped = pc.replace_substring(values, '"', '""')
-    return pc.if_else(needs_quotes, joined('"', escaped, '"'), values)
+    if table.num_columns > 1:  # an empty field alone in its line stays "", which null is not
+        is_empty = {name: pc.equal(table[name], "") for name in table.column_names}
+        null = pa.scalar(None, pa.large_string())
+        table = pa.table({name: pc.if_else(empty, null, table[name]) for name, empty in is_empty.items()})
+    try:
+        with duckdb.connect() as connection:
+            connection.register("lines", table)
+            # With COMMENT, a # needs no quotes.
+            connection.execute("COPY lines TO ? (FORMAT csv, HEADER, COMMENT '')", [str(path)])
+    except duckdb.IOException as error:
+        raise OSError(str(error)) from None

@@ -17,7 +17,7 @@ from bakeoff.core.errors import BakeoffError, reading
 from bakeoff.core.files import file_hash, full_disk, locked, remove, write_json, write_text
 from bakeoff.core.subprocesses import Log
 from bakeoff.core.workspace import Workspace
-from bakeoff.data.fetch.canonical_tables import TABLES, About, Tables, csv_blocks, text_table
+from bakeoff.data.fetch.canonical_tables import TABLES, About, Tables, text_table, write_csv
 from bakeoff.data.fetch.publishers import Datasets
 from bakeoff.data.fetch.table_files import read_columns
 from bakeoff.data.fetch.versioning import State, add_data, is_recorded, is_versioned, restore_data
@@ -169,8 +169,7 @@ def staged(root: Path) -> Iterator[Path]:
 def write(tables: Tables, content: Content, directory: Path) -> None:
     """Write the tables and dataset.json: the same bytes for the same content."""
     for name, table in tables.items():
-        with (directory / f"{name}.csv").open("wb") as stream:
-            stream.writelines(csv_blocks(table))
+        write_csv(table, directory / f"{name}.csv")
     taken = {"taken": list(content.taken), "taken_sha256": dict(content.taken)} if content.taken else {}
     write_json(directory / "dataset.json", {**asdict(content.about), **taken})
 
