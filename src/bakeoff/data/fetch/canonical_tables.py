@@ -1,15 +1,13 @@
 """The canonical raw tables, and how they are written: everything is text, byte for byte reproducible."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import duckdb
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 TABLES = ("interactions", "users", "items")
 """Names of the canonical tables; each is written as <name>.csv."""
@@ -25,13 +23,23 @@ Tables = Mapping[str, pa.Table]
 
 @dataclass(frozen=True)
 class About:
-    """What people must know of a data set before they use it."""
+    """What people must know of a data set before they use it: the content of dataset.json.
+
+    Attributes:
+        name: as `data.dataset` in params.yaml.
+        title: as people call it.
+        terms: of use.
+        citation: what to cite.
+        url: where to read more.
+        taken_sha256: name → hash of the deliveries that were taken from an inbox, in the order in which they were.
+    """
 
     name: str
     title: str
     terms: str = ""
     citation: str = ""
     url: str = ""
+    taken_sha256: Mapping[str, str] = field(default_factory=dict)
 
 
 def text_column(values: Any) -> pa.Array:
@@ -55,7 +63,7 @@ def joined(*parts: Any, separator: str = "") -> pa.Array:
     return pc.binary_join_element_wise(*same_type)
 
 
-def id_order(ids: pa.Array) -> NDArray[np.int64]:
+def id_order(ids: pa.Array) -> pa.Array:
     """Positions that sort ids as people do: whole numbers by value, then all other ids by code point.
 
     Numbers may be of any length. Those of equal value are ordered by their text ("010" before "10"), equal
@@ -65,19 +73,17 @@ def id_order(ids: pa.Array) -> NDArray[np.int64]:
         ids: [n] strings.
 
     Returns:
-        int64 [n] positions.
+        [n] positions.
     """
     is_other = pc.invert(pc.match_substring_regex(ids, r"^[0-9]+$"))
     digits = pc.if_else(is_other, "", pc.ascii_ltrim(ids, "0"))
-    columns = [is_other, pc.binary_length(digits), digits, ids, pa.array(np.arange(len(ids)))]
-    keys = pa.table(columns, names=["other", "length", "digits", "text", "row"])
-    order = pc.sort_indices(keys, sort_keys=[(name, "ascending") for name in keys.column_names])
-    return np.asarray(order).astype(np.int64)
+    keys = {"other": is_other, "length": pc.binary_length(digits), "digits": digits, "text": ids}
+    return pc.sort_indices(pa.table(keys), sort_keys=[(name, "ascending") for name in keys])  # stable
 
 
 def sorted_by_id(table: pa.Table) -> pa.Table:
     """Rows ordered by the first column, see `id_order`."""
-    return table.take(pa.array(id_order(text_column(table.column(0)))))
+    return table.take(id_order(text_column(table.column(0))))
 
 
 def write_csv(table: pa.Table, path: Path) -> None:
