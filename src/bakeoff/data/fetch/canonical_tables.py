@@ -20,6 +20,9 @@ Tables = Mapping[str, pa.Table]
 - items: item_id, title, then the item's features.
 """
 
+SEPARATOR = "\x1f"
+"""No text that people write holds it."""
+
 
 @dataclass(frozen=True)
 class About:
@@ -96,14 +99,12 @@ def write_csv(table: pa.Table, path: Path) -> None:
     Raises:
         OSError: it can't be written.
     """
-    if table.num_columns > 1:  # an empty field alone in its line stays "", which null is not
-        is_empty = {name: pc.equal(table[name], "") for name in table.column_names}
-        null = pa.scalar(None, pa.large_string())
-        table = pa.table({name: pc.if_else(empty, null, table[name]) for name, empty in is_empty.items()})
+    # What would read as null gets quotes. An empty field needs them where it is alone in its line.
+    null = "" if table.num_columns == 1 else SEPARATOR
     try:
         with duckdb.connect() as connection:
             connection.register("lines", table)
             # With COMMENT, a # needs no quotes.
-            connection.execute("COPY lines TO ? (FORMAT csv, HEADER, COMMENT '')", [str(path)])
+            connection.execute(f"COPY lines TO ? (FORMAT csv, HEADER, COMMENT '', NULLSTR '{null}')", [str(path)])
     except duckdb.IOException as error:
         raise OSError(str(error)) from None
