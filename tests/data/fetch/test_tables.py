@@ -35,6 +35,11 @@ def test_only_fields_that_need_quotes_get_them():
     assert as_csv(table) == '"a,b",c\nx,"1,2"\n"say ""hi""",\n y ,"two\nlines"\n'
 
 
+def test_names_that_differ_in_case_and_signs_of_comments_are_written_as_they_are():
+    table = text_table({name: pa.array([value]) for name, value in {"age": "#1", "Age": "a#b", "#": "\x1e"}.items()})
+    assert as_csv(table) == "age,Age,#\n#1,a#b,\x1e\n"
+
+
 def test_an_empty_table_is_its_header():
     assert as_csv(text_table({"a": pa.array([], pa.string())})) == "a\n"
 

@@ -99,12 +99,14 @@ def write_csv(table: pa.Table, path: Path) -> None:
     Raises:
         OSError: it can't be written.
     """
-    # What would read as null gets quotes. An empty field needs them where it is alone in its line.
+    # The header is the first line, and columns are numbered: DuckDB would rename one of `age` and `Age`.
+    header = text_table({name: pa.array([name]) for name in table.column_names})
+    lines = pa.concat_tables([header, table]).rename_columns([f"{place}" for place in range(table.num_columns)])
+    # What would read as null gets quotes, which an empty field needs where it is alone in its line; a # needs none.
     null = "" if table.num_columns == 1 else SEPARATOR
     try:
         with duckdb.connect() as connection:
-            connection.register("lines", table)
-            # With COMMENT, a # needs no quotes.
-            connection.execute(f"COPY lines TO ? (FORMAT csv, HEADER, COMMENT '', NULLSTR '{null}')", [str(path)])
+            connection.register("lines", lines)
+            connection.execute(f"COPY lines TO ? (FORMAT csv, HEADER false, COMMENT '', NULLSTR '{null}')", [str(path)])
     except duckdb.IOException as error:
         raise OSError(str(error)) from None
