@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pyarrow as pa
 
-from bakeoff.data.fetch.canonical_tables import write_csv
+from bakeoff.data.fetch.canonical_tables import save_csv
 from bakeoff.data.validate import csv_reader
 
 
@@ -24,5 +24,5 @@ def as_csv(table: pa.Table) -> str:
     """The file that `fetch` writes of a table."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "x.csv"
-        write_csv(table, path)
+        save_csv(table, path)
         return path.read_bytes().decode()

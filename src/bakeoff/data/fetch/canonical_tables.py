@@ -89,7 +89,7 @@ def sorted_by_id(table: pa.Table) -> pa.Table:
     return table.take(id_order(text_column(table.column(0))))
 
 
-def write_csv(table: pa.Table, path: Path) -> None:
+def save_csv(table: pa.Table, path: Path) -> None:
     r"""A table as CSV: header line, UTF-8, "\n" line ends, RFC 4180 quotes around fields that need them.
 
     Args:

@@ -17,7 +17,7 @@ from bakeoff.core.errors import BakeoffError, reading
 from bakeoff.core.files import file_hash, full_disk, locked, remove, write_json, write_text
 from bakeoff.core.subprocesses import Log
 from bakeoff.core.workspace import Workspace
-from bakeoff.data.fetch.canonical_tables import TABLES, About, Tables, text_table, write_csv
+from bakeoff.data.fetch.canonical_tables import TABLES, About, Tables, save_csv, text_table
 from bakeoff.data.fetch.publishers import Datasets
 from bakeoff.data.fetch.table_files import read_columns
 from bakeoff.data.fetch.versioning import State, add_data, is_recorded, is_versioned, restore_data
@@ -155,7 +155,7 @@ def staged(root: Path) -> Iterator[Path]:
 def write(tables: Tables, about: About, directory: Path) -> None:
     """Write the tables and dataset.json: the same bytes for the same content."""
     for name, table in tables.items():
-        write_csv(table, directory / f"{name}.csv")
+        save_csv(table, directory / f"{name}.csv")
     write_json(directory / "dataset.json", {name: value for name, value in asdict(about).items() if value != {}})
 
 
