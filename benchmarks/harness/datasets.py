@@ -18,7 +18,7 @@ from bakeoff.core.files import replaced
 from bakeoff.core.histories import Histories
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.fetch import command as fetch
-from bakeoff.data.fetch.canonical_tables import csv_blocks
+from bakeoff.data.fetch.canonical_tables import save_csv
 from bakeoff.data.fetch.own_sources import Request
 from bakeoff.data.fetch.publishers import datasets
 from bakeoff.data.prepared.tables import Prepared, load_held_out, load_prepared
@@ -222,4 +222,4 @@ def _fetch(benchmark: Benchmark, params: Params, workspace: Workspace, raw: Path
         raise BakeoffError(f"{folder} is not {known.about.title} as published: {error}") from None
     with replaced(workspace.data) as data:
         for name, table in known.sources[0].parse(files).items():
-            (data / f"{name}.csv").write_bytes(b"".join(csv_blocks(table)))
+            save_csv(table, data / f"{name}.csv")

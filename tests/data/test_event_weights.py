@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.histories import PAD, Histories
 from bakeoff.core.workspace import Workspace
-from bakeoff.data.fetch.canonical_tables import csv_blocks
+from bakeoff.data.fetch.canonical_tables import save_csv
 from bakeoff.data.fetch.own import read_files
 from bakeoff.data.fetch.parts import complete
 from bakeoff.data.params import DataParams
@@ -42,7 +42,7 @@ def workspace_of(root, rows, columns=COLUMNS, **data):
     (root / "own.csv").write_text("\n".join(lines) + "\n")
     tables = complete(read_files({"interactions": root / "own.csv"}, params.data), params.data, "own")
     for name, table in tables.items():
-        (workspace.data / f"{name}.csv").write_bytes(b"".join(csv_blocks(table)))
+        save_csv(table, workspace.data / f"{name}.csv")
     return workspace, params
 
 

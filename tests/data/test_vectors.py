@@ -13,7 +13,7 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.features.encoding import TableEncoding
 from bakeoff.data.features.value_sets import unit_vectors
-from bakeoff.data.fetch.canonical_tables import csv_blocks
+from bakeoff.data.fetch.canonical_tables import save_csv
 from bakeoff.data.fetch.own import read_parts
 from bakeoff.data.fetch.parts import merge
 from bakeoff.data.prepared.tables import load_prepared
@@ -64,7 +64,7 @@ def fetched(folder):
     workspace = Workspace(folder / "workspace")
     workspace.data.mkdir(parents=True)
     for name, table in read_directory(folder, PARAMS.data).items():
-        (workspace.data / f"{name}.csv").write_bytes(b"".join(csv_blocks(table)))
+        save_csv(table, workspace.data / f"{name}.csv")
     return workspace
 
 

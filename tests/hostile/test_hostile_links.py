@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from csv_bytes import read_csv
+from csv_bytes import as_csv, read_csv
 from hostile_texts import FEATURE, MARKUP, SHELL
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,7 +17,6 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.core.files import replaced, write_text
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.fetch import command as fetch
-from bakeoff.data.fetch.canonical_tables import csv_blocks
 from bakeoff.data.fetch.own_sources import Request
 from bakeoff.data.params import ColumnParams, DataParams
 from bakeoff.params import parse_params
@@ -159,7 +158,7 @@ def test_what_a_fetch_writes_is_what_the_files_held(tmp_path_factory, rows) -> N
     (directory / "interactions.csv").write_text(text.getvalue(), encoding="utf-8", newline="")
     columns = ColumnParams(timestamp=None, rating="rating", title=None)
     tables = read_directory(directory, DataParams(dataset="x", columns=columns))
-    back = read_csv(b"".join(csv_blocks(tables["interactions"])), "x").columns
+    back = read_csv(as_csv(tables["interactions"]).encode(), "x").columns
     assert back["user_id"].to_pylist() == [row[0] for row in rows]
     assert back["rating"].to_pylist() == [row[3] for row in rows]
 

@@ -13,7 +13,7 @@ from promotion_repo import git, new_repo
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.fetch.canonical_tables import TABLES, About, text_table
-from bakeoff.data.fetch.data_directory import Content, read_content, read_tables, write
+from bakeoff.data.fetch.data_directory import read_about, read_tables, write
 from bakeoff.ops import forget
 
 
@@ -30,7 +30,7 @@ def put(root: Path, *users: str) -> None:
     columns = ({name: pa.array(texts) for name, texts in each.items()} for each in (events, {"user_id": users}, items))
     tables = dict(zip(TABLES, map(text_table, columns), strict=True))
     (root / "data").mkdir(exist_ok=True)
-    write(tables, Content(About("shop", "Shop"), {"monday": "12ab"}), root / "data")
+    write(tables, About("shop", "Shop", taken_sha256={"monday": "12ab"}), root / "data")
 
 
 def commit(root: Path, tag: str) -> None:
@@ -59,7 +59,7 @@ def root(history: Path, tmp_path: Path) -> Path:
 def test_a_person_is_removed_and_the_versions_that_hold_them_are_named(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = read_content(root / "data")
+    before = read_about(root / "data")
     forget.run("2", Workspace(root))
     said = capsys.readouterr().out
     assert "Removed user 2 from data/: 2 rows of interactions and 1 row of users. Commit data.dvc" in said
@@ -70,7 +70,7 @@ def test_a_person_is_removed_and_the_versions_that_hold_them_are_named(
     assert tables["interactions"]["user_id"].to_pylist() == ["1", "1", "3", "3"]
     assert tables["users"]["user_id"].to_pylist() == ["1", "3"]
     assert len(tables["items"]) == 2
-    assert read_content(root / "data") == before
+    assert read_about(root / "data") == before
     assert dvc(root, "status", "-q", "data.dvc") == ""
     assert git(root, "status", "--short") == "M data.dvc"
 

@@ -96,7 +96,7 @@ def _remove(user: str, workspace: Workspace) -> str:
             "them. Then try again."
         )
     with reading("data/dataset.json", "`dvc checkout data.dvc` brings it back", OSError, ValueError):
-        content = data_directory.read_content(workspace.data)
+        about = data_directory.read_about(workspace.data)
     held = data_directory.read_tables(workspace.data)
     theirs = {name: held[name] for name in TABLES}
     kept = {name: table.filter(pc.not_equal(table["user_id"], user)) for name, table in theirs.items()}
@@ -104,7 +104,7 @@ def _remove(user: str, workspace: Workspace) -> str:
     if not any(rows.values()):
         return ""
     with data_directory.staged(workspace.root) as new:
-        data_directory.write({**held, **kept}, content, new)
+        data_directory.write({**held, **kept}, about, new)
         data_directory.put_in_place(new, workspace.data)
     return " and ".join(f"{number:,} row{'s' * (number != 1)} of {name}" for name, number in rows.items())
 

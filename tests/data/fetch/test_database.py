@@ -5,10 +5,10 @@ from contextlib import closing
 from urllib.parse import quote
 
 import pytest
+from csv_bytes import as_csv
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.data.fetch import database as database_module
-from bakeoff.data.fetch.canonical_tables import csv_blocks
 from bakeoff.data.fetch.database import UnreachableError, read_database, scrubbed
 from bakeoff.data.fetch.parts import parts
 from bakeoff.data.params import ColumnParams, DataParams
@@ -200,7 +200,7 @@ def shop(database, postgres, tmp_path):
             (tmp_path / f"{name}.sql").write_text(query)
         names = ColumnParams(user_id="who", item_id="what", timestamp="at", rating="stars", title=None)
         found = parts(read_database(tmp_path, database, names), DataParams(columns=names))
-        return {name: b"".join(csv_blocks(table)).decode() for name, table in found.items()}
+        return {name: as_csv(table) for name, table in found.items()}
 
     return run
 
@@ -248,7 +248,7 @@ def test_sqlite_is_read_by_its_url(sqlite, tmp_path):
     (tmp_path / "interactions.sql").write_text(query)
     names = ColumnParams(user_id="who", item_id="what", timestamp="at", rating="stars", title=None)
     found = parts(read_database(tmp_path, sqlite, names), DataParams(columns=names))
-    rows = b"".join(csv_blocks(found["interactions"])).decode()
+    rows = as_csv(found["interactions"])
     assert rows == "user_id,item_id,timestamp,rating\n10,b,1717171200,4.5\n9,a,,\n"
 
 
@@ -263,8 +263,8 @@ def test_queries_of_users_and_items_may_name_their_ids_otherwise(sqlite, tmp_pat
     names = {"user_id": "who", "item_id": "what", "user_id_in_users": "id", "item_id_in_items": "sku"}
     columns = ColumnParams(**names, timestamp=None, title=None)
     found = parts(read_database(tmp_path, sqlite, columns), DataParams(columns=columns))
-    assert b"".join(csv_blocks(found["users"])).decode() == "user_id,who\n9,\n10,a:b 5%\n"
-    assert b"".join(csv_blocks(found["items"])).decode() == "item_id,title\na,a\nb,b\n"
+    assert as_csv(found["users"]) == "user_id,who\n9,\n10,a:b 5%\n"
+    assert as_csv(found["items"]) == "item_id,title\na,a\nb,b\n"
 
 
 def test_sqlite_is_not_written_and_a_file_that_is_not_there_is_not_made(sqlite, tmp_path):

@@ -142,17 +142,17 @@ def test_an_inbox_is_taken_in_name_order_once(run, deliver, repository):
     inbox = deliver("1", interactions=f"{EVENTS}1,a,5\n", items="item_id,title\na,Apple\n")
     assert "from delivery 1, delivery 2: 2 interactions" in run(inbox=inbox)
     assert read(repository) == f"{EVENTS}1,a,5\n1,a,6\n"
-    assert about(repository)["taken"] == ["1", "2"]
+    assert list(about(repository)["taken_sha256"]) == ["1", "2"]
     assert run(inbox=inbox) == f"data/ is unchanged: {inbox} has no delivery that was not taken before.\n"
     assert "1 → 1 users" in run(inbox=deliver("3", interactions=f"{EVENTS}1,b,7\n"))
-    assert about(repository)["taken"] == ["1", "2", "3"]
+    assert list(about(repository)["taken_sha256"]) == ["1", "2", "3"]
 
 
 def test_a_delivery_of_nothing_new_is_recorded_as_taken_and_the_data_said_to_be_unchanged(run, deliver, repository):
     run(inbox=deliver("1", interactions=f"{EVENTS}1,a,5\n"))
     said = run(inbox=deliver("2", interactions=f"{EVENTS}1,a,5\n"))
     assert said.startswith("data/ is unchanged: delivery 2 brings nothing new.")
-    assert about(repository)["taken"] == ["1", "2"]
+    assert list(about(repository)["taken_sha256"]) == ["1", "2"]
     assert recorded_hash(repository) == "current"
 
 
@@ -168,7 +168,7 @@ def test_a_delivery_that_cannot_be_read_is_left_out_and_named(run, deliver, repo
     deliver("3", interactions="user_id,item_id,timestamp\n1,a\n")
     said = run(inbox=deliver("4", interactions=f"{EVENTS}1,b,6\n"))
     assert read(repository) == f"{EVENTS}1,a,5\n1,b,6\n"
-    assert about(repository)["taken"] == ["1", "4"]
+    assert list(about(repository)["taken_sha256"]) == ["1", "4"]
     assert said.startswith("data/ holds shop from delivery 4: 1 → 2 interactions")
     assert "NOT TAKEN: Delivery 2 can't be taken in: " in said
     assert "NOT TAKEN: Delivery 3 can't be taken in: " in said
@@ -181,7 +181,7 @@ def test_a_mended_delivery_is_taken_later(run, deliver, repository, tmp_path):
     run(inbox=inbox)
     (tmp_path / "inbox/1/users.csv").write_text("user_id\n1\n")
     run(inbox=inbox)
-    assert about(repository)["taken"] == ["2", "1"]
+    assert list(about(repository)["taken_sha256"]) == ["2", "1"]
     assert read(repository) == f"{EVENTS}1,b,6\n1,a,5\n"
 
 

@@ -56,7 +56,7 @@ def content(root):
 
 
 POINTS = {
-    "before it writes": (data_directory, "csv_blocks", True, OLD),
+    "before it writes": (data_directory, "save_csv", True, OLD),
     "when all is written": (data_directory, "put_in_place", True, OLD),
     "before the swap": (data_directory, "_swap", True, OLD),
     "after the swap": (data_directory, "_swap", False, NEW),

@@ -2,9 +2,10 @@ from collections import Counter
 
 import pyarrow as pa
 import pytest
+from csv_bytes import as_csv
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.data.fetch.canonical_tables import csv_blocks, text_table
+from bakeoff.data.fetch.canonical_tables import text_table
 from bakeoff.data.fetch.parts import merge
 from bakeoff.data.params import DataParams
 
@@ -23,7 +24,7 @@ def rows(header, *lines):
 
 
 def text(found):
-    return b"".join(csv_blocks(found)).decode()
+    return as_csv(found)
 
 
 HELD = {

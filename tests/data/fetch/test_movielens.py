@@ -1,12 +1,12 @@
 import pytest
+from csv_bytes import as_csv
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.data.datasets.movielens import OCCUPATIONS_1M, from_mirror_100k, from_publisher_1m, from_publisher_100k
-from bakeoff.data.fetch.canonical_tables import csv_blocks
 
 
 def written(tables):
-    return {name: b"".join(csv_blocks(table)).decode() for name, table in tables.items()}
+    return {name: as_csv(table) for name, table in tables.items()}
 
 
 def test_publisher_and_mirror_give_the_same_bytes(published_files, mirrored_files):

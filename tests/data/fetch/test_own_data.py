@@ -8,12 +8,12 @@ from contextlib import suppress
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from csv_bytes import as_csv
 from hypothesis import given
 from hypothesis import strategies as st
 from own_tables import read_directory
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.data.fetch.canonical_tables import csv_blocks
 from bakeoff.data.fetch.own_sources import Request
 from bakeoff.data.params import ColumnParams, DataParams
 from bakeoff.data.validate import csv_reader
@@ -40,7 +40,7 @@ def read(tmp_path):
             else:
                 (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
         tables = read_directory(tmp_path, params or data(timestamp=None))
-        return {name: b"".join(csv_blocks(table)).decode() for name, table in tables.items()}
+        return {name: as_csv(table) for name, table in tables.items()}
 
     return run
 

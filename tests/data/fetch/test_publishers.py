@@ -8,11 +8,11 @@ import time
 from pathlib import Path
 
 import pytest
+from csv_bytes import as_csv
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.data.datasets.movielens import ML_1M, ML_100K
 from bakeoff.data.fetch import publishers as module
-from bakeoff.data.fetch.canonical_tables import csv_blocks
 from bakeoff.data.fetch.publishers import Source, SourceError, datasets, download, obtain
 
 MEMBER, CONTENT = "folder/member", random.Random(0).randbytes(100_000)
@@ -120,7 +120,7 @@ def dataset(publisher, published_files, mirrored_files, zipped, monkeypatch):
 
 
 def written(tables):
-    return {name: b"".join(csv_blocks(table)) for name, table in tables.items()}
+    return {name: as_csv(table).encode() for name, table in tables.items()}
 
 
 def test_the_publisher_is_tried_first_and_named(dataset, publisher):

@@ -1,13 +1,13 @@
 """The canonical raw tables, and how they are written: everything is text, byte for byte reproducible."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-import numpy as np
+import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 TABLES = ("interactions", "users", "items")
 """Names of the canonical tables; each is written as <name>.csv."""
@@ -20,18 +20,29 @@ Tables = Mapping[str, pa.Table]
 - items: item_id, title, then the item's features.
 """
 
-_ROWS_PER_BLOCK = 1_000_000
+SEPARATOR = "\x1f"
+"""No text that people write holds it."""
 
 
 @dataclass(frozen=True)
 class About:
-    """What people must know of a data set before they use it."""
+    """What people must know of a data set before they use it: the content of dataset.json.
+
+    Attributes:
+        name: as `data.dataset` in params.yaml.
+        title: as people call it.
+        terms: of use.
+        citation: what to cite.
+        url: where to read more.
+        taken_sha256: name → hash of the deliveries that were taken from an inbox, in the order in which they were.
+    """
 
     name: str
     title: str
     terms: str = ""
     citation: str = ""
     url: str = ""
+    taken_sha256: Mapping[str, str] = field(default_factory=dict)
 
 
 def text_column(values: Any) -> pa.Array:
@@ -55,7 +66,7 @@ def joined(*parts: Any, separator: str = "") -> pa.Array:
     return pc.binary_join_element_wise(*same_type)
 
 
-def id_order(ids: pa.Array) -> NDArray[np.int64]:
+def id_order(ids: pa.Array) -> pa.Array:
     """Positions that sort ids as people do: whole numbers by value, then all other ids by code point.
 
     Numbers may be of any length. Those of equal value are ordered by their text ("010" before "10"), equal
@@ -65,48 +76,37 @@ def id_order(ids: pa.Array) -> NDArray[np.int64]:
         ids: [n] strings.
 
     Returns:
-        int64 [n] positions.
+        [n] positions.
     """
     is_other = pc.invert(pc.match_substring_regex(ids, r"^[0-9]+$"))
     digits = pc.if_else(is_other, "", pc.ascii_ltrim(ids, "0"))
-    columns = [is_other, pc.binary_length(digits), digits, ids, pa.array(np.arange(len(ids)))]
-    keys = pa.table(columns, names=["other", "length", "digits", "text", "row"])
-    order = pc.sort_indices(keys, sort_keys=[(name, "ascending") for name in keys.column_names])
-    return np.asarray(order).astype(np.int64)
+    keys = {"other": is_other, "length": pc.binary_length(digits), "digits": digits, "text": ids}
+    return pc.sort_indices(pa.table(keys), sort_keys=[(name, "ascending") for name in keys])  # stable
 
 
 def sorted_by_id(table: pa.Table) -> pa.Table:
     """Rows ordered by the first column, see `id_order`."""
-    return table.take(pa.array(id_order(text_column(table.column(0)))))
+    return table.take(id_order(text_column(table.column(0))))
 
 
-def csv_blocks(table: pa.Table) -> Iterator[bytes]:
+def save_csv(table: pa.Table, path: Path) -> None:
     r"""A table as CSV: header line, UTF-8, "\n" line ends, RFC 4180 quotes around fields that need them.
 
     Args:
         table: string columns without nulls.
+        path: of the file.
 
-    Yields:
-        consecutive pieces of the file.
+    Raises:
+        OSError: it can't be written.
     """
-    header = {name: [name] for name in table.column_names}
-    yield _csv_lines(pa.table(header))
-    for start in range(0, table.num_rows, _ROWS_PER_BLOCK):
-        yield _csv_lines(table.slice(start, _ROWS_PER_BLOCK))
-
-
-def _csv_lines(table: pa.Table) -> bytes:
-    fields = [_quoted(text_column(column), alone=table.num_columns == 1) for column in table.columns]
-    lines = joined(*fields, separator=",")
-    every_line = pa.LargeListArray.from_arrays(pa.array([0, len(lines)], pa.int64()), lines)
-    text: str = pc.binary_join(every_line, pa.scalar("\n", pa.large_string()))[0].as_py()
-    return (text + "\n").encode()
-
-
-def _quoted(values: pa.Array, alone: bool) -> pa.Array:
-    """Quotes around fields with a comma, a quote or a line end, and around an empty one alone in its line."""
-    needs_quotes = pc.match_substring_regex(values, '^$|[,"\r\n]' if alone else '[,"\r\n]')
-    if not pc.any(needs_quotes).as_py():
-        return values
-    escaped = pc.replace_substring(values, '"', '""')
-    return pc.if_else(needs_quotes, joined('"', escaped, '"'), values)
+    # The header is the first line, and columns are numbered: DuckDB would rename one of `age` and `Age`.
+    header = text_table({name: pa.array([name]) for name in table.column_names})
+    lines = pa.concat_tables([header, table]).rename_columns([f"{place}" for place in range(table.num_columns)])
+    # What would read as null gets quotes, which an empty field needs where it is alone in its line; a # needs none.
+    null = "" if table.num_columns == 1 else SEPARATOR
+    try:
+        with duckdb.connect() as connection:
+            connection.register("lines", lines)
+            connection.execute(f"COPY lines TO ? (FORMAT csv, HEADER false, COMMENT '', NULLSTR '{null}')", [str(path)])
+    except duckdb.IOException as error:
+        raise OSError(str(error)) from None

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -10,7 +11,6 @@ from bakeoff.core.errors import BakeoffError, denied_access, visible
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.fetch import data_directory, own_sources
 from bakeoff.data.fetch.canonical_tables import About, Tables
-from bakeoff.data.fetch.data_directory import Content
 from bakeoff.data.fetch.own_sources import PUBLISHER, Found, Request
 from bakeoff.data.fetch.parts import complete
 from bakeoff.data.fetch.publishers import Dataset, Datasets, datasets, obtain
@@ -82,28 +82,28 @@ def _replace(data: DataParams, workspace: Workspace, request: Request, state: St
     if held == name:
         with suppress(BakeoffError):  # it is replaced, and only the sentence about it needs its rows
             before = data_directory.read_tables(workspace.data)
-    _put(Found(tables, where, sha256=dataset.sha256), Content(dataset.about), workspace, state, before)
+    _put(Found(tables, where, sha256=dataset.sha256), dataset.about, workspace, state, before)
     _show_terms(dataset.about)
 
 
 def _add(data: DataParams, workspace: Workspace, request: Request, state: State) -> None:
     """Add what a source brings to what is there."""
-    content, held = Content(About(data.dataset, data.dataset)), None
+    about, held = About(data.dataset, data.dataset), None
     if state != "absent":
-        content = data_directory.content_to_add_to(data.dataset, workspace)
+        about = data_directory.about_to_add_to(data.dataset, workspace)
         held = data_directory.read_tables(workspace.data)
-    found = own_sources.add(request, data, held, content.taken, _say)
+    found = own_sources.add(request, data, held, about.taken_sha256, _say)
     if found is not None:
-        _put(found, Content(content.about, {**content.taken, **found.taken}), workspace, state, held)
+        _put(found, replace(about, taken_sha256={**about.taken_sha256, **found.taken}), workspace, state, held)
         for reason in found.refused:
             _say(f"NOT TAKEN: {reason} Mend the delivery, or move it out of the inbox.")
 
 
-def _put(found: Found, content: Content, workspace: Workspace, state: State, before: Tables | None) -> None:
+def _put(found: Found, about: About, workspace: Workspace, state: State, before: Tables | None) -> None:
     """Write next to data/ and replace it, unless it is the same; say what has changed."""
     with data_directory.staged(workspace.root) as new:
-        data_directory.write(found.tables, content, new)
-        _verify(new, found.sha256, content.about, found.came_from)
+        data_directory.write(found.tables, about, new)
+        _verify(new, found.sha256, about, found.came_from)
         same = data_directory.same_bytes(new, workspace.data)
         if not same:
             data_directory.put_in_place(new, workspace.data)
@@ -120,7 +120,7 @@ def _put(found: Found, content: Content, workspace: Workspace, state: State, bef
             f"{number:,} {name}" if old == counts else f"{old[name]:,} → {number:,} {name}"
             for name, number in counts.items()
         )
-        _say(f"data/ holds {content.about.title} from {found.came_from}: {rows}.{found.note}")
+        _say(f"data/ holds {about.title} from {found.came_from}: {rows}.{found.note}")
     if not versioned:
         _say("It is not versioned: this directory is not a DVC repository (`dvc init` makes it one).")
 
@@ -136,14 +136,14 @@ def _is_there(name: str, workspace: Workspace, state: State) -> bool:
             restored = restore_data(workspace.root, data_directory.NEW)
         if restored and data_directory.held_name(workspace.data) == name:
             _say("data/ was restored by DVC, as recorded in data.dvc.")
-            _show_terms(data_directory.read_content(workspace.data).about)
+            _show_terms(data_directory.read_about(workspace.data))
             return True
         return False
     if state == "changed" or data_directory.held_name(workspace.data) != name:
         return False
     if state == "unversioned" and is_versioned(workspace.root):
         add_data(workspace.root)
-    _say(f"data/ is up to date ({data_directory.read_content(workspace.data).about.title}).")
+    _say(f"data/ is up to date ({data_directory.read_about(workspace.data).title}).")
     return True
 
 

@@ -8,16 +8,16 @@ record it; otherwise all is as it was before.
 import filecmp
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 
 from bakeoff.core.errors import BakeoffError, reading
 from bakeoff.core.files import file_hash, full_disk, locked, remove, write_json, write_text
 from bakeoff.core.subprocesses import Log
 from bakeoff.core.workspace import Workspace
-from bakeoff.data.fetch.canonical_tables import TABLES, About, Tables, csv_blocks, text_table
+from bakeoff.data.fetch.canonical_tables import TABLES, About, Tables, save_csv, text_table
 from bakeoff.data.fetch.publishers import Datasets
 from bakeoff.data.fetch.table_files import read_columns
 from bakeoff.data.fetch.versioning import State, add_data, is_recorded, is_versioned, restore_data
@@ -26,20 +26,7 @@ NEW, OLD, JOURNAL = ".data-new", ".data-old", ".data-journal.json"
 """Next to data/ and on its file system, so that a rename is one step."""
 
 
-@dataclass(frozen=True)
-class Content:
-    """The content of dataset.json.
-
-    Attributes:
-        about: what people must know of the data set.
-        taken: name → SHA-256 of the deliveries that were taken from an inbox, in the order in which they were.
-    """
-
-    about: About
-    taken: Mapping[str, str] = field(default_factory=dict)
-
-
-def read_content(data: Path) -> Content:
+def read_about(data: Path) -> About:
     """Read dataset.json.
 
     Raises:
@@ -48,17 +35,16 @@ def read_content(data: Path) -> Content:
     """
     values = json.loads((data / "dataset.json").read_text(encoding="utf-8"))
     try:
-        hashes = values.pop("taken_sha256", {})
-        taken = {name: str(hashes[name]) for name in values.pop("taken", [])}
-        return Content(About(**values), taken)
-    except (AttributeError, KeyError, TypeError) as error:
+        values.pop("taken", None)  # the names alone, which earlier versions wrote too
+        return About(**values)
+    except (AttributeError, TypeError) as error:
         raise ValueError(f"dataset.json is not one that fetch writes: {error}") from None
 
 
 def held_name(data: Path) -> str | None:
     """Name of the data set in data/; None if it does not say."""
     try:
-        return read_content(data).about.name
+        return read_about(data).name
     except (OSError, ValueError):
         return None
 
@@ -133,20 +119,20 @@ def bring_back(workspace: Workspace) -> State:
     return "absent"
 
 
-def content_to_add_to(name: str, workspace: Workspace) -> Content:
+def about_to_add_to(name: str, workspace: Workspace) -> About:
     """Read dataset.json of the data set that rows are added to.
 
     Raises:
         BakeoffError: another data set is there.
     """
     with reading("data/dataset.json", "nothing can be added to data/", OSError, ValueError):
-        content = read_content(workspace.data)
-    if content.about.name != name:
+        about = read_about(workspace.data)
+    if about.name != name:
         raise BakeoffError(
-            f"data/ holds {content.about.name}, params.yaml names {name}: rows of one can't be added to the other. "
+            f"data/ holds {about.name}, params.yaml names {name}: rows of one can't be added to the other. "
             f"Fetch {name} whole first (`bakeoff fetch --from DIR` or `--query DIR`), or move data/ and data.dvc away."
         )
-    return content
+    return about
 
 
 @contextmanager
@@ -166,13 +152,11 @@ def staged(root: Path) -> Iterator[Path]:
         remove(new)
 
 
-def write(tables: Tables, content: Content, directory: Path) -> None:
+def write(tables: Tables, about: About, directory: Path) -> None:
     """Write the tables and dataset.json: the same bytes for the same content."""
     for name, table in tables.items():
-        with (directory / f"{name}.csv").open("wb") as stream:
-            stream.writelines(csv_blocks(table))
-    taken = {"taken": list(content.taken), "taken_sha256": dict(content.taken)} if content.taken else {}
-    write_json(directory / "dataset.json", {**asdict(content.about), **taken})
+        save_csv(table, directory / f"{name}.csv")
+    write_json(directory / "dataset.json", {name: value for name, value in asdict(about).items() if value != {}})
 
 
 def same_bytes(one: Path, other: Path) -> bool:

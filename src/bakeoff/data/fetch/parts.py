@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.data.features.encoding import TAG_SEPARATOR
-from bakeoff.data.fetch.canonical_tables import TABLES, Tables, joined, sorted_by_id, text_column, text_table
+from bakeoff.data.fetch.canonical_tables import SEPARATOR, TABLES, Tables, joined, sorted_by_id, text_column, text_table
 from bakeoff.data.fetch.table_files import unix_seconds
 from bakeoff.data.params import ColumnParams, DataParams
 
@@ -22,7 +22,6 @@ ENTITIES = {"users": "user_id", "items": "item_id"}
 """Tables that events refer to, and the column of their ids."""
 
 _MAPPED = ("user_id", "item_id", "timestamp", "rating", "event", "weight", "split")
-_SEPARATOR = "\x1f"  # no text that people write holds it
 
 
 @dataclass(frozen=True)
@@ -240,7 +239,7 @@ def merge(held: Tables | None, new: Parts, data: DataParams, where: str) -> tupl
 
 def _keys(events: pa.Table) -> pa.Array:
     """All fields of a row as one string."""
-    return joined(*events.columns, separator=_SEPARATOR)
+    return joined(*events.columns, separator=SEPARATOR)
 
 
 def _updated(held: pa.Table, given: pa.Table, referenced: pa.ChunkedArray) -> tuple[pa.Table, int, int]:

@@ -9,15 +9,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from bakeoff.core.histories import Histories
+from bakeoff.data.prepared.tables import Prepared
 from bakeoff.evaluation.metrics import formulas
 from bakeoff.evaluation.metrics.formulas import BoolArray, FloatArray, IntArray
 from bakeoff.evaluation.ranking import TopLists
+
+if TYPE_CHECKING:
+    from bakeoff.evaluation.ranking.protocol import Evaluated
 
 HISTORY_POPULARITY = "history_arp"
 """Mean popularity of a user's own history: what `popularity_lift@k` compares `arp@k` with."""
@@ -40,8 +43,8 @@ class MetricSet(Enum):
     POPULARITY = "popularity"
     """(counts [num_items], num_users) → [num_items] values of items, averaged over the first k of each user's list."""
     CATALOGUE = "catalogue"
-    """(lists, relevant [n, length], truth, counts [num_items], directions of the items' features [num_items, F], k) →
-    [n] values of users. They are not in the family of tests of the accuracy metrics."""
+    """(Evaluated, Prepared, k) → [n] values of users, from lists and what is known of the items. They are not in the
+    family of tests of the accuracy metrics."""
     ALL_LISTS = "all lists"
     """(ListTotals) → a figure that the first k items of all lists have together."""
 
@@ -63,17 +66,13 @@ class Metric:
     function: Callable[..., Any]
 
 
-def _debiased_ndcg(
-    lists: TopLists, relevant: BoolArray, truth: Histories, counts: IntArray, _directions: csr_array, k: int
-) -> FloatArray:
-    weights = formulas.popularity_weights(counts, DEBIAS_EXPONENT)
-    return formulas.debiased_ndcg(lists, relevant, truth, weights, k)
+def _debiased_ndcg(found: "Evaluated", prepared: Prepared, k: int) -> FloatArray:
+    weights = formulas.popularity_weights(prepared.train_counts, DEBIAS_EXPONENT)
+    return formulas.debiased_ndcg(found.lists, found.relevant, found.eval_set.truth, weights, k)
 
 
-def _diversity(
-    lists: TopLists, _relevant: BoolArray, _truth: Histories, _counts: IntArray, directions: csr_array, k: int
-) -> FloatArray:
-    return formulas.intra_list_diversity(lists, directions, k)
+def _diversity(found: "Evaluated", prepared: Prepared, k: int) -> FloatArray:
+    return formulas.intra_list_diversity(found.lists, prepared.item_features.directions, k)
 
 
 class ExactSum:

@@ -121,9 +121,7 @@ class Evaluated:
 
     def beyond_accuracy(self, prepared: Prepared) -> PerUser:
         """Popularity metrics of each user, and those that depend on what is known of the items, float64 [n]."""
-        given = self.lists, self.relevant, self.eval_set.truth, prepared.train_counts, prepared.item_features.directions
-        of_catalogue = table.at_cutoffs(MetricSet.CATALOGUE, self.cutoffs, *given)
-        return self.popularity(prepared) | of_catalogue
+        return self.popularity(prepared) | table.at_cutoffs(MetricSet.CATALOGUE, self.cutoffs, self, prepared)
 
     def repeats(self) -> PerUser:
         """Shares of each user's different test items, and of the hits among the first k, that the user has had before.
