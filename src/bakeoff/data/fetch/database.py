@@ -160,9 +160,8 @@ def _columns(result: Any, name: str, raw: str | None, ids: tuple[str, ...]) -> d
         repeated = next(column for column in names if names.count(column) > 1)
         raise BakeoffError(f"{name} returns more than one column {repeated!r}: name them apart with AS.")
     types = [getattr(column, "type_display", "") for column in result.cursor.description or ()]
-    batches = [pa.table(dict.fromkeys(names, pa.nulls(0)))]
+    chunks: list[list[Any]] = [[] for _ in names]
     for rows in result.partitions(ROWS_PER_BATCH):
-        arrays = []
         for place, values in enumerate(zip(*rows, strict=True)):
             where = f"column {names[place]!r} of {name}"
             array = _array(values, types[place], names[place], where)
@@ -170,10 +169,8 @@ def _columns(result: Any, name: str, raw: str | None, ids: tuple[str, ...]) -> d
             if not (names[place] == raw and is_time):
                 array = text_column(text_of(array, names[place] in ids, where))
                 array = pc.utf8_rtrim_whitespace(array) if types[place].startswith(("bpchar", "character(")) else array
-            arrays.append(array)
-        batches.append(pa.table(arrays, names))
-    whole = pa.concat_tables(batches, promote_options="default")  # a column of nulls gets the type of other batches
-    return dict(zip(names, whole.columns, strict=True))
+            chunks[place].append(array)
+    return {column: _chunked(parts) for column, parts in zip(names, chunks, strict=True)}
 
 
 def _array(values: Sequence[Any], kind: str, column: str, where: str) -> pa.Array:
@@ -192,6 +189,12 @@ def _array(values: Sequence[Any], kind: str, column: str, where: str) -> pa.Arra
             f"`{column}::text AS {column}` in PostgreSQL, else CAST({column} AS …)."
         )
     return array
+
+
+def _chunked(parts: list[Any]) -> pa.ChunkedArray:
+    known = [part.type for part in parts if not pa.types.is_null(part.type)]
+    kind = known[0] if known else pa.large_string()
+    return pa.chunked_array([part.cast(kind) for part in parts], kind)
 
 
 @contextmanager
