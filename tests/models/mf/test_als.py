@@ -167,3 +167,17 @@ def test_a_pair_of_weight_three_counts_as_three_events(solver):
         assert loss == pytest.approx(others.run_epoch(), rel=1e-3)
     scores, expected = (model.user_embeddings @ model.item_embeddings.T for model in (weighted, others))
     assert scores == pytest.approx(expected, rel=1e-2, abs=1e-3)
+
+
+@SOLVERS
+def test_dimensions_that_the_data_do_not_need_become_zero_and_not_ever_smaller(solver):
+    groups = [np.arange(7), np.arange(7, NUM_ITEMS)]
+    model = train([groups[user % 2] for user in range(12)], solver=solver, regularization=0.5)
+    for _ in range(60):
+        model.run_epoch()
+    sizes = np.abs(np.concatenate([model.user_embeddings, model.item_embeddings]))
+    assert sizes[sizes > 0].min() >= als.SMALLEST
+    assert (sizes.max(axis=0) > 0.1).sum() == 2
+    assert (sizes.max(axis=0) == 0).sum() == 2
+    again = ImplicitALS(model._histories, NUM_ITEMS, model._params, 1, model.item_embeddings * np.float32(1e-30))
+    assert not again.item_embeddings.any()
