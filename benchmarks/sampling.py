@@ -237,6 +237,7 @@ def picture(page: Mapping[str, Any]) -> str:
         "width": 420,
         "height": 260,
         "background": "white",
+        "padding": {"left": 5, "top": 5, "bottom": 5, "right": 40},  # a browser's letters may be wider
         "config": {"font": "sans-serif"},
         "mark": {"type": "line", "point": {"size": 60}},
         "encoding": {
