@@ -19,16 +19,16 @@ from bakeoff.stages import evaluate
 NUM_USERS = 30
 
 
-def load(_):
-    """A model that reads the order, by its name importable in another process."""
+def load(_workspace, _model, _items):
+    """A model that reads the order; a process of its own imports this function by its name."""
     return Ordered(np.arange(40, 0, -1, dtype=np.float32)[:, None])
 
 
-def load_diverged(_):
+def load_diverged(_workspace, _model, _items):
     return Contrarian(np.full((40, 1), np.nan, np.float32))
 
 
-def load_and_die(_):
+def load_and_die(_workspace, _model, _items):
     os._exit(9)
 
 
@@ -73,6 +73,11 @@ def by(count, monkeypatch, scratch="", **evidence):
     )
 
 
+def run(workspace, monkeypatch, count, loads=load, scratch=""):
+    monkeypatch.setattr(evaluate, "load_fitting", loads)
+    evaluate.run(by(count, monkeypatch, scratch), workspace, "mf")
+
+
 def queries_of(workspace, params):
     prepared = load_prepared(workspace)
     held_out = load_held_out(workspace, prepared)
@@ -84,7 +89,7 @@ def test_two_processes_write_the_files_of_one(workspace, tmp_path, monkeypatch):
     scratch.mkdir()
     found = []
     for count in (1, 2):
-        evaluate.run(by(count, monkeypatch, str(scratch)), workspace, "mf", load)
+        run(workspace, monkeypatch, count, scratch=str(scratch))
         found.append(contents(workspace.evaluation("mf")))
     assert found[0] == found[1]
     assert len(found[0]) == 7
@@ -94,17 +99,17 @@ def test_two_processes_write_the_files_of_one(workspace, tmp_path, monkeypatch):
 
 
 def test_what_is_wrong_with_a_model_is_told_as_by_one_process(workspace, monkeypatch):
-    evaluate.run(by(1, monkeypatch), workspace, "mf", load)
+    run(workspace, monkeypatch, 1)
     before = contents(workspace.evaluation("mf"))
     with pytest.raises(BakeoffError, match=r"NaN or infinity.*Lower the learning rate"):
-        evaluate.run(by(2, monkeypatch), workspace, "mf", load_diverged)
+        run(workspace, monkeypatch, 2, load_diverged)
     assert contents(workspace.evaluation("mf")) == before
     assert [path.name for path in workspace.evaluation("mf").parent.iterdir()] == ["mf"]
 
 
 def test_a_process_that_dies_is_told(workspace, monkeypatch):
     with pytest.raises(BakeoffError, match=r"A process that ranks with mf was ended: .*BAKEOFF_PROCESSES"):
-        evaluate.run(by(2, monkeypatch), workspace, "mf", load_and_die)
+        run(workspace, monkeypatch, 2, load_and_die)
     assert not workspace.evaluation("mf").exists()
 
 
