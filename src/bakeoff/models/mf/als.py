@@ -40,9 +40,10 @@ ROWS_PER_BLOCK = 4096
 """2¹² × d floats are copied at once by each thread: 1 MiB at d = 64."""
 
 SMALLEST = np.float32(2.0**-42)
-"""Smaller entries become 0. Dimensions that the data don't need shrink with every epoch, and with a warm start from
-night to night. Conjugate gradient multiplies three of what is left of them (an eigenvalue of a Gramian with a step): a
-subnormal product takes a processor ten times as long. The cube of 2⁻⁴² is the smallest that is normal."""
+"""Entries below it become 0 before rows are solved. Dimensions that the data don't need shrink with every epoch, and
+with a warm start from night to night, and conjugate gradient multiplies three such entries (two are in an eigenvalue of
+the Gramian). A subnormal product takes a processor ten times as long; the cube, 2⁻¹²⁶, is the smallest that is normal.
+"""
 
 Matrix = NDArray[np.float32]
 
@@ -57,21 +58,19 @@ def eigenbasis(pool: ThreadPoolExecutor, matrix: Matrix) -> tuple[Matrix, Matrix
 
 
 def rotate(pool: ThreadPoolExecutor, matrix: Matrix, basis: Matrix, rows: NDArray[np.int64] | None = None) -> None:
-    """Replace the given rows of the matrix, or all, by their products with the basis."""
+    """Replace the given rows of the matrix, or all, by their products with the basis; what is below SMALLEST by 0."""
 
     def rotate_block(part: slice) -> None:
         where = part if rows is None else rows[part]
-        matrix[where] = matrix[where] @ basis
+        rotated = matrix[where] @ basis
+        rotated[np.abs(rotated) < SMALLEST] = 0
+        matrix[where] = rotated
 
     list(pool.map(rotate_block, _slices(len(matrix) if rows is None else len(rows))))
 
 
 def _slices(size: int) -> list[slice]:
     return [slice(start, start + ROWS_PER_BLOCK) for start in range(0, size, ROWS_PER_BLOCK)]
-
-
-def _without_remnants(block: Matrix) -> None:
-    block[np.abs(block) < SMALLEST] = 0
 
 
 @dataclass(frozen=True)
@@ -135,8 +134,6 @@ class ImplicitALS(MFTrainer):
         if start is None:
             start = np.random.default_rng(seed).standard_normal((num_items, params.dim), np.float32)
             start *= np.float32(params.init_scale / np.sqrt(params.dim))
-        for part in _slices(num_items):
-            _without_remnants(start[part])
         self.item_embeddings = start
         self._solve_users()
 
@@ -175,7 +172,6 @@ class ImplicitALS(MFTrainer):
             steps = self._params.cg_steps
             share(pool, lambda rows: kernels.solve_cholesky(rows, *given, *found), side.exact)
             share(pool, lambda rows: kernels.solve_cg(rows, *given, steps, *found), side.iterative)
-            list(pool.map(lambda part: _without_remnants(solution[part]), _slices(len(solution))))
         solution[np.diff(side.offsets) == 0] = 0
         loss = values.sum() + other_side.ridge @ np.einsum("nd,nd->n", others, others)
         return spectrum, float(loss / max(len(self._histories.items), 1))
