@@ -150,10 +150,10 @@ def measure(arguments: argparse.Namespace, workspace: Workspace, commit: str) ->
         rows = list[dict[str, Any]]()
         for kind, file in queries.items():
             load(url, file, 8, 2)  # code is traced, and memory taken
-            measured = (
-                (clients, loaded(server, url, file, clients, arguments.seconds)) for clients in arguments.clients
-            )
-            rows.extend({"kind": kind, "clients": clients} | found for clients, found in measured)
+            rows += [
+                {"kind": kind, "clients": clients} | loaded(server, url, file, clients, arguments.seconds)
+                for clients in arguments.clients
+            ]
         under = promoted_under_load(arguments, workspace, (second, commit), url, queries["user id"])
         about = httpx.get(f"{url}/model", timeout=PATIENCE).json()
     values, given = settings_of(BENCHMARKS[arguments.dataset]), f" --dim {arguments.dim}" if arguments.dim else ""
