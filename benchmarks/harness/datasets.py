@@ -65,6 +65,14 @@ BENCHMARKS = {
             {"split": {"method": "random", "test_share": 0.1, "valid_share": 0.1, "new_user_share": 0.0}},
         ),
         Benchmark(
+            "ml-100k-global",
+            "MovieLens 100K, one point in time",
+            "ml-100k",
+            "the last 20 % of all events are test, the 10 % before them validation, the same two points in time for "
+            "everyone; who has no event before them is left out; every rating is a positive",
+            {"split": {"method": "global-temporal", "test_share": 0.2, "valid_share": 0.1, "new_user_share": 0.0}},
+        ),
+        Benchmark(
             "ml-1m",
             "MovieLens 1M",
             "ml-1m",
@@ -84,7 +92,7 @@ BENCHMARKS = {
         ),
     )
 }
-DEFAULT = ("ml-100k", "ml-100k-random")
+DEFAULT = ("ml-100k", "ml-100k-random", "ml-100k-global")
 """What needs no folder of raw data: `bakeoff fetch` gets it."""
 
 

@@ -100,6 +100,14 @@ _sequences = partial(
 
 SYSTEMS = (
     System("popularity", "popularity", "peers.popularity", tuned=False, draws_nothing=True, information="counts"),
+    System(
+        "recent_popularity",
+        "recent popularity",
+        "peers.popularity",
+        needs_times=True,
+        draws_nothing=True,
+        information="counts, times",
+    ),
     System("implicit_als", "implicit ALS", "peers.implicit_als", "peers"),
     System("implicit_bpr", "implicit BPR", "peers.implicit_bpr", "peers"),
     System("ease", "EASE", "peers.ease", "peers", max_items=20_000, cost_of_items=EASE_COST, draws_nothing=True),

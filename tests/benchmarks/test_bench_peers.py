@@ -64,6 +64,15 @@ def test_popularity_counts():
     assert scorer(np.array([0])).tolist() == [[0, 0, 1, 0, 0, 2]]
 
 
+def test_recent_popularity_counts_a_window_and_then_all_events():
+    # events at seconds 1 to 4, of which the last two are within 2 s of the last one
+    data = tiny.data(tiny.histories([0, 1, 2, 3], [5, 5, 2, 0]))
+    [scorer] = train("popularity", data, {"window_days": 2 / 86_400})
+    scores = scorer(np.array([0]))[0]
+    assert np.argsort(-scores, kind="stable").tolist()[:3] == [0, 2, 5]
+    assert scores[0] == scores[2] > 1 > scores[5] > scores[1] == 0
+
+
 @pytest.mark.parametrize(
     ("name", "own"),
     [
