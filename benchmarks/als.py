@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +25,18 @@ import numpy as np
 # Workers import what they need themselves: the peer's environment has no bakeoff, and this one no implicit.
 
 OURS, PEER = "bakeoff", "implicit"
+SECONDS = ("wall_seconds", "cpu_seconds")
 
 
 def main() -> None:
-    """Print a Markdown table, a row per dimension."""
+    """Print the page; with --write, keep its figures and the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workspace", type=Path, default=Path(), help="its artifacts/split is read (default: here)")
     parser.add_argument("--peer-python", help="an environment with implicit; without it only ours is timed")
     parser.add_argument("--dims", type=int, nargs="+", default=[64, 256, 512])
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--write", type=Path, help="file for the figures, such as benchmarks/results/als.json")
     parser.add_argument("--worker", choices=[OURS, PEER], help=argparse.SUPPRESS)
     parser.add_argument("--events", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -45,33 +47,58 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "events.npz"
-        title = write_events(arguments.workspace, path)
-        print(f"{title}; {arguments.epochs} epochs, {num_cores()} cores, fastest of {arguments.repeats}.\n")
-        compare(arguments, path)
+        about = write_events(arguments.workspace, path)
+        rows = compare(arguments, path)
+    from harness.pages import show
+
+    page = {
+        "command": f"python benchmarks/als.py --workspace {arguments.workspace} --peer-python "
+        f"{arguments.peer_python} --repeats {arguments.repeats}",
+        "data": about,
+        "epochs": arguments.epochs,
+        "cores": num_cores(),
+        "repeats": arguments.repeats,
+        "rows": rows,
+    }
+    show(page, markdown, arguments.write)
 
 
-def compare(arguments: argparse.Namespace, events: Path) -> None:
+def compare(arguments: argparse.Namespace, events: Path) -> list[dict[str, Any]]:
+    """For each dimension the fastest fit of each system."""
     pythons = {OURS: sys.executable} | ({PEER: arguments.peer_python} if arguments.peer_python else {})
-    print("| d | " + " | ".join(f"{name}, s | {name}, CPU s" for name in pythons), end=" | ")
-    print("time ratio | CPU ratio |" if arguments.peer_python else "")
-    print("|" + "---|" * (1 + 2 * len(pythons) + 2 * bool(arguments.peer_python)))
-    setup = []
+    rows = []
     for dim in arguments.dims:
         found: dict[str, list[dict[str, float]]] = {name: [] for name in pythons}
         for _ in range(arguments.repeats):
             for name, python in pythons.items():
                 found[name].append(run_worker(name, python, events, dim, arguments.epochs))
-        best = {
-            name: [min(fit[key] for fit in fits) for key in ("wall_seconds", "cpu_seconds")]
-            for name, fits in found.items()
-        }
-        setup += [fit["setup_seconds"] for fit in found[OURS]]
-        row = [f"{value:.2f}" for values in best.values() for value in values]
-        if arguments.peer_python:
-            row += [f"{ours / peer:.2f}" for ours, peer in zip(best[OURS], best[PEER], strict=True)]
-        print(f"| {dim} | " + " | ".join(row) + " |", flush=True)
-    print(f"\nNot counted: a process's first call, {max(setup):.1f} s at most and {min(setup):.1f} s at least ", end="")
-    print("(kernels are compiled once and then loaded).")
+        best = {name: [min(fit[key] for fit in fits) for key in SECONDS] for name, fits in found.items()}
+        rows.append({"dim": dim, "best": best, "setup_seconds": [fit["setup_seconds"] for fit in found[OURS]]})
+        print(rows[-1], file=sys.stderr, flush=True)
+    return rows
+
+
+def markdown(page: Mapping[str, Any]) -> str:
+    """The page of these figures: a row per dimension."""
+    names = list(page["rows"][0]["best"])
+    head = ["d", *(f"{name}, s | {name}, CPU s" for name in names), *["time ratio | CPU ratio"] * (PEER in names)]
+    lines = [f"| {' | '.join(head)} |", "|" + "---|" * (1 + 2 * len(names) + 2 * (PEER in names))]
+    for row in page["rows"]:
+        cells = [f"{value:.2f}" for name in names for value in row["best"][name]]
+        if PEER in names:
+            cells += [f"{ours / peer:.2f}" for ours, peer in zip(row["best"][OURS], row["best"][PEER], strict=True)]
+        lines.append(f"| {row['dim']} | {' | '.join(cells)} |")
+    setup = [seconds for row in page["rows"] for seconds in row["setup_seconds"]]
+    paragraphs = [
+        "# ALS compared with `implicit`: fit time",
+        f"Made by `{page['command']}`.",
+        f"{page['data']['events']:,} events of {page['data']['users']:,} users and {page['data']['items']:,} items; "
+        f"{page['epochs']} epochs, {page['cores']} cores, fastest of {page['repeats']}.",
+        "\n".join(lines),
+        f"Not counted: a process's first call, {max(setup):.1f} s at most and {min(setup):.1f} s at least (kernels are "
+        "compiled once and then loaded).",
+    ]
+    return "\n\n".join(paragraphs) + "\n"
 
 
 def run_worker(name: str, python: str, events: Path, dim: int, epochs: int) -> dict[str, float]:
@@ -123,15 +150,19 @@ def measured(fit: Callable[[], None]) -> dict[str, float]:
     return {"wall_seconds": time.perf_counter() - wall, "cpu_seconds": time.process_time() - cpu}
 
 
-def write_events(workspace: Path, path: Path) -> str:
-    """Train and validation events as CSR; a title that says how many."""
+def write_events(workspace: Path, path: Path) -> dict[str, Any]:
+    """Train and validation events as CSR; what they are."""
     from bakeoff.core.workspace import Workspace
     from bakeoff.data.prepared.tables import load_prepared
 
     prepared = load_prepared(Workspace(workspace))
     known = prepared.known()
     np.savez(path, offsets=known.offsets, items=known.items, num_items=prepared.num_items)
-    return f"{len(known.items):,} events of {prepared.num_users:,} users and {prepared.num_items:,} items"
+    return {
+        "events": len(known.items),
+        "users": prepared.num_users,
+        "items": prepared.num_items,
+    }
 
 
 def num_cores() -> int:

@@ -12,18 +12,18 @@ import argparse
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from harness.datasets import BENCHMARKS, ROOT, Split, make_split
+from harness.pages import Page, show
 from harness.score import per_user
 from numpy.typing import NDArray
 from rich.console import Console
 from ruamel.yaml import YAML
 
-from bakeoff.core.files import write_text
 from bakeoff.core.histories import Queries
 from bakeoff.data.prepared.tables import Prepared, load_prepared
 from bakeoff.evaluation.ranking import rank
@@ -148,23 +148,39 @@ def _fitted(experiment: Experiment, queries: Queries, epochs: int) -> Retriever:
     return trainer.retriever()
 
 
-def section(curve: Curve, found: Sequence[tuple[str, Point]]) -> str:
+def page_of(name: str, curve: Curve, found: Sequence[tuple[str, Point]]) -> dict[str, Any]:
+    """All that the page of a curve shows, as JSON values."""
+    return {
+        "command": f"python benchmarks/curve.py {name} --data DIR",
+        "title": curve.title,
+        "why": curve.why.strip(),
+        "benchmark": BENCHMARKS[curve.benchmark].title,
+        "users": curve.users,
+        "choose": curve.choose,
+        "points": [{"setting": label} | asdict(point) for label, point in found],
+    }
+
+
+def markdown(page: Page) -> str:
     """The curve as a table, the best of each metric bold."""
-    metrics = list(found[0][1].scores)
-    best = {metric: max(point.scores[metric] for _, point in found) for metric in metrics}
+    points = page["points"]
+    metrics = list(points[0]["scores"])
+    best = {metric: max(point["scores"][metric] for point in points) for metric in metrics}
     lines = [
-        f"## {curve.title}\n",
-        f"{curve.why.strip()}\n",
+        f"# {page['title']}\n",
+        f"{page['why']}\n",
         f"| setting | {' | '.join(metrics)} | epochs | fit, s | CPU, s |",
         f"|---|{'---|' * len(metrics)}--:|--:|--:|",
     ]
-    for label, point in found:
-        cells = [f"**{value:.4f}**" if value == best[name] else f"{value:.4f}" for name, value in point.scores.items()]
-        lines.append(f"| {label} | {' | '.join(cells)} | {point.epochs} | {point.wall:.1f} | {point.cpu:.1f} |")
-    asked = f" {curve.users:,} of its users were asked about, a seeded sample." if curve.users else ""
-    epoch = "the epoch that validation chose" if curve.choose else "all its epochs"
-    notes = f"{BENCHMARKS[curve.benchmark].title}, validation; each fitted on train with {epoch}.{asked}"
-    return "\n".join([*lines, "", notes, ""])
+    for point in points:
+        scores = point["scores"].items()
+        cells = [f"**{value:.4f}**" if value == best[name] else f"{value:.4f}" for name, value in scores]
+        cells += [str(point["epochs"]), f"{point['wall']:.1f}", f"{point['cpu']:.1f}"]
+        lines.append(f"| {point['setting']} | {' | '.join(cells)} |")
+    asked = f" {page['users']:,} of its users were asked about, a seeded sample." if page["users"] else ""
+    epoch = "the epoch that validation chose" if page["choose"] else "all its epochs"
+    notes = f"{page['benchmark']}, validation; each fitted on train with {epoch}.{asked}"
+    return "\n".join([*lines, "", notes, f"Made by `{page['command']}`."]) + "\n"
 
 
 def _shown(value: Any) -> str:
@@ -172,18 +188,14 @@ def _shown(value: Any) -> str:
 
 
 def main() -> None:
-    """Print the sections; with --write, each as a page of its own."""
+    """Print the pages; with --write, keep the figures and the page of each."""
     arguments = _arguments()
     for name in arguments.curves:
         curve = read_curve(CURVES / f"{name}.yaml")
         benchmark = BENCHMARKS[curve.benchmark]
         split = make_split(benchmark, arguments.data, arguments.scratch / benchmark.name)
-        text = section(curve, list(points(curve, split)))
-        made = f"Made by `python benchmarks/curve.py {name} --data DIR`."
-        print(f"{text}{made}\n")
-        if arguments.write:
-            arguments.write.mkdir(parents=True, exist_ok=True)
-            write_text(arguments.write / f"{name}.md", f"{text[1:]}{made}\n")
+        page = page_of(name, curve, list(points(curve, split)))
+        show(page, markdown, arguments.write and arguments.write / f"{name}.json")
 
 
 def _arguments() -> argparse.Namespace:
@@ -193,7 +205,7 @@ def _arguments() -> argparse.Namespace:
     raw = os.environ.get("BAKEOFF_BENCH_DATA")
     parser.add_argument("--data", type=Path, default=raw and Path(raw), help="folder of raw data, as for make bench")
     parser.add_argument("--scratch", type=Path, default=ROOT / "artifacts/bench", help="where splits are made")
-    parser.add_argument("--write", type=Path, help="folder for a page of each")
+    parser.add_argument("--write", type=Path, help="folder for the figures and the page of each")
     return parser.parse_args()
 
 

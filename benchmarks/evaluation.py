@@ -17,11 +17,11 @@ from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from graphlib import TopologicalSorter
 from pathlib import Path
+from typing import Any
 
+from harness.pages import Page, show
 from scaling.measuring import Limits, Measured, run_stage
 from scaling.pipeline import Stage, read_stages
-
-from bakeoff.core.files import write_text
 
 ROOT = Path(__file__).resolve().parent.parent
 EVALUATION = ("evaluate", "items", "rerank", "serving", "compare", "evidence")
@@ -32,12 +32,12 @@ BAR = 60
 
 
 def main() -> None:
-    """Print, and with --write keep, the page."""
+    """Print the page; with --write, keep its figures and the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--workspace", type=Path, default=ROOT, help="where `make evidence` has run (default: this project)")
     add("--at-once", type=int, default=2 + (os.cpu_count() or 2), help="stages that run at a time (default: cores + 2)")
-    add("--write", type=Path, help="file for the page, such as benchmarks/results/evaluation.md")
+    add("--write", type=Path, help="file for the figures, such as benchmarks/results/evaluation.json")
     arguments = parser.parse_args()
     if not (arguments.workspace / "models" / "softmax").is_dir():
         sys.exit(f"{arguments.workspace} holds no trained models: run `make evidence` there.")
@@ -49,10 +49,8 @@ def main() -> None:
             _run([stage for stage in stages if stage.name.partition("@")[0] in names], workspace, arguments.at_once)
             for names in (EVALUATION, EVIDENCE)
         ]
-    page = _page(parts, arguments.at_once)
-    if arguments.write:
-        write_text(arguments.write, page)
-    print(page, end="")
+    page = {"cores": os.cpu_count(), "at_once": arguments.at_once, "parts": parts}
+    show(page, markdown, arguments.write)
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -64,7 +62,7 @@ def _copy(source: Path, target: Path) -> None:
             shutil.copy2(path, target / name)
 
 
-def _run(stages: Sequence[Stage], workspace: Path, at_once: int) -> tuple[float, dict[str, Measured]]:
+def _run(stages: Sequence[Stage], workspace: Path, at_once: int) -> dict[str, Any]:
     """Wall seconds of all, and what each cost."""
     names = {stage.name: stage for stage in stages}
     sorter = TopologicalSorter({name: [n for n in stage.after if n in names] for name, stage in names.items()})
@@ -82,16 +80,19 @@ def _run(stages: Sequence[Stage], workspace: Path, at_once: int) -> tuple[float,
                 if found[name].failed:
                     sys.exit(f"{name} failed: {found[name].note}")
                 sorter.done(name)
-    return time.perf_counter() - start, {name: found[name] for name in names}
+    seconds = time.perf_counter() - start
+    costs = {name: {key: getattr(found[name], key) for key in ("wall", "cpu", "memory")} for name in names}
+    return {"seconds": seconds, "stages": costs}
 
 
-def _page(parts: Sequence[tuple[float, dict[str, Measured]]], at_once: int) -> str:
-    (wall, _), (longer, _) = parts
+def markdown(page: Page) -> str:
+    """The page of these figures."""
+    wall, longer = (part["seconds"] for part in page["parts"])
     lines = [
         "# Time of evaluation, claims and report",
         "",
         "Made by `python benchmarks/evaluation.py` on MovieLens 100K; "
-        f"{os.cpu_count()} cores, {at_once} stages at a time.",
+        f"{page['cores']} cores, {page['at_once']} stages at a time.",
         "",
         f"All models evaluated, claims judged and the report written: **{wall:.0f} s** (bar: {BAR} s), trained models "
         f"given. The stages that train models of their own, as evidence for the claims, take {longer:.0f} s more.",
@@ -99,10 +100,11 @@ def _page(parts: Sequence[tuple[float, dict[str, Measured]]], at_once: int) -> s
         "| stage | wall, s | CPU, s | peak memory, GiB |",
         "|---|---|---|---|",
     ]
-    for title, (seconds, found) in zip(("evaluation and report", "evidence that trains"), parts, strict=True):
-        for name, cost in found.items():
-            lines.append(f"| `{name}` | {cost.wall:.1f} | {cost.cpu:.1f} | {cost.memory / 2**30:.2f} |")
-        lines.append(f"| **{title}** | **{seconds:.1f}** | **{sum(each.cpu for each in found.values()):.1f}** | |")
+    for title, part in zip(("evaluation and report", "evidence that trains"), page["parts"], strict=True):
+        for name, cost in part["stages"].items():
+            lines.append(f"| `{name}` | {cost['wall']:.1f} | {cost['cpu']:.1f} | {cost['memory'] / 2**30:.2f} |")
+        cpu = sum(cost["cpu"] for cost in part["stages"].values())
+        lines.append(f"| **{title}** | **{part['seconds']:.1f}** | **{cpu:.1f}** | |")
     return "\n".join(lines) + "\n"
 
 

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from harness.pages import Page, show
 from ruamel.yaml import YAML
 
 from bakeoff.core.workspace import Workspace
@@ -32,47 +33,87 @@ BLOCKS = (256, 1024, 4096, 16_384)
 
 
 def main() -> None:
-    """Print two Markdown tables."""
+    """Print the page; with --write, keep its figures and the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--users", type=int, default=20_000)
     parser.add_argument("--items", type=int, default=1_000_000)
     parser.add_argument("--events", type=int, default=10_000_000)
     parser.add_argument("--dim", type=int, default=64, help="of both contenders (default: 64)")
+    parser.add_argument("--write", type=Path, help="file for the figures, such as benchmarks/results/memory.json")
     arguments = parser.parse_args()
-    preparation_and_training(arguments)
-    print(f"\n`evaluate mf` over {EVALUATED_ITEMS:,} items, d = {arguments.dim}.\n")
-    print("| users | `users_per_block` | seconds | peak memory, GiB |\n|---|---|---|---|")
-    for users in EVALUATED_USERS:
-        evaluation(users, arguments.dim)
+    made = {name: getattr(arguments, name) for name in ("users", "items", "events", "dim")}
+    page = {
+        "command": " ".join(["python benchmarks/memory.py", *(f"--{name} {value}" for name, value in made.items())]),
+        "cores": os.cpu_count(),
+        **made,
+        "steps": preparation_and_training(arguments),
+        "evaluated_items": EVALUATED_ITEMS,
+        "evaluations": [row for users in EVALUATED_USERS for row in evaluation(users, arguments.dim)],
+    }
+    show(page, markdown, arguments.write)
 
 
-def preparation_and_training(arguments: argparse.Namespace) -> None:
-    """A row per step."""
+def markdown(page: Page) -> str:
+    """The page of these figures."""
+    lines = [
+        "# Peak memory on made data",
+        "",
+        f"Made by `{page['command']}`: the project's own commands on made data, one epoch, {page['cores']} cores.",
+        "",
+        f"{page['events']:,} events, {page['items']:,} items, {page['users']:,} users, d = {page['dim']}.",
+        "",
+        "| step | seconds | peak memory, GiB |",
+        "|---|---|---|",
+        *(f"| {row['step']} | {row['seconds']:.0f} | {row['memory_bytes'] / 2**30:.2f} |" for row in page["steps"]),
+        "",
+        f"`evaluate mf` over {page['evaluated_items']:,} items, d = {page['dim']}.",
+        "",
+        "| users | `users_per_block` | seconds | peak memory, GiB |",
+        "|---|---|---|---|",
+    ]
+    for row in page["evaluations"]:
+        cells = [f"{row['users']:,}", f"{row['users_per_block']:,}", f"{row['seconds']:.0f}"]
+        lines.append(f"| {' | '.join(cells)} | {row['memory_bytes'] / 2**30:.2f} |")
+    most = max(row["users"] for row in page["evaluations"])
+    lines += [
+        "",
+        f"A float for each pair of {most:,} users and {page['evaluated_items']:,} items would take "
+        f"{4 * most * page['evaluated_items'] / 2**30:.0f} GiB. `evaluate` ran as one process (`BAKEOFF_PROCESSES=1`). "
+        "A block adds its query embeddings and lists; most of what four times the users add is the lists of 65,536 "
+        "users, which are held at a time before they are written.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def preparation_and_training(arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """What each step takes."""
     with tempfile.TemporaryDirectory() as folder:
         workspace = Workspace(Path(folder))
         write_tables(workspace, arguments.users, arguments.items, arguments.events)
         write_params(workspace, arguments.dim)
-        print(
-            f"{arguments.events:,} events, {arguments.items:,} items, {arguments.users:,} users, d = {arguments.dim}.\n"
-        )
-        print("| step | seconds | peak memory, GiB |\n|---|---|---|")
-        for step in ("split", "train mf", "train softmax"):
-            seconds, peak = measured(step.split(), workspace)
-            print(f"| {step} | {seconds:.0f} | {peak / 2**30:.2f} |", flush=True)
+        return [{"step": step} | figures(step.split(), workspace) for step in ("split", "train mf", "train softmax")]
 
 
-def evaluation(users: int, dim: int) -> None:
-    """A row per size of block."""
+def figures(arguments: list[str], workspace: Workspace) -> dict[str, Any]:
+    """`measured`, by name; said as well, since a step takes a while."""
+    seconds, memory = measured(arguments, workspace)
+    print(f"{' '.join(arguments)}: {seconds:.0f} s, {memory / 2**30:.2f} GiB", file=sys.stderr, flush=True)
+    return {"seconds": seconds, "memory_bytes": memory}
+
+
+def evaluation(users: int, dim: int) -> list[dict[str, Any]]:
+    """What each size of block takes."""
     with tempfile.TemporaryDirectory() as folder:
         workspace = Workspace(Path(folder))
         write_tables(workspace, users, EVALUATED_ITEMS, users * EVENTS_PER_USER)
         write_params(workspace, dim)
         for step in ("split", "train mf"):
             measured(step.split(), workspace)
+        rows = []
         for block in BLOCKS:
             write_params(workspace, dim, block)
-            seconds, peak = measured(["evaluate", "mf"], workspace)
-            print(f"| {users:,} | {block:,} | {seconds:.0f} | {peak / 2**30:.2f} |", flush=True)
+            rows.append({"users": users, "users_per_block": block} | figures(["evaluate", "mf"], workspace))
+        return rows
 
 
 def write_tables(workspace: Workspace, num_users: int, num_items: int, num_events: int) -> None:

@@ -1,6 +1,6 @@
 """MF by this project's ALS and by Spark MLlib's: the same data, settings and number of iterations; quality and time.
 
-    python benchmarks/mllib.py --write benchmarks/results/mllib.md
+    python benchmarks/mllib.py --write benchmarks/results/mllib.json
 
 Fitted on train, judged on validation, which chooses nothing here. Needs Spark (`make spark`) and Java.
 """
@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 from curve import Judge
 from harness.datasets import BENCHMARKS, ROOT, make_split
+from harness.pages import Page, show
 from harness.score import with_intervals
 from numpy.typing import NDArray
 
-from bakeoff.core.files import write_text
 from bakeoff.data.engine.settings import engine_settings, spark_session
 from bakeoff.data.prepared.tables import Prepared, load_prepared
 from bakeoff.experiments.params import with_values
@@ -38,10 +38,12 @@ SETTINGS = [
     for recency_scale in (6.0, None)
 ]
 METRIC = "ndcg@10"
+NAMES = ("unobserved_weight", "regularization", "regularization_exponent", "max_epochs", "recency_scale")
+"""Settings that the table shows."""
 
 
 def main() -> None:
-    """Print, and with --write keep, a Markdown page."""
+    """Print the page; with --write, keep its figures and the page."""
     arguments = _arguments()
     benchmark = BENCHMARKS[arguments.dataset]
     split = make_split(benchmark, arguments.data, arguments.scratch / benchmark.name)
@@ -53,30 +55,25 @@ def main() -> None:
             session.sparkContext.setCheckpointDir(Path(folder).as_uri())
             mllib = partial(MLlibALS, session=session, scratch=Path(folder))
             for setting in SETTINGS:
-                rows.append(_beside(split.params, setting, prepared, mllib))
+                rows.append(_compared(split.params, setting, prepared, mllib))
                 print(rows[-1], file=sys.stderr, flush=True)
-    page = markdown(benchmark.title, arguments.dataset, arguments.master, rows)
-    if arguments.write:
-        write_text(arguments.write, page)
-    sys.stdout.write(page)
+    page = {"title": benchmark.title, "dataset": arguments.dataset, "master": arguments.master, "rows": rows}
+    show(page, markdown, arguments.write)
 
 
-def _beside(params: Params, setting: Mapping[str, Any], prepared: Prepared, mllib: Any) -> str:
-    """A row of the table: one setting, ours and MLlib's."""
+def _compared(params: Params, setting: Mapping[str, Any], prepared: Prepared, mllib: Any) -> dict[str, Any]:
+    """One setting, ours and MLlib's."""
     changed = with_values(params.mf, setting, "the benchmark's settings", "mf")
     params = params.model_copy(update={"mf": changed})
     judge = Judge(prepared, [METRIC], users=0)
     ours, seconds = _fitted(params, prepared, judge)
     theirs, their_seconds = _fitted(params, prepared, judge, mllib)
     found = with_intervals({"ours": ours, "theirs": theirs, "difference": theirs - ours}, params.seed, 10_000)
-    mean, low, high = found["difference"]
-    weights = [f"{params.mf.unobserved_weight:g}", f"{params.mf.regularization:g}"]
-    weights += [f"{params.mf.regularization_exponent:g}", f"{params.mf.max_epochs}"]
-    weights += [f"{params.mf.recency_scale:g}" if params.mf.recency_scale else "none"]
-    scores = [f"{found[name][0]:.4f}" for name in ("ours", "theirs")]
-    return " | ".join(
-        [*weights, *scores, f"{mean:+.4f} [{low:+.4f}, {high:+.4f}]", f"{seconds:.1f}", f"{their_seconds:.0f}"]
-    )
+    return {
+        "setting": {name: getattr(params.mf, name) for name in NAMES},
+        "figures": {name: list(ends) for name, ends in found.items()},
+        "seconds": {"ours": seconds, "theirs": their_seconds},
+    }
 
 
 def _fitted(
@@ -92,21 +89,30 @@ def _fitted(
     return judge.per_user(retriever)[METRIC], seconds
 
 
-def markdown(title: str, dataset: str, master: str, rows: list[str]) -> str:
-    """The page."""
+def _row(row: Mapping[str, Any]) -> str:
+    figures, seconds = row["figures"], row["seconds"]
+    cells = ["none" if value is None else f"{value:g}" for value in row["setting"].values()]
+    cells += [f"{figures[name][0]:.4f}" for name in ("ours", "theirs")]
+    mean, low, high = figures["difference"]
+    cells += [f"{mean:+.4f} [{low:+.4f}, {high:+.4f}]", f"{seconds['ours']:.1f}", f"{seconds['theirs']:.0f}"]
+    return f"| {' | '.join(cells)} |"
+
+
+def markdown(page: Page) -> str:
+    """The page of these figures."""
+    dataset = page["dataset"]
     given = "" if dataset == "ml-100k" else f" --dataset {dataset} --data DIR"
-    names = ("unobserved_weight", "regularization", "regularization_exponent", "max_epochs", "recency_scale")
-    head = [f"`{name}`" for name in names]
+    head = [f"`{name}`" for name in NAMES]
     head += [f"{METRIC}, ours", f"{METRIC}, MLlib", "MLlib less ours", "fit, s, ours", "fit, s, MLlib"]
     paragraphs = [
         "# Matrix factorisation by our ALS and by Spark MLlib's",
         f"Made by `python benchmarks/mllib.py{given}`.",
-        f"{title}, fitted on train with the other settings as shipped and all iterations, judged on validation, which "
-        f"chooses nothing here. Spark as `{master}`. Brackets: 95 % bootstrap intervals over users, of the difference "
-        "on the same users. MLlib regularises a row by a multiple of its number of events: with "
-        "`regularization_exponent` 1 both minimise the same, else the nearest multiple is taken. The two start from "
-        "other random embeddings: what few iterations leave of that is in the difference.",
-        f"| {' | '.join(head)} |\n|{'---|' * len(head)}\n" + "\n".join(f"| {row} |" for row in rows),
+        f"{page['title']}, fitted on train with the other settings as shipped and all iterations, judged on "
+        f"validation, which chooses nothing here. Spark as `{page['master']}`. Brackets: 95 % bootstrap intervals over "
+        "users, of the difference on the same users. MLlib regularises a row by a multiple of its number of events: "
+        "with `regularization_exponent` 1 both minimise the same, else the nearest multiple is taken. The two start "
+        "from other random embeddings: what few iterations leave of that is in the difference.",
+        f"| {' | '.join(head)} |\n|{'---|' * len(head)}\n" + "\n".join(map(_row, page["rows"])),
     ]
     return "\n\n".join(paragraphs) + "\n"
 
@@ -117,7 +123,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, help="folder of raw data sets; ml-100k is fetched")
     parser.add_argument("--master", default="local[2]", help="of Spark (default: local[2])")
     parser.add_argument("--scratch", type=Path, default=ROOT / "artifacts/bench", help="where splits are made")
-    parser.add_argument("--write", type=Path, help="file for the page, such as benchmarks/results/mllib.md")
+    parser.add_argument("--write", type=Path, help="file for the figures, such as benchmarks/results/mllib.json")
     return parser.parse_args()
 
 

@@ -19,10 +19,10 @@ from typing import Any
 
 import numpy as np
 from harness.datasets import ROOT
+from harness.pages import show
 from harness.score import with_intervals
 from rich.console import Console
 
-from bakeoff.core.files import write_json, write_text
 from bakeoff.core.histories import PAD
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.prepared.tables import Prepared, load_prepared
@@ -208,10 +208,7 @@ def main() -> None:
     arguments = parser.parse_args()
     params, prepared = load_params(arguments.workspace / "params.yaml"), load_prepared(Workspace(arguments.workspace))
     page = measured(params, prepared, arguments.models, arguments.rounds)
-    if arguments.write:
-        write_json(arguments.write, page)
-        write_text(arguments.write.with_suffix(".md"), markdown(page))
-    print(markdown(page), end="")
+    show(page, markdown, arguments.write)
 
 
 def measured(params: Params, prepared: Prepared, models: Sequence[str], rounds: int) -> dict[str, Any]:

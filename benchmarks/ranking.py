@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
@@ -29,6 +29,7 @@ import numpy as np
 # The peer's environment has no bakeoff: what is imported from it is imported where it is used.
 
 BARE, OURS, TENSORFLOW, PEER = "bare product", "bakeoff", "TensorFlow", "implicit"
+SECONDS = ("wall_seconds", "cpu_seconds")
 LIST_LENGTH = 100
 USERS_PER_BLOCK = 1024
 BAR = 1.5
@@ -40,7 +41,7 @@ Arrays = dict[str, Any]
 
 
 def main() -> None:
-    """Print, and with --write keep, a Markdown table."""
+    """Print the page; with --write, keep its figures and the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workspace", type=Path, default=Path(), help="its artifacts/split is read (default: here)")
     parser.add_argument("--peer-python", help="an environment with implicit; without it the peer is left out")
@@ -49,28 +50,32 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=4, help="of the ALS that makes the embeddings (default: 4)")
     parser.add_argument("--repeats", type=int, default=5, help="turns (default: 5)")
     parser.add_argument("--users", type=int, help="that are ranked for, the first ones (default: all)")
-    parser.add_argument("--write", type=Path, help="file for the table, such as benchmarks/results/ranking.md")
+    parser.add_argument("--write", type=Path, help="file for the figures, such as benchmarks/results/ranking.json")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:
         serve_peer(arguments.worker)
         return
-    title, rows = "", []
+    about, rows = "", []
     with tempfile.TemporaryDirectory() as folder:
         for dim, is_unit in [(dim, False) for dim in arguments.dims] + [(dim, True) for dim in arguments.unit]:
             path = Path(folder) / f"{dim}.npz"
             if not path.exists():
-                title = write_arrays(arguments.workspace, path, dim, arguments.epochs, arguments.users)
+                about = write_arrays(arguments.workspace, path, dim, arguments.epochs, arguments.users)
             if is_unit:
                 bring_items_to_length_one(path)
             label = f"{dim}, length one" if is_unit else str(dim)
             rows += rows_of(label, take_turns(path, arguments.peer_python, arguments.repeats))
-    page = markdown(title, rows, arguments)
-    if arguments.write:
-        from bakeoff.core.files import write_text
+    from harness.pages import show
 
-        write_text(arguments.write, page)
-    sys.stdout.write(page)
+    page = {
+        "command": command_of(arguments),
+        "about": about,
+        "cores": num_cores(),
+        "repeats": arguments.repeats,
+        "rows": rows,
+    }
+    show(page, markdown, arguments.write)
 
 
 def take_turns(path: Path, peer_python: str | None, repeats: int) -> dict[str, list[Figures]]:
@@ -87,33 +92,42 @@ def take_turns(path: Path, peer_python: str | None, repeats: int) -> dict[str, l
     return {name: turns[1:] for name, turns in found.items()}
 
 
-def rows_of(dim: str, found: dict[str, list[Figures]]) -> list[str]:
+def rows_of(dim: str, found: dict[str, list[Figures]]) -> list[dict[str, Any]]:
     """A row of the table per system; ratios are to the bare product of the same turn, and the median of them."""
     rows = []
     for name, turns in found.items():
-        wall, cpu = (median(turn[key] for turn in turns) for key in ("wall_seconds", "cpu_seconds"))
-        ratios = [
-            median(turn[key] / bare[key] for turn, bare in zip(turns, found[BARE], strict=True))
-            for key in ("wall_seconds", "cpu_seconds")
-        ]
-        rate = turns[0]["users"] / wall
-        rows.append(f"| {dim} | {name} | {wall:.2f} | {cpu:.2f} | {rate:,.0f} | {ratios[0]:.2f} | {ratios[1]:.2f} |")
+        seconds = {key: median(turn[key] for turn in turns) for key in SECONDS}
+        ratios = {
+            f"{key}_ratio": median(turn[key] / bare[key] for turn, bare in zip(turns, found[BARE], strict=True))
+            for key in SECONDS
+        }
+        rows.append({"dim": dim, "system": name, "users": turns[0]["users"]} | seconds | ratios)
     return rows
 
 
-def markdown(title: str, rows: list[str], arguments: argparse.Namespace) -> str:
-    """The page."""
+def command_of(arguments: argparse.Namespace) -> str:
+    """What makes the page again."""
     command = "python benchmarks/ranking.py --workspace artifacts/bench/gowalla/workspace"
     command += f" --dims {' '.join(map(str, arguments.dims))}"
     command += f" --unit {' '.join(map(str, arguments.unit))}" if arguments.unit != [64] else ""
     command += f" --users {arguments.users}" if arguments.users else ""
     command += " --peer-python .venv-peers/bin/python" if arguments.peer_python else ""
+    return f"{command} --repeats {arguments.repeats}"
+
+
+def markdown(page: Mapping[str, Any]) -> str:
+    """The page of these figures."""
+    rows = []
+    for row in page["rows"]:
+        cells = [f"{row[key]:.2f}" for key in SECONDS] + [f"{row['users'] / row['wall_seconds']:,.0f}"]
+        cells += [f"{row[f'{key}_ratio']:.2f}" for key in SECONDS]
+        rows.append(f"| {row['dim']} | {row['system']} | {' | '.join(cells)} |")
     lines = [
-        "# Ranking beside the bare matrix product",
-        f"Made by `{command} --repeats {arguments.repeats}`.",
-        f"{title}; the best {LIST_LENGTH} items of every user, seen ones left out. {num_cores()} cores; medians over "
-        f"{arguments.repeats} turns that systems take one after the other. The bar is a time of at most {BAR} × that "
-        "of the bare float32 product by BLAS.",
+        "# Ranking compared with the bare matrix product",
+        f"Made by `{page['command']}`.",
+        f"{page['about']}; the best {LIST_LENGTH} items of every user, seen ones left out. {page['cores']} cores; "
+        f"medians over {page['repeats']} turns that systems take one after the other. The bar is a time of at most "
+        f"{BAR} × that of the bare float32 product by BLAS.",
         "\n".join(
             [
                 "| d | system | s | CPU s | users/s | time ÷ bare product | CPU ÷ bare product |",

@@ -28,10 +28,11 @@ import httpx
 import numpy as np
 import psutil
 from harness.datasets import BENCHMARKS, make_split, settings_of
+from harness.pages import show
 from threadpoolctl import threadpool_limits
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.core.files import write_json, write_text
+from bakeoff.core.files import write_text
 from bakeoff.core.processes import num_cores
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.prepared.tables import load_prepared
@@ -94,10 +95,7 @@ def main() -> None:
         raise SystemExit("wrk, which makes the load, is not installed: apt-get install wrk")
     workspace, commit = make_repository(arguments)
     page = measure(arguments, workspace, commit)
-    if arguments.write:
-        write_json(arguments.write, page)
-        write_text(arguments.write.with_suffix(".md"), markdown(page))
-    sys.stdout.write(markdown(page))
+    show(page, markdown, arguments.write)
 
 
 def make_repository(arguments: argparse.Namespace) -> tuple[Workspace, str]:

@@ -11,19 +11,19 @@ a file, and what is printed is time and peak memory.
 
 import argparse
 import os
-import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
+from harness.pages import Page, show
 from numpy.typing import NDArray
 from scipy import stats
 
 from bakeoff.core.cost import own_peak_memory_bytes
-from bakeoff.core.files import write_text
 from bakeoff.evaluation.stats.intervals import intervals
 from bakeoff.evaluation.stats.significance import sign_flip_p
 
@@ -85,7 +85,7 @@ def times(num_users: int, repeats: int) -> dict[str, tuple[float, float]]:
     return {name: (median(t[0] for t in turns), median(t[1] for t in turns)) for name, turns in found.items()}
 
 
-def in_portions(num_users: int, columns: int, resamples: int) -> str:
+def in_portions(num_users: int, columns: int, resamples: int) -> dict[str, Any]:
     """What bootstrap and sign flips take where users are made, and never held, 65,536 at a time."""
 
     def portions() -> Iterator[NDArray[np.float64]]:
@@ -94,41 +94,59 @@ def in_portions(num_users: int, columns: int, resamples: int) -> str:
             yield rng.normal(0.001, 0.3, (min(PORTION, num_users - start), columns))
 
     before = own_peak_memory_bytes()
-    wall, cpu = measured(lambda: intervals(portions, np.random.default_rng(0), resamples=resamples))
+    drawn = measured(lambda: intervals(portions, np.random.default_rng(0), resamples=resamples))
     flips = measured(lambda: sign_flip_p(portions, np.random.default_rng(0), resamples))
-    peak = own_peak_memory_bytes()
+    return {
+        "users": num_users,
+        "portion": PORTION,
+        "columns": columns,
+        "resamples": resamples,
+        "intervals": drawn,
+        "sign_flips": flips,
+        "memory_bytes": own_peak_memory_bytes(),
+        "memory_before_bytes": before,
+    }
+
+
+def markdown_of_portions(page: Page) -> str:
+    """The page of figures of `in_portions`."""
+    wall, cpu = page["intervals"]
+    flips, flips_cpu = page["sign_flips"]
+    memory, before = (page[name] / 2**30 for name in ("memory_bytes", "memory_before_bytes"))
     return (
-        f"{num_users:,} users in portions of {PORTION:,}, {columns} columns, {resamples:,} resamples: intervals in "
-        f"{wall:.0f} s ({cpu:.0f} s of CPU), sign flips in {flips[0]:.0f} s ({flips[1]:.0f} s of CPU); peak memory "
-        f"{peak / 2**30:.2f} GiB, of which {before / 2**30:.2f} GiB for libraries. All values at once would take "
-        f"{8 * num_users * columns / 2**30:.2f} GiB.\n"
+        f"# Bootstrap and sign flips in portions\n\nMade by `{page['command']}`.\n\n"
+        f"{page['users']:,} users in portions of {page['portion']:,}, {page['columns']} columns, "
+        f"{page['resamples']:,} resamples: intervals in {wall:.0f} s ({cpu:.0f} s of CPU), sign flips in {flips:.0f} s "
+        f"({flips_cpu:.0f} s of CPU); peak memory {memory:.2f} GiB, of which {before:.2f} GiB for libraries. All "
+        f"values at once would take {8 * page['users'] * page['columns'] / 2**30:.2f} GiB.\n"
     )
 
 
-def markdown(rows: dict[int, dict[str, tuple[float, float]]], command: str) -> str:
-    """The page."""
+def markdown(page: Page) -> str:
+    """The page of figures of `times`."""
     names = (BOOTSTRAP, SIGN_FLIPS, PEER)
     lines = [
         "| users | " + " | ".join(f"{name}, s | {name}, CPU s" for name in names) + " | SciPy ÷ bakeoff, CPU |",
         "|" + "---|" * (2 * len(names) + 2),
     ]
-    for users, found in rows.items():
+    for row in page["rows"]:
+        users, found = row["users"], row["seconds"]
         cells = [f"{value:.2f}" for name in names for value in found[name]]
         ratio = found[PEER][1] / found[BOOTSTRAP][1]
         lines.append(f"| {users:,} | " + " | ".join(cells) + f" | {ratio:.0f} |")
     about = (
-        f"{os.cpu_count()} cores; {COLUMNS} columns (12 metrics of 3 pairs), {RESAMPLES:,} resamples and as many "
+        f"{page['cores']} cores; {COLUMNS} columns (12 metrics of 3 pairs), {RESAMPLES:,} resamples and as many "
         "patterns of signs. Medians over turns. SciPy's time is scaled up from fewer resamples."
     )
-    return f"# Bootstrap and sign flips\n\nMade by `{command}`. {about}\n\n" + "\n".join(lines) + "\n"
+    return f"# Bootstrap and sign flips\n\nMade by `{page['command']}`. {about}\n\n" + "\n".join(lines) + "\n"
 
 
 def main() -> None:
-    """Print, and with --write keep, the table."""
+    """Print the page; with --write, keep its figures and the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--users", type=int, nargs="+", default=list(USERS))
     parser.add_argument("--repeats", type=int, default=3, help="turns (default: 3)")
-    parser.add_argument("--write", type=Path, help="file for the table, such as benchmarks/results/significance.md")
+    parser.add_argument("--write", type=Path, help="file for the figures: benchmarks/results/significance.json")
     parser.add_argument("--portions", type=int, metavar="USERS", help="users that come in portions, and nothing else")
     parser.add_argument("--columns", type=int, default=COLUMNS, help=f"of the portions (default: {COLUMNS})")
     parser.add_argument("--resamples", type=int, default=RESAMPLES, help=f"of the portions (default: {RESAMPLES:,})")
@@ -138,13 +156,14 @@ def main() -> None:
         command = " ".join(
             ["python benchmarks/significance.py", *(f"--{name} {value}" for name, value in asked.items())]
         )
-        page = f"# Bootstrap and sign flips in portions\n\nMade by `{command}`.\n\n{in_portions(*asked.values())}"
-    else:
-        rows = {users: times(users, arguments.repeats) for users in arguments.users}
-        page = markdown(rows, f"python benchmarks/significance.py --repeats {arguments.repeats}")
-    if arguments.write:
-        write_text(arguments.write, page)
-    sys.stdout.write(page)
+        show({"command": command} | in_portions(*asked.values()), markdown_of_portions, arguments.write)
+        return
+    page = {
+        "command": f"python benchmarks/significance.py --repeats {arguments.repeats}",
+        "cores": os.cpu_count(),
+        "rows": [{"users": users, "seconds": times(users, arguments.repeats)} for users in arguments.users],
+    }
+    show(page, markdown, arguments.write)
 
 
 if __name__ == "__main__":

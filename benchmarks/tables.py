@@ -1,7 +1,7 @@
 """Validation and split on made data: 10⁶ and 10⁷ events of a tenth as many users and 10⁵ items, DuckDB within 4 GB.
 
 Each stage is the project's own command in a process of its own, with two threads. Spark runs too, at the smallest
-size, as `local-cluster` of two executors. Writes benchmarks/results/tables.md.
+size, as `local-cluster` of two executors.
 """
 
 import argparse
@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from harness.pages import Page, show
 from memory import DAY, ROOT, as_text, measured
 from pyarrow import csv
 from ruamel.yaml import YAML
@@ -25,7 +26,6 @@ from bakeoff.core.workspace import Workspace
 from bakeoff.data.engine.settings import variable
 from bakeoff.params import load_params
 
-RESULTS = ROOT / "benchmarks/results/tables.md"
 SPARK = {"engine": "spark", "spark_master": "local-cluster[2,1,2048]", "spark_conf": {"spark.driver.memory": "2g"}}
 
 
@@ -36,6 +36,7 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=100_000)
     parser.add_argument("--memory-limit", default="4GB", help="of DuckDB (default: 4GB)")
     parser.add_argument("--no-spark", action="store_true", help="DuckDB alone")
+    parser.add_argument("--write", type=Path, help="file for the figures, such as benchmarks/results/tables.json")
     arguments = parser.parse_args()
     duckdb = {"engine": "duckdb", "memory_limit": arguments.memory_limit, "threads": 2}
     rows = []
@@ -51,23 +52,40 @@ def main() -> None:
                     seconds, peak = (
                         measured([stage], workspace) if engine is duckdb else measured_tree(stage, workspace)
                     )
-                    rows.append(f"| {engine['engine']} | {events:,} | {stage} | {seconds:.0f} | {peak / 2**30:.2f} |")
-                    print(rows[-1], flush=True)
-    RESULTS.write_text(page(arguments, rows), encoding="utf-8")
+                    cost = {"seconds": seconds, "memory_bytes": peak}
+                    rows.append({"engine": engine["engine"], "events": events, "stage": stage} | cost)
+                    print(rows[-1], file=sys.stderr, flush=True)
+    page = {
+        "command": f"python benchmarks/tables.py --events {' '.join(map(str, arguments.events))}",
+        "users": arguments.users,
+        "items": arguments.items,
+        "memory_limit": arguments.memory_limit,
+        "spark_master": SPARK["spark_master"],
+        "cores": os.cpu_count(),
+        "load": os.getloadavg()[2],
+        "rows": rows,
+    }
+    show(page, markdown, arguments.write)
 
 
-def page(arguments: argparse.Namespace, rows: list[str]) -> str:
+def markdown(page: Page) -> str:
+    """The page of these figures."""
+    rows = [
+        f"| {row['engine']} | {row['events']:,} | {row['stage']} | {row['seconds']:.0f} | "
+        f"{row['memory_bytes'] / 2**30:.2f} |"
+        for row in page["rows"]
+    ]
     return "\n".join(
         [
             "# Validation and split, larger than memory",
             "",
-            f"`python benchmarks/tables.py --events {' '.join(map(str, arguments.events))}`: {arguments.users:,} users "
+            f"Made by `{page['command']}`: {page['users']:,} users "
             "(a tenth of the events, where that is less) "
-            f"and {arguments.items:,} items, two threads; DuckDB with `BAKEOFF_MEMORY_LIMIT={arguments.memory_limit}`, "
-            f"Spark as `{SPARK['spark_master']}`. Peak memory is that of the process, and of Spark the largest sum of "
+            f"and {page['items']:,} items, two threads; DuckDB with `BAKEOFF_MEMORY_LIMIT={page['memory_limit']}`, "
+            f"Spark as `{page['spark_master']}`. Peak memory is that of the process, and of Spark the largest sum of "
             "the process, its driver and its executors.",
             "",
-            f"{os.cpu_count()} cores; the load of the machine by other work was {os.getloadavg()[2]:.1f} (mean of the "
+            f"{page['cores']} cores; the load of the machine by other work was {page['load']:.1f} (mean of the "
             "last 15 minutes, this work included).",
             "",
             "| engine | events | stage | seconds | peak memory, GiB |",

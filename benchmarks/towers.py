@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from harness.pages import show
 from rich.console import Console
 from scipy.stats import ttest_1samp
 
-from bakeoff.core.files import write_json, write_text
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.prepared.tables import Prepared, load_prepared
 from bakeoff.experiments.params import with_values
@@ -173,10 +173,7 @@ def main() -> None:
     if params.seed in arguments.seeds or len(arguments.seeds) < 2:
         parser.error(f"--seeds takes two or more, without {params.seed}, which chooses the setting")
     page = measured(prepared, params, arguments.seeds)
-    if arguments.write:
-        write_json(arguments.write, page)
-        write_text(arguments.write.with_suffix(".md"), markdown(page))
-    print(markdown(page), end="")
+    show(page, markdown, arguments.write)
 
 
 if __name__ == "__main__":

@@ -4,8 +4,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bakeoff.experiments.step_time import Steps
-
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
@@ -36,6 +34,7 @@ def test_an_unknown_system_is_refused_with_those_there_are():
 def test_step_times_are_given_as_a_ratio():
     import step_time
 
-    times = {"full_step_seconds": 0.2, "sampled_step_seconds": 0.01, "repeats": 5}
-    page = step_time.markdown([(100_000, times)], Steps(), "python benchmarks/step_time.py")
+    times = {"items": 100_000, "full_step_seconds": 0.2, "sampled_step_seconds": 0.01}
+    figures = {"command": "python benchmarks/step_time.py", "cores": 2, "queries_per_step": 256, "turns": 5}
+    page = step_time.markdown(figures | {"rows": [times]})
     assert "| 100,000 | 200.0 | 10.0 | 0.050 | ≤ 0.1 |" in page
