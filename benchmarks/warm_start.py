@@ -276,7 +276,7 @@ def section(replay: Mapping[str, Any]) -> list[str]:
     return [
         f"## {replay['title']}, week from {nights[0]['day']}: {replay['model']}, seed {replay['seed']}",
         f"Full fits try {replay['max_epochs']} epochs, warm ones {settings['epoch_share']:g} of them "
-        f"(`warm_start.epoch_share`). CPU ratio over the week {ratio:.2f}: goal {_met(ratio <= GOAL_TIME, nights)}. "
+        f"(`warm_start.epoch_share`). CPU ratio over the week {ratio:.3f}: goal {_met(ratio <= GOAL_TIME, nights)}. "
         f"Worst night {differences.min():+.4f}, mean {differences.mean():+.4f}: within {GOAL_NDCG:g} on "
         f"{int((differences >= -GOAL_NDCG).sum())} of {len(nights)} nights, goal "
         f"{_met(bool((differences >= -GOAL_NDCG).all()), nights)}. Change of the difference per night, by least "
