@@ -47,7 +47,7 @@ class ApproximateSearch(ExactSearch):
         self.probes, self.recall = 1, 0.0
         index = faiss.index_factory(items.shape[1], f"IVF{self.lists},Flat", faiss.METRIC_INNER_PRODUCT)
         self.inverted = cast("Any", index)  # typed as any index, without what an inverted file has
-        faiss.omp_set_num_threads(1)  # as BLAS: the other cores belong to other replicas
+        faiss.omp_set_num_threads(1)  # the other cores belong to other replicas
         self.inverted.cp.seed, self.inverted.cp.max_points_per_centroid = seed, _POINTS_PER_LIST
         self.inverted.cp.min_points_per_centroid = 1  # faiss would warn of fewer than 39, on small catalogues
         self.inverted.train(items)
