@@ -129,7 +129,7 @@ HOUR, LATER = "within an hour", "later"
             ],
         ),
         (
-            {"within a day": ("softmax", ""), LATER: ("mf", "")},
+            {"an hour to a day": ("softmax", ""), LATER: ("mf", "")},
             [
                 "For users between an hour and a day after their last event, ship the softmax DNN.",
                 "For users who come back after a day, ship MF.",

@@ -73,7 +73,8 @@ def test_other_models_are_shown_and_not_counted_as_variants(shown: SamplingStudy
     ]
     # 0.20 twice, 0.12, 0.15 and the full softmax's 0.20 lie below MF
     assert (
-        "For comparison: MF (0.2050, above 5 of its 7 means) and popularity (0.1000, above 0 of its 7 means). The "
+        "For comparison: MF (0.2050, above 5 of the DNN's 7 means) and "
+        "popularity (0.1000, above 0 of the DNN's 7 means). The "
     ) in said(shown, "quality")
     assert (
         html.count('"group": "model: MF"') == html.count(">model: MF</") == 3
@@ -169,6 +170,7 @@ def test_top_k_selection_is_no_part_of_what_correction_achieves():
     text = said_where({("top-k", True): 0.39, ("top-k", False): 0.45, ("hard", True): 0.002})
     assert "with logQ correction at most 0.0020 nats (hard)" in text
     assert "without correction at most" not in text
+    assert text.startswith("At convergence, apart from top-k selection, the distance")
     assert "Top-k selection ends at 0.3900 with logQ correction and 0.4500 without correction: " in text
     assert "Top-k" not in said_where({("hard", True): 0.002})
 

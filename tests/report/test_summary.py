@@ -55,7 +55,7 @@ def test_steps_come_in_the_order_of_what_is_told(summary: Summary):
 def test_there_are_situations_within_the_session_later_and_by_what_is_known_of_new_users(summary: Summary):
     assert [row[0].text for row in situation_table(summary.sessions, summary.new_users, "ndcg@10").rows] == [
         "Known user, within an hour",
-        "Known user, within a day",
+        "Known user, an hour to a day",
         "Known user, later",
         "New user, none known",
         "New user, 1 known",

@@ -61,10 +61,12 @@ def test_a_mean_of_zero_gives_no_relative_difference():
 
 def test_the_cost_names_the_slower_model_and_the_ratio():
     assert cost_sentence({"softmax": 24.0, "mf": 6.0}) == (
-        "Training took 24.0 s of CPU time for the softmax DNN and 6.00 s for MF, 4.0 times as much for the softmax DNN."
+        "Training took 24.0 s of CPU time for the softmax DNN and 6.00 s for MF, choosing the epoch included: "
+        "4.0 times as much for the softmax DNN."
     )
     assert cost_sentence({"softmax": 6.0, "mf": 90.0}) == (
-        "Training took 6.00 s of CPU time for the softmax DNN and 1 min 30 s for MF, 15 times as much for MF."
+        "Training took 6.00 s of CPU time for the softmax DNN and 1 min 30 s for MF, choosing the epoch included: "
+        "15 times as much for MF."
     )
 
 

@@ -23,7 +23,7 @@ GAPS = {"same second": 0, "< 1 min": 60, "< 1 h": 3600, "< 1 day": 86_400, "late
 """Name of a slice → seconds that end it (included)."""
 LATER = "later"
 """More than a day after the last known event: the endpoint that no session reaches."""
-SESSIONS = {"within an hour": 3600, "within a day": 86_400, LATER: inf}
+SESSIONS = {"within an hour": 3600, "an hour to a day": 86_400, LATER: inf}
 """The same, as far as one would choose another model."""
 ALL = "all"
 """Of the first interactions of new users."""

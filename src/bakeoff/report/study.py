@@ -47,7 +47,6 @@ class SamplingStudy:
         others: one row per other model, with the same columns: its name as `pool`, OTHER_MODEL as `series`.
         left_out: sentences on models that could not be trained.
         world: name → value, of the small catalogue.
-        method: what was done there.
         converged: one row per sampler and correction on a catalogue that is small enough to know the true distribution:
             pool, series: as above;
             kl: of the distribution at the end of training from the true one, in nats;
@@ -64,7 +63,6 @@ class SamplingStudy:
     others: pd.DataFrame
     left_out: Sequence[str]
     world: Mapping[str, Any]
-    method: str
     converged: pd.DataFrame
 
     @property
@@ -98,7 +96,6 @@ def read_study(
         others=rows[is_other].reset_index(drop=True),
         left_out=not_asked(sampling.get("left_out", {})),
         world=unbiasedness.get("world", {}),
-        method=str(unbiasedness.get("sentence", "")),
         converged=pd.DataFrame(
             [_converged(row) for row in unbiasedness["samplers"]], columns=["pool", "series", *SAMPLER_FIGURES]
         ),

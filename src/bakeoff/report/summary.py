@@ -35,7 +35,7 @@ class Summary:
         differences: softmax − MF per metric, p adjusted over all of them.
         standings: every model compared with the best baseline on the primary metric, p adjusted over all of them.
         slices: the primary metric by time since the last known event; empty if the data has no time.
-        sessions: the same within an hour of the last known event, within a day, and later.
+        sessions: the same within an hour of the last known event, from an hour to a day, and later.
         repeats: the same on items that the user had before and on others; empty where nothing was had again.
         keep_repeats: `split.keep_repeats`: lists may hold what the user had before.
         order_blind: models that ignore the order of a history.

@@ -87,5 +87,7 @@ def test_a_leader_by_activity_is_clear_where_its_interval_lies_above_all_others(
     ]
     by_user = pd.DataFrame(rows, columns=["group", "series", "mean", "low", "high"])
     shown = quality.activity_chart(by_user, "ndcg@10", ["mf", "softmax"])
-    assert "that of MF with 1–5 and the softmax DNN with 6–20; its interval lies above" in shown.sentence
-    assert shown.sentence.endswith("in 1 of 2 groups.")
+    assert shown.sentence.endswith(
+        "that of MF with 1–5 and the softmax DNN with 6–20; the interval of the highest mean lies above those of all "
+        "others in 1 of 2 groups."
+    )

@@ -23,7 +23,7 @@ STYLES = {
 UNIFORM, TOP_K = "uniform", "top-k"
 """A sampler that ignores popularity, and a selection for which no correction is exact."""
 CLEARLY = 10
-"""A sampler needs the correction if without it the KL divergence is at least this many times as large."""
+"""A sampler is called biased if without the correction the KL divergence is at least this many times as large."""
 SMALLEST = 1e-6
 """Smallest figure on a logarithmic axis: anything below is a rounding error."""
 TableColumn = tuple[str | Column, Callable[[Any], str | Cell]]
@@ -50,7 +50,7 @@ def _quality(shown: SamplingStudy) -> Figure:
         shown.everyone,
         series_dots(*_marks(shown.everyone, "mean", f"{metric}, mean over users", interval=True)),
         (Column(metric, shown.metric.partition("@")[0].replace("_", "-")), estimate_cell),
-        ("± over seeds", lambda row: formats.decimal(row.spread)),
+        ("SD over seeds", lambda row: formats.decimal(row.spread)),
         (Column("− shipped", "interval"), _change),
         shown=shown,
         best=best,

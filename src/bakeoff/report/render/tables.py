@@ -57,7 +57,8 @@ def metric_table(estimates: pd.DataFrame) -> Table:
     """Metrics × models: mean with its interval, the highest mean of a row in bold."""
     models = [Column(model_label(name), name if look(name).meaning else "") for name in estimates.model.unique()]
     rows = _rows(_judged(estimates), "metric", formats.metric_label)
-    return table_of("Mean over warm test users, with its interval", ["Metric", *models], rows)
+    caption = "Mean over warm test users, with its interval; the highest is bold, with or without evidence of a lead"
+    return table_of(caption, ["Metric", *models], rows)
 
 
 def cutoff_table(estimates: pd.DataFrame, cutoff: int) -> Table:

@@ -156,7 +156,7 @@ def _table(title: str, variants: pd.DataFrame, foreign: str) -> Table:
         title,
         variants.itertuples(),
         ("Model", lambda row: model_label(row.model)),
-        ("Variant", lambda row: f"{row.label}{' (shipped)' if row.base else ''}"),
+        ("Variant", lambda row: f"{row.label}{' (shipped)' if row.base and row.label != 'as shipped' else ''}"),
         (Column("Folding", "folding"), lambda row: formats.decimal(row.folding)),
         (Column(f"Foreign items ({foreign})", "spurious"), lambda row: formats.percent(row.foreign)),
         (Column(formats.metric_label("recall@10"), "recall"), lambda row: formats.decimal(row.recall)),
