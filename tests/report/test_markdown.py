@@ -37,6 +37,11 @@ def test_every_row_of_a_table_has_as_many_cells_as_its_head(text: str, claims_te
         assert len({row.count(" | ") for row in table.splitlines()}) == 1
 
 
+def test_nothing_is_bold_in_a_table_but_what_a_test_shows(text: str):
+    rows = [row for row in text.splitlines() if row.startswith("|")]
+    assert set(re.findall(r"\*\*(.+?)\*\*", "\n".join(rows))) == {"softmax better"}
+
+
 def test_every_model_has_a_row_among_means_standings_and_new_users(text: str):
     for name in NOISE:
         assert text.count(f"| {model_label(name)} ") >= 3, name

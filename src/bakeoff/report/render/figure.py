@@ -214,10 +214,10 @@ def record_table(caption: str, records: Iterable[R], *columns: tuple[Heading, Ca
     return table_of(caption, headings, [[write(record) for _, write in columns] for record in records])
 
 
-def estimate_cell(estimate: Any, is_best: bool = False, note: str = "") -> Cell:
-    """The mean of anything that has mean, low and high, with its interval and a note, in bold if it is the best."""
+def estimate_cell(estimate: Any, note: str = "") -> Cell:
+    """The mean of anything that has mean, low and high, with its interval and a note."""
     interval = f"{formats.decimal(estimate.low)} to {formats.decimal(estimate.high)}"
-    return Cell(formats.decimal(estimate.mean), f"{interval}{note}", is_best)
+    return Cell(formats.decimal(estimate.mean), f"{interval}{note}")
 
 
 def change_cell(mean: float, low: float, high: float, *, strong: bool = False) -> Cell:

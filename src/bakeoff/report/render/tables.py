@@ -54,18 +54,17 @@ TEST_FIGURES: tuple[tuple[Column, Callable[[Difference], str]], ...] = (
 
 
 def metric_table(estimates: pd.DataFrame) -> Table:
-    """Metrics × models: mean with its interval, the highest mean of a row in bold."""
+    """Metrics × models: mean with its interval. None is bold: which is higher, paired differences say."""
     models = [Column(model_label(name), name if look(name).meaning else "") for name in estimates.model.unique()]
-    rows = _rows(_judged(estimates), "metric", formats.metric_label)
-    caption = "Mean over warm test users, with its interval; the highest is bold, with or without evidence of a lead"
-    return table_of(caption, ["Metric", *models], rows)
+    rows = _rows(estimates, "metric", formats.metric_label)
+    return table_of("Mean over warm test users, with its interval", ["Metric", *models], rows)
 
 
 def cutoff_table(estimates: pd.DataFrame, cutoff: int) -> Table:
-    """Models × metrics at one cutoff: mean with its interval, the highest mean of a column in bold."""
+    """Models × metrics at one cutoff: mean with its interval."""
     shown = estimates[estimates.metric.str.endswith(f"@{cutoff}")]
     headings = ["Model", *map(formats.metric_label, shown.metric.unique())]
-    rows = _rows(_judged(shown), "model", model_label)
+    rows = _rows(shown, "model", model_label)
     return table_of("Mean over warm test users, with its interval", headings, rows)
 
 
@@ -252,29 +251,22 @@ def win_tie_loss(difference: Difference) -> str:
     return f"{difference.wins} / {difference.ties} / {difference.losses}"
 
 
-def _judged(estimates: pd.DataFrame, notes: str | Sequence[str] = "") -> pd.DataFrame:
-    """Estimates with `best`, if the mean is the highest of its metric and not all are the same, and `note`."""
-    of_metric = estimates.groupby("metric")["mean"]
-    is_best = (estimates["mean"] == of_metric.transform("max")) & (of_metric.transform("nunique") > 1)
-    return estimates.assign(best=is_best, note=notes)
-
-
-def _rows(judged: pd.DataFrame, by: str, label: Callable[[str], str]) -> list[Row]:
-    """A row per value of the column `by` with its estimates, the best in bold, each with its note."""
+def _rows(estimates: pd.DataFrame, by: str, label: Callable[[str], str]) -> list[Row]:
+    """A row per value of the column `by` with its estimates, each with its `note` if there is such a column."""
     return [
-        [label(str(name)), *(estimate_cell(each, each.best, each.note) for each in found.itertuples())]
-        for name, found in judged.groupby(by, sort=False)
+        [label(str(name)), *(estimate_cell(each, getattr(each, "note", "")) for each in found.itertuples())]
+        for name, found in estimates.groupby(by, sort=False)
     ]
 
 
 def _of_parts(parts: Sequence[Slice]) -> list[Row]:
     """A row per model, then softmax − MF and its p; a column per part."""
-    judged = [
-        _judged(part.estimates, [_fallback(part.fallbacks.get(model, 0.0)) for model in part.estimates.model])
+    noted = [
+        part.estimates.assign(note=[_fallback(part.fallbacks.get(model, 0.0)) for model in part.estimates.model])
         for part in parts
     ]
     return [
-        *_rows(pd.concat(judged), "model", model_label),
+        *_rows(pd.concat(noted), "model", model_label),
         ["Softmax DNN − MF", *(difference_cell(part.difference) for part in parts)],
         ["p, Holm", *(formats.p_figure(part.difference.p_holm) for part in parts)],
     ]
