@@ -39,6 +39,8 @@ class Benchmark:
         split: what the split is, in a sentence.
         params: what it changes in params.yaml.
         metrics: columns of the table; differences are taken in the first one. All systems are tuned by NDCG@10.
+        searched: seconds that `bakeoff tune` had for each contender's settings; None: it did not choose them, or its
+            record in tuning/ says so.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Benchmark:
     split: str
     params: Mapping[str, Any]
     metrics: tuple[str, ...] = ("ndcg@10", "recall@20")
+    searched: float | None = None
 
 
 _TEMPORAL = "the last 20 % of each user's events are test, the 10 % before them validation; every rating is a positive"
@@ -71,6 +74,7 @@ BENCHMARKS = {
             "the last 20 % of all events are test, the 10 % before them validation, the same two points in time for "
             "everyone; who has no event before them is left out; every rating is a positive",
             {"split": {"method": "global-temporal", "test_share": 0.2, "valid_share": 0.1, "new_user_share": 0.0}},
+            searched=220,
         ),
         Benchmark(
             "ml-1m",
@@ -210,6 +214,7 @@ def _facts(prepared: Prepared, test: Histories) -> dict[str, Any]:
         "train": len(prepared.train.items),
         "valid": len(prepared.valid.items),
         "test": len(test.items),
+        "tested": int(np.count_nonzero(test.lengths)),
         "days": days if times.any() else None,
     }
 

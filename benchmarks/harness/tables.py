@@ -111,13 +111,13 @@ STALE = "**Older than the code:** the source has changed since these figures wer
 
 def _introduction(page: Page) -> str:
     facts, machine = page["facts"], page["machine"]
+    tested = f" of {facts['tested']:,} users" if "tested" in facts else ""
     when = f"events from {facts['days'][0]} to {facts['days'][1]}" if facts["days"] else "events without times"
     return "\n".join(
         [
             f"Made by `{page['command']}`. Data: {page['title'].split(',')[0]}, {when}: {facts['users']:,} users, "
             f"{facts['items']:,} items; {facts['train']:,} train, {facts['valid']:,} validation and {facts['test']:,} "
-            "test events. "
-            f"Split: {page['split']}.",
+            f"test events{tested}. Split: {page['split']}.",
             "",
             f"Machine: {machine['cores']} cores, {machine['memory']} of memory; {machine['threads']} threads for every "
             "system. One process for each, one after the other. Settings were chosen on validation; each system was "

@@ -9,7 +9,7 @@ from harness.datasets import BENCHMARKS
 from harness.measuring import write_data
 from harness.processes import SystemFailedError
 from harness.systems import SYSTEMS
-from harness.tuning import GRIDS, LOOK_EVERY, SETTINGS, Outcome, chosen_setting, grid_of, keep, tune
+from harness.tuning import GRIDS, LOOK_EVERY, SETTINGS, Outcome, chosen_setting, grid_of, keep, tune, tuning_seconds
 from ruamel.yaml import YAML
 
 PEERS = [system for system in SYSTEMS if system.tuned and not system.ours]
@@ -83,6 +83,15 @@ def test_every_tuned_peer_has_a_grid_for_every_data_set(system):
         assert (every is not None) == system.stepwise
         if system.stepwise:
             assert all(setting["epochs"] >= every for setting in settings)
+
+
+def test_seconds_of_tuning_are_those_of_the_same_data_and_settings():
+    systems = {system.name: system for system in SYSTEMS}
+    cut, at_random = BENCHMARKS["ml-100k-global"], BENCHMARKS["ml-100k-random"]
+    assert tuning_seconds(systems["mf"], cut) == tuning_seconds(systems["softmax"], cut) == 220
+    assert tuning_seconds(systems["mf"], at_random) is None
+    assert tuning_seconds(systems["mf_order_blind"], cut) is None
+    assert tuning_seconds(systems["recent_popularity"], cut) > 0
 
 
 def test_every_kept_choice_lies_in_its_grid():
