@@ -54,7 +54,10 @@ def check_repository(root: Path) -> None:
         BakeoffError: the directory is in no Git repository, or in one without a commit.
     """
     if ask(root, "rev-parse", "--git-dir") is None:
-        raise BakeoffError(f"{root.resolve()} is in no Git repository, which identifies versions: run `git init`.")
+        raise BakeoffError(
+            f"{root.resolve()} is in no Git repository, which identifies versions: run bakeoff in the workspace, or "
+            "`git init` if this is one."
+        )
     if ask(root, "rev-parse", "--verify", "--quiet", "HEAD^{commit}") is None:
         raise BakeoffError(f"{root.resolve()} has no commit yet: run `git add --all`, then `git commit`.")
 
