@@ -40,6 +40,10 @@ def test_the_shipped_file_states_every_parameter_that_there_is() -> None:
         ({"mf": {"unobserved_wieght": 1}}, r"mf\.unobserved_wieght: .*\(got 1\): did you mean unobserved_weight\?$"),
         ({"sotfmax": {}}, r"sotfmax: there is no such parameter \(got \{\}\): did you mean softmax\?$"),
         ({"mf": None}, r"mf: must be a section, \{\} for its defaults \(got None\)$"),
+        (
+            {"data": {"columns": {"item_id": "user_id"}}},
+            r"data\.columns: user_id and item_id are the same .*'user_id': ",
+        ),
         ({"softmax": {"hidden": 128}}, r"softmax\.hidden: Input should be a valid list \(got 128\)$"),
         ({"evaluate": {"cutoffs": []}}, r"evaluate\.cutoffs: List should have at least 1 item"),
         ({"ease": {"regularization": 0}}, r"ease\.regularization: .*greater than 0 \(got 0\)"),
