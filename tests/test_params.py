@@ -44,6 +44,10 @@ def test_the_shipped_file_states_every_parameter_that_there_is() -> None:
             {"data": {"columns": {"item_id": "user_id"}}},
             r"data\.columns: user_id and item_id are the same .*'user_id': ",
         ),
+        (
+            {"softmax": {"negatives": {"sampler": "x"}}},
+            r"\n  softmax\.negatives\.sampler: .*'full' or 'mixed' \(got 'x'\)$",
+        ),
         ({"softmax": {"hidden": 128}}, r"softmax\.hidden: Input should be a valid list \(got 128\)$"),
         ({"evaluate": {"cutoffs": []}}, r"evaluate\.cutoffs: List should have at least 1 item"),
         ({"ease": {"regularization": 0}}, r"ease\.regularization: .*greater than 0 \(got 0\)"),
