@@ -34,7 +34,7 @@ def main() -> None:
 
 def fail(error: BakeoffError) -> NoReturn:
     """Print an error without a trace, and exit."""
-    text = "\n".join(map(visible, str(error).split("\n")))  # it may quote a file
+    text = "\n".join(map(visible, str(error).expandtabs().split("\n")))  # it may quote a file
     print(f"error: {text}", file=sys.stderr)
     # Arrow's threads let go of a file some time after its last row; while Python ends, that would abort the process.
     time.sleep(0.1)
