@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import date
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
@@ -26,6 +27,12 @@ if TYPE_CHECKING:
 
 MAX_MESSAGES = 20
 """Faults that a message lists; it counts the others."""
+_REASONS = {
+    "extra_forbidden": "there is no such parameter",
+    "model_type": "must be a section, {} for its defaults",
+    "tuple_type": "Input should be a valid list",
+}
+"""What pydantic says in words of Python, by its type of error."""
 
 
 class Params(Frozen):
@@ -112,16 +119,32 @@ def load_params(path: Path) -> Params:
     with reading(path, "it must be a readable file", OSError), path.open("rb") as stream:
         values = read_yaml(stream.read(MAX_BYTES + 1), str(path))
     if not isinstance(values, Mapping):
-        raise BakeoffError(f"{path} must hold sections such as `split:`, not {type(values).__name__}.")
+        held = "holds no value" if values is None else f"holds {shortened(values)}"
+        raise BakeoffError(f"{path} {held}: it must hold sections such as `split:`.")
     return parse_params(values, str(path))
 
 
 def _fault(error: "ErrorDetails") -> str:
-    """Key, what is wrong, the value and, where it is known, the fix."""
-    place = visible(".".join(str(part) for part in error["loc"])[:LONGEST_SHOWN]) or "values"
+    """Key, what is wrong, the value unless it is a whole section, and, where it is known, the fix."""
+    place, kind, value = error["loc"], error["type"], error["input"]
+    name = visible(".".join(str(part) for part in place)[:LONGEST_SHOWN])
+    reason = _REASONS.get(kind) or error["msg"].removeprefix("Value error, ").replace("Tuple", "List")
+    # What does not fit together is named in the reason.
+    got = "" if kind == "value_error" and isinstance(value, Mapping) else f" (got {shortened(value)})"
     fix = ""
-    if isinstance(error["input"], date):
+    if isinstance(value, date):
         fix = ": write it in quotation marks"
-    if error["loc"] == ("engine",):
+    if place == ("engine",):
         fix = ": the engine's settings are environment variables now, see docs/settings.md"
-    return f"{place}: {error['msg']} (got {shortened(error['input'])}){fix}"
+    elif kind == "extra_forbidden" and (close := get_close_matches(str(place[-1]), _names(place[:-1]), 1)):
+        fix = f": did you mean {close[0]}?"
+    return f"{name}: {reason}{got}{fix}".removeprefix(": ")
+
+
+def _names(place: tuple[int | str, ...]) -> list[str]:
+    """The parameters of a section; none where the place is not one."""
+    section: Any = params_class()
+    for name in place:
+        field = getattr(section, "model_fields", {}).get(name)
+        section = field and field.annotation
+    return list(getattr(section, "model_fields", ()))

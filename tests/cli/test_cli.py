@@ -70,6 +70,12 @@ def test_fetch_takes_a_file_for_each_table(monkeypatch: pytest.MonkeyPatch) -> N
     assert asked == [Request(append=True, files={"interactions": Path("a.tsv"), "items": Path("b.pq")})]
 
 
+def test_a_dry_run_refuses_parameters_that_are_not_valid(folder: Path) -> None:
+    (folder / "params.yaml").write_text("mf: {dim: 0}")
+    with pytest.raises(BakeoffError, match=r"mf\.dim: Input should be greater than 0"):
+        CliRunner().invoke(app, ["run", "--dry"], catch_exceptions=False)
+
+
 @pytest.mark.parametrize("options", [[], ["mf", "--minutes", "3"], ["--minutes", "3", "--trials", "9"]])
 @pytest.mark.usefixtures("folder")
 def test_a_search_is_for_a_model_or_for_minutes(options: list[str]) -> None:

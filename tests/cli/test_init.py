@@ -86,6 +86,19 @@ def test_what_is_not_clear_needs_an_answer(files: list[str]) -> None:
     assert not Path("shop").exists()
 
 
+def test_a_file_without_a_column_for_the_items_has_none_to_choose_from(files: list[str]) -> None:
+    Path("events.csv").write_text("who\nu1\n")
+    with pytest.raises(BakeoffError, match=r"holds the item is not clear \(no column is left\): --column item_id=NAME"):
+        init("shop", *files[:2], "--column", "user_id=who")
+
+
+def test_times_that_cannot_be_read_are_shown_with_what_they_must_be(files: list[str]) -> None:
+    Path("events.csv").write_text(EVENTS.replace(";17000000", ";31.12.2024 10:"))
+    printed = init("shop", *files, "--column", "user_id=who", "--yes")
+    assert "not used: not seconds, ms or ISO 8601" in printed
+    assert "No column holds the time of an event: models learn nothing from the order of events." in printed
+
+
 def test_without_a_terminal_nobody_can_be_asked(files: list[str]) -> None:
     with pytest.raises(BakeoffError, match="Questions need a terminal: --yes accepts how the data is read"):
         init("shop", *files)
@@ -100,6 +113,7 @@ def test_without_a_terminal_nobody_can_be_asked(files: list[str]) -> None:
             r"interactions have no column 'name' for user_id; their columns: 'who', 's",
         ),
         (["--column", "title=who"], r"items have no column 'who' for title"),
+        (["--column", "timestamp_unit=us"], r"'timestamp_unit=us': the unit of times must be one of s, ms, iso"),
         (["--query", "."], r"Give the events with --interactions FILE, or with --query DIR"),
     ],
 )

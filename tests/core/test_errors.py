@@ -1,4 +1,5 @@
 import pytest
+from pydantic import TypeAdapter, ValidationError
 
 from bakeoff.core.errors import first_line
 
@@ -15,3 +16,9 @@ from bakeoff.core.errors import first_line
 )
 def test_an_error_says_one_line_whatever_it_holds(error: Exception, says: str) -> None:
     assert first_line(error) == says
+
+
+def test_what_does_not_fit_a_model_is_said_instead_of_how_many_things_do_not() -> None:
+    with pytest.raises(ValidationError) as caught:
+        TypeAdapter(int).validate_json('"x')
+    assert first_line(caught.value).startswith("Invalid JSON: EOF while parsing a string")

@@ -43,6 +43,7 @@ def test_roles_by_their_usual_names(user: str, item: str, time: str) -> None:
 def test_a_name_alone_makes_no_time() -> None:
     found = detect({"interactions": table(user_id=USERS, item_id=ITEMS, date=["31.12.2024", "1.1.2025", "soon"])}, {})
     assert (found.columns["timestamp"], found.open) == (None, {})
+    assert found.unread == {"date": "not seconds, ms or ISO 8601"}
 
 
 def test_a_column_without_a_number_cannot_be_the_rating_that_a_person_says_it_is() -> None:

@@ -148,10 +148,19 @@ def test_a_missing_input_is_named_with_the_way_out(copy: Workspace, params: Para
         compare.run(params, copy)
 
 
-@pytest.mark.parametrize("name", ["artifacts/evaluation/mf/users.parquet", "artifacts/checks/split.json"])
-def test_an_unreadable_input_is_named_with_the_way_out(copy: Workspace, params: Params, name: str):
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("artifacts/evaluation/mf/users.parquet", "dvc repro"),
+        ("artifacts/checks/split.json", "dvc repro"),
+        ("data/dataset.json", "dvc checkout --force data.dvc"),
+        ("tuning/mf.json", "bakeoff tune mf"),
+    ],
+)
+def test_an_unreadable_input_is_named_with_the_way_out(copy: Workspace, params: Params, name: str, command: str):
+    (copy.root / name).parent.mkdir(exist_ok=True)
     (copy.root / name).write_bytes(b"\x00{ not a table")
-    with pytest.raises(BakeoffError, match=rf"{name} can't be read.*dvc repro"):
+    with pytest.raises(BakeoffError, match=rf"{name} can't be read as .*: delete it and run `{command}`\.$"):
         compare.run(params, copy)
 
 

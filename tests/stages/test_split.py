@@ -321,6 +321,14 @@ def test_a_feature_that_no_table_has_is_refused(workspace):
         split.run(wrong, workspace)
 
 
+@pytest.mark.parametrize(("was", "declared"), [("dense", "categorical"), ("categorical", "dense"), ("dense", "vector")])
+def test_a_feature_of_another_kind_than_was_validated_says_what_to_run(workspace, was, declared):
+    name = next(name for name, kind in params().data.user_features.items() if kind == was)
+    data = params().data.model_copy(update={"user_features": {name: declared}})
+    with pytest.raises(BakeoffError, match=rf"column '{name}' of the users .* than {declared}: run `bakeoff validate`"):
+        split.run(params().model_copy(update={"data": data}), workspace)
+
+
 @pytest.mark.parametrize("name", ["interactions", "users", "items"])
 def test_a_damaged_table_is_named_with_the_way_out(workspace, name):
     (workspace.validated / f"{name}.parquet").write_bytes(b"damaged")

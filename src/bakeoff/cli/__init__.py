@@ -2,6 +2,7 @@
 
 import gc
 import sys
+import time
 from pathlib import Path
 from typing import NoReturn
 
@@ -33,6 +34,8 @@ def main() -> None:
 
 def fail(error: BakeoffError) -> NoReturn:
     """Print an error without a trace, and exit."""
-    text = "\n".join(map(visible, str(error).split("\n")))  # it may quote a file
+    text = "\n".join(map(visible, str(error).expandtabs().split("\n")))  # it may quote a file
     print(f"error: {text}", file=sys.stderr)
+    # Arrow's threads let go of a file some time after its last row; while Python ends, that would abort the process.
+    time.sleep(0.1)
     raise SystemExit(error.status or 1) from None

@@ -54,7 +54,7 @@ def init(
         typer.Option(
             metavar="ROLE=NAME",
             help="Which column plays a role: user_id, item_id, timestamp, rating, event, weight, split, title, "
-            "user_id_in_users or item_id_in_items; `rating=` for none. Can be repeated.",
+            "user_id_in_users or item_id_in_items; `rating=` for none; timestamp_unit=s, ms or iso. Can be repeated.",
         ),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Accept how the data is read, without a question.")] = False,
@@ -105,6 +105,8 @@ def _given(options: list[str]) -> dict[str, str | None]:
         role, separator, name = option.partition("=")
         if not separator or role not in roles:
             raise BakeoffError(f"--column {option!r} must be ROLE=NAME, with a role of {', '.join(roles)}.")
+        if role == "timestamp_unit" and name not in _UNITS:
+            raise BakeoffError(f"--column {option!r}: the unit of times must be one of {', '.join(_UNITS)}.")
         given[role] = name or None
     return given
 
@@ -132,14 +134,12 @@ def _chosen(role: str, candidates: list[str], guess: str | None, *, ask: bool) -
     """The column that a person chooses for a role, or the only good guess.
 
     Raises:
-        BakeoffError: nobody is asked, and there is no guess that would do.
+        BakeoffError: no column is left, or nobody is asked and there is no guess that would do.
     """
+    if role not in OPTIONAL_ROLES and (not candidates or not (ask or guess)):
+        names = ", ".join(map(visible, candidates)) or "no column is left"
+        raise BakeoffError(f"Which column holds {_WORDS[role]} is not clear ({names}): --column {role}=NAME says it.")
     if not ask:
-        if guess is None and role not in OPTIONAL_ROLES:
-            names = ", ".join(map(visible, candidates))
-            raise BakeoffError(
-                f"Which column holds {_WORDS[role]} is not clear ({names}): --column {role}=NAME says it."
-            )
         return guess
     none = [NONE] if role in OPTIONAL_ROLES else []
     question = f"Which column holds {_WORDS[role]}?" + (f" {NONE} for none." if none else "")
@@ -176,6 +176,8 @@ def _show(tables: Mapping[str, Any], found: "Detected") -> None:
             shown = ", ".join(text if len(text) <= 24 else text[:23] + "…" for text in map(visible, examples(values)))
             table.add_row(Text(visible(column)), _reading(name, column, found), Text(shown))
         Console().print(table)
+    if not found.columns["timestamp"]:
+        print("No column holds the time of an event: models learn nothing from the order of events.")
     if found.repeated > 0:
         same = "user, item and time" if found.columns["timestamp"] else "user and item"
         print(f"{found.repeated:.1%} of the events repeat the {same} of another: the first one counts.")
@@ -190,7 +192,8 @@ def _reading(table: str, column: str, found: "Detected") -> str:
         rating = "rating, {:g} to {:g}".format(*found.rating_range) if found.rating_range else "rating"
         time = f"time, {_UNITS.get(str(found.columns.get('timestamp_unit')))}"
         words = {"rating": rating, "timestamp": time, **_READ_AS}
-        return next((word for role, word in words.items() if role in roles), "not used")
+        unused = f"not used: {found.unread[column]}" if column in found.unread else "not used"
+        return next((word for role, word in words.items() if role in roles), unused)
     if column == found.id_column(table):
         return table.removesuffix("s")
     is_title = table == "items" and "title" in roles

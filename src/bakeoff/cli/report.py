@@ -27,10 +27,10 @@ def run(
     """
     from bakeoff.cli import run as command
 
+    params = load()
     if dry:
         command.check_lock(evidence)
         return
-    params = load()
     epochs = max(params.softmax.max_epochs, params.two_tower.max_epochs)
     command.bring_up_to_date(evidence, params.data, epochs)
 

@@ -19,6 +19,8 @@ class BakeoffError(Exception):
 def first_line(error: BaseException) -> str:
     """What an error says, without the lines after the first, which may be many or not be for people."""
     text = next(iter(str(error).splitlines()), "no reason given")
+    if callable(faults := getattr(error, "errors", None)):  # pydantic's, whose first line counts them
+        text = str(faults()[0]["msg"])
     # Both say what is missing and nothing else; Arrow's errors, unlike the system's, have no number.
     is_name = isinstance(error, KeyError) or (isinstance(error, FileNotFoundError) and error.errno is None)
     return f"{text} is missing" if is_name else text

@@ -132,7 +132,9 @@ def read_yaml(data: bytes, source: str) -> Any:
     try:
         text = data.decode("utf-8-sig")
         _refuse_bombs(text, source)
-        return YAML(typ="safe", pure=True).load(text)
+        yaml = YAML(typ="safe", pure=True)
+        yaml.composer.warn_double_anchors = False  # YAML 1.2 allows them
+        return yaml.load(text)
     # ruamel passes on what the conversion of a number, a date or an escape raises
     except (YAMLError, ValueError, OverflowError, LookupError, TypeError) as error:
         raise BakeoffError(f"{source} is not valid YAML: {_reason(error)}") from None
@@ -153,4 +155,6 @@ def _reason(error: Exception) -> str:
     if isinstance(error, MarkedYAMLError) and error.problem_mark is not None:
         what = ", ".join(part for part in (error.context, error.problem) if part)
         return f"line {error.problem_mark.line + 1}: {what}."
+    if isinstance(error, UnicodeDecodeError):
+        return f"it is not in UTF-8 ({error.reason}, byte {error.start + 1}). Save it as UTF-8."
     return f"{error}."

@@ -48,6 +48,12 @@ class ColumnParams(Frozen):
     item_id_in_items: str | None = None
     """Column of the items file with the id; null: as item_id."""
 
+    @model_validator(mode="after")
+    def _users_are_not_items(self) -> Self:
+        if self.user_id == self.item_id:
+            raise ValueError(f"user_id and item_id are the same column, {self.user_id!r}: name the one of the items")
+        return self
+
     @property
     def ids(self) -> dict[str, tuple[str, ...]]:
         """Columns with ids, by table."""

@@ -42,6 +42,11 @@ _NAMES = {
 }
 """Patterns of names in lower case with words separated by `_`, the surest first."""
 
+_UNREAD = {
+    "timestamp": "not seconds, ms or ISO 8601",
+    "rating": "not numbers",
+    "split": f"other values than {', '.join(PARTS)}",
+}
 _SECONDS = (5e7, 5e9)  # 1971 to 2128
 _LEAST_SHARE = 0.99
 """Share of the values that must be of a kind."""
@@ -60,6 +65,7 @@ class Detected:
         kinds: of events.
         repeated: share of the events with the user, the item and the time of another; the first of them counts.
         open: role → columns that may play it; nobody but a person knows.
+        unread: column whose name suggests a role → why its values don't allow it.
     """
 
     columns: dict[str, str | None] = field(default_factory=dict)
@@ -68,6 +74,7 @@ class Detected:
     kinds: list[str] = field(default_factory=list)
     repeated: float = 0.0
     open: dict[str, list[str]] = field(default_factory=dict)
+    unread: dict[str, str] = field(default_factory=dict)
 
     def id_column(self, table: str) -> str | None:
         """The column with the ids of users or items in their own table."""
@@ -185,7 +192,10 @@ def _check_given(role: str, column: str | None, tables: Mapping[str, Columns]) -
 def _find_role(role: str, events: Columns, tables: Mapping[str, Columns], found: Detected) -> None:
     """Add the column that plays a role in the interactions, or the candidates if there is none or more than one."""
     free = [name for name in events if name not in found.columns.values()]
-    fits = [name for name in _named(role, free) if _can_be(role, events[name])]
+    named = _named(role, free)
+    fits = [name for name in named if _can_be(role, events[name])]
+    if not fits and role in _UNREAD:
+        found.unread |= dict.fromkeys(named, _UNREAD[role])
     table = next((name for name, (in_events, _) in ENTITIES.items() if in_events == role), None)
     if table and not fits and table in tables:  # values that are also those of a unique column of the other table
         shares = {name: max(_known_shares(events[name], tables[table]).values(), default=0.0) for name in free}

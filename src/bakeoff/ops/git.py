@@ -51,10 +51,15 @@ def check_repository(root: Path) -> None:
     """Check that there is a history.
 
     Raises:
-        BakeoffError: the directory is in no Git repository, or in one without a commit.
+        BakeoffError: the directory is in no Git repository, in one of another user, or in one without a commit.
     """
-    if ask(root, "rev-parse", "--git-dir") is None:
-        raise BakeoffError(f"{root.resolve()} is in no Git repository, which identifies versions: run `git init`.")
+    try:
+        git(root, "rev-parse", "--git-dir")
+    except ChildError as error:
+        if "safe.directory" in str(error):  # another user's, which Git refuses; it says what to do
+            raise
+        where = f"{root.resolve()} is in no Git repository"
+        raise BakeoffError(f"{where}: run bakeoff in the workspace, or `git init` if this is one.") from None
     if ask(root, "rev-parse", "--verify", "--quiet", "HEAD^{commit}") is None:
         raise BakeoffError(f"{root.resolve()} has no commit yet: run `git add --all`, then `git commit`.")
 

@@ -72,10 +72,14 @@ def read_evidence(params: ReportParams, workspace: Workspace) -> Evidence:
         items=read_table(workspace.vocabulary / "items.parquet"),
         validation=read_json(workspace.validation_report),
         split=read_json(workspace.split_report),
-        dataset=read_json(workspace.data / "dataset.json"),
+        dataset=read_json(workspace.data / "dataset.json", again="dvc checkout --force data.dvc"),
         data_hash=read_data_hash(data_dvc.read_text(encoding="utf-8")) if data_dvc.exists() else None,
         skipped=skipped,
-        tuning={name: read_json(path) for name in specs.names() if (path := workspace.tuning(name)).exists()},
+        tuning={
+            name: read_json(path, again=f"bakeoff tune {name}")
+            for name in specs.names()
+            if (path := workspace.tuning(name)).exists()
+        },
         everyone=None if sample is None else per_user_on_disk(warm),
     )
 
@@ -270,4 +274,4 @@ def _read(
     except FileNotFoundError:
         raise BakeoffError(f"{path} does not exist: {missing}.") from None
     except (OSError, ValueError) as error:
-        raise BakeoffError(f"{path} can't be read as {kind}: {error}. Delete it and run `{again}`.") from None
+        raise BakeoffError(f"{path} can't be read as {kind} ({error}): delete it and run `{again}`.") from None

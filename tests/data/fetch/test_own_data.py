@@ -289,7 +289,10 @@ FAULTS = {
         {"interactions.csv": PAIRS, "users.csv": "user_id, \nu,1\n"},
         "a column without a name",
     ),
-    "not Parquet": ({"interactions.parquet": PAIRS}, "not a Parquet file"),
+    "not Parquet": (
+        {"interactions.parquet": PAIRS},
+        "not a Parquet file .*a parquet file.\\): export it again",
+    ),
     "fractional ids": (
         {"interactions.parquet": {"user_id": [1.5], "item_id": [1]}},
         "'user_id'.*type double",

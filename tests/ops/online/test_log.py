@@ -24,6 +24,12 @@ def rows(folder, table="impressions"):
     return [row for path in parts(folder, table) for row in read_part(path).to_pylist()]
 
 
+def test_a_log_that_is_a_file_is_refused(tmp_path):
+    (tmp_path / "log").write_text("")
+    with pytest.raises(BakeoffError, match=r"can't be read \(Not a directory.*: a log is a directory, which is made"):
+        writer(tmp_path / "log")
+
+
 def test_rows_come_back_as_they_were(tmp_path):
     log = writer(tmp_path)
     identity = impression(log, "u1", scores=[0.5, 0.25], propensities=[0.7, 0.1])

@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 from promotion_repo import commit, decided, git, md5, new_repo, write_models
@@ -96,6 +97,13 @@ def test_the_history_holds_the_last_ten_newest_first(workspace, capsys):
     history = told(workspace, capsys)["history"]
     assert [entry["version"] for entry in history] == [f"v{number}.0.0" for number in range(11, 1, -1)]
     assert {entry["action"] for entry in history} == {"by hand"}
+
+
+def test_a_repository_that_git_refuses_as_another_user_s_is_not_called_none(workspace, monkeypatch):
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    with pytest.raises(BakeoffError, match=r"dubious ownership(?s:.*)--add safe\.directory"):
+        promote.show_status(workspace)
 
 
 def test_outside_of_a_repository_there_is_no_status(tmp_path):

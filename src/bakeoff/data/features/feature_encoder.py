@@ -37,7 +37,7 @@ def fit_features(
         blocks: how texts are read.
 
     Raises:
-        BakeoffError: a declared feature has no column.
+        BakeoffError: a declared feature has no column, or was of another kind when the rows were validated.
     """
     return FeatureEncoding(
         user=_fit_table(users, user_features, "users", blocks), item=_fit_table(items, item_features, "items", blocks)
@@ -50,6 +50,12 @@ def _fit_table(table: ir.Table, features: Mapping[str, str], name: str, blocks: 
         raise BakeoffError(
             f"The {name} table has no column {missing[0]!r}, which data.{name[:-1]}_features in params.yaml declares. "
             f"Its columns are {', '.join(map(str, table.columns))}: correct the name there, or remove the feature."
+        )
+    types = {"dense": "is_numeric", "vector": "is_array"}  # as validation stores them; all others are texts
+    if other := [f for f, kind in features.items() if not getattr(table[f].type(), types.get(kind, "is_string"))()]:
+        raise BakeoffError(
+            f"The column {other[0]!r} of the {name} was validated when data.{name[:-1]}_features in params.yaml had "
+            f"another kind of it than {features[other[0]]}: run `bakeoff validate`."
         )
     kinds = ("dense", "categorical", "tags", "text", "vector")
     of_kind = {kind: [f for f, k in features.items() if k == kind] for kind in kinds}

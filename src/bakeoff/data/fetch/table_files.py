@@ -112,7 +112,7 @@ def _read_parquet(path: Path, ids: Columns, raw: Columns) -> list[tuple[str, Any
                         values.cast(field.type) if field.name in raw else text_of(values, field.name in ids, where)
                     )
     except (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError) as error:
-        raise BakeoffError(f"{path} is not a Parquet file that can be read: {error}") from None
+        raise BakeoffError(f"{path} is not a Parquet file that can be read ({error}): export it again.") from None
     return [
         (field.name, pa.chunked_array(held, field.type if field.name in raw else pa.large_string()))
         for field, held in zip(schema, chunks_of, strict=True)

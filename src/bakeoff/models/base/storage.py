@@ -274,7 +274,7 @@ def read_known_users(folder: Path) -> KnownUsers:
 
 def _reading(folder: Path) -> AbstractContextManager[None]:
     """Turn the errors of missing and damaged files into a BakeoffError."""
-    return reading(f"A missing or damaged file of {folder}", _again(folder), OSError, ValueError, LookupError, EOFError)
+    return reading(f"A file of {folder}", _again(folder), OSError, ValueError, LookupError, EOFError)
 
 
 def _again(folder: Path) -> str:

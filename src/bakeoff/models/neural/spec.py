@@ -16,7 +16,7 @@ class NegativesParams(Frozen):
     """What the softmax is trained against."""
 
     sampler: Annotated[
-        SamplerName | Literal["mixed"], Search(choices=("in-batch", "uniform", "popularity", "mixed"))
+        Literal[SamplerName, "mixed"], Search(choices=("in-batch", "uniform", "popularity", "mixed"))
     ] = "in-batch"
     """Where negatives come from: other users' targets; every item alike; train frequency^β; the logarithm of the
     rank by frequency; the whole catalogue, the reference for small ones; or a mixture."""

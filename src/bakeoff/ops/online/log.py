@@ -114,14 +114,15 @@ class LogWriter:
             seconds: that a row waits in memory.
 
         Raises:
-            BakeoffError: the secret can't be read.
+            BakeoffError: the directory can't be made, or the secret can't be read.
         """
         self.folder, self._days, self._seconds = folder, days, seconds
         self._waiting: dict[str, deque[Mapping[str, Any]]] = {table: deque() for table in SCHEMAS}
         self._current: dict[str, Path] = {}
         self._expired_at = time.monotonic()
-        for table in SCHEMAS:
-            (folder / table).mkdir(parents=True, exist_ok=True)
+        with reading(folder, "a log is a directory, which is made where there is none. Name another one", OSError):
+            for table in SCHEMAS:
+                (folder / table).mkdir(parents=True, exist_ok=True)
         with locked(folder):
             (folder / ".gitignore").write_text("*\n")
             self.pseudonyms = Pseudonyms.of(folder, create=True)
