@@ -51,9 +51,9 @@ def main() -> None:
         rows = compare(arguments, path)
     from harness.pages import show
 
+    peer = f" --peer-python {arguments.peer_python}" if arguments.peer_python else ""
     page = {
-        "command": f"python benchmarks/als.py --workspace {arguments.workspace} --peer-python "
-        f"{arguments.peer_python} --repeats {arguments.repeats}",
+        "command": f"python benchmarks/als.py --workspace {arguments.workspace}{peer} --repeats {arguments.repeats}",
         "data": about,
         "epochs": arguments.epochs,
         "cores": num_cores(),
@@ -158,11 +158,7 @@ def write_events(workspace: Path, path: Path) -> dict[str, Any]:
     prepared = load_prepared(Workspace(workspace))
     known = prepared.known()
     np.savez(path, offsets=known.offsets, items=known.items, num_items=prepared.num_items)
-    return {
-        "events": len(known.items),
-        "users": prepared.num_users,
-        "items": prepared.num_items,
-    }
+    return {"events": len(known.items), "users": prepared.num_users, "items": prepared.num_items}
 
 
 def num_cores() -> int:

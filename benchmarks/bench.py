@@ -13,6 +13,7 @@ from pathlib import Path
 
 from harness.datasets import BENCHMARKS, ROOT, Benchmark, Split, make_split, present, settings_of
 from harness.measuring import measure_all, write_data
+from harness.pages import keep_page
 from harness.processes import Runner, SystemFailedError
 from harness.systems import SYSTEMS, System, by_name
 from harness.tables import code_hash, markdown, results_of
@@ -20,7 +21,7 @@ from harness.tuning import chosen_setting, grid_of, keep, tune, tuning_seconds
 from rich.console import Console
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.core.files import write_json, write_text
+from bakeoff.core.files import write_text
 from bakeoff.experiments.training.validation import SELECTION_METRIC
 
 DATA_VARIABLE = "BAKEOFF_BENCH_DATA"
@@ -102,8 +103,7 @@ def _measure(
     effort = (runner.threads, runner.seed, arguments.resamples, lambda system: tuning_seconds(system, benchmark))
     found = results_of(benchmark, split.facts, results, _command(arguments, benchmark), *effort)
     path = arguments.results / f"{benchmark.name}.json"
-    write_json(path, found)
-    write_text(path.with_suffix(".md"), markdown(found))
+    keep_page(found, markdown, path)
     console.print(f"Written: {path} and the page")
     return int(any(m.note.startswith("failed") for m in results))
 

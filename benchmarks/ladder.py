@@ -20,11 +20,11 @@ from typing import Any
 
 import numpy as np
 from harness.datasets import BENCHMARKS, ROOT, Benchmark, Split, make_split
+from harness.pages import keep_page
 from harness.score import with_intervals
 from numpy.typing import NDArray
 from rich.console import Console
 
-from bakeoff.core.files import write_json, write_text
 from bakeoff.core.histories import Histories
 from bakeoff.data.prepared.tables import Prepared, load_prepared
 from bakeoff.evaluation.metrics.table import accuracy_per_user
@@ -104,8 +104,7 @@ def main() -> None:
         )
     command = f"python benchmarks/ladder.py {benchmark.name} --seconds {arguments.seconds:g} --seeds {arguments.seeds}"
     page, path = results_of(benchmark, cells, command), arguments.results / f"ladder-{benchmark.name}.json"
-    write_json(path, page)
-    write_text(path.with_suffix(".md"), markdown(page))
+    keep_page(page, markdown, path)
 
 
 def climb(split: Split, folder: Path, seconds: float, seeds: Sequence[int]) -> Iterator[Cell]:

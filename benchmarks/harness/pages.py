@@ -10,17 +10,15 @@ from bakeoff.core.files import write_json, write_text
 Page = Mapping[str, Any]
 
 
-def show(page: Page, markdown: Callable[[Page], str], path: Path | None) -> None:
-    """Print the page of these figures; where there is a path, keep both.
+def keep_page(page: Page, markdown: Callable[[Page], str], path: Path) -> None:
+    """Write figures, JSON values, to a file and the page that is made from them next to it, with the suffix .md."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, page)
+    write_text(path.with_suffix(".md"), markdown(page))
 
-    Args:
-        page: JSON values.
-        markdown: makes the page.
-        path: of the figures; the page goes next to it, with the suffix .md.
-    """
-    text = markdown(page)
+
+def show(page: Page, markdown: Callable[[Page], str], path: Path | None) -> None:
+    """Print the page of these figures; where there is a path, keep both."""
     if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(path, page)
-        write_text(path.with_suffix(".md"), text)
-    sys.stdout.write(text)
+        keep_page(page, markdown, path)
+    sys.stdout.write(markdown(page))

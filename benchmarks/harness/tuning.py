@@ -71,8 +71,10 @@ def tuning_seconds(system: System, benchmark: Benchmark, path: Path = SETTINGS) 
         kept = _load(path).get(benchmark.name, {}).get(system.name)
         return float(kept["seconds"]) if kept else None
     record = FOLDER.parent / f"tuning/{system.contender}.json"
-    if system.overrides or benchmark.name != "ml-100k" or not record.exists():
-        return None if system.overrides else benchmark.searched
+    if system.overrides:
+        return None
+    if benchmark.name != "ml-100k" or not record.exists():
+        return benchmark.searched
     return float(json.loads(record.read_text(encoding="utf-8"))["wall_seconds"])
 
 
