@@ -162,10 +162,9 @@ def page_of(name: str, curve: Curve, found: Sequence[tuple[str, Point]]) -> dict
 
 
 def markdown(page: Page) -> str:
-    """The curve as a table, the best of each metric bold."""
+    """The curve as a table."""
     points = page["points"]
     metrics = list(points[0]["scores"])
-    best = {metric: max(point["scores"][metric] for point in points) for metric in metrics}
     lines = [
         f"# {page['title']}\n",
         f"{page['why']}\n",
@@ -173,8 +172,7 @@ def markdown(page: Page) -> str:
         f"|---|{'---|' * len(metrics)}--:|--:|--:|",
     ]
     for point in points:
-        scores = point["scores"].items()
-        cells = [f"**{value:.4f}**" if value == best[name] else f"{value:.4f}" for name, value in scores]
+        cells = [f"{value:.4f}" for value in point["scores"].values()]
         cells += [str(point["epochs"]), f"{point['wall']:.1f}", f"{point['cpu']:.1f}"]
         lines.append(f"| {point['setting']} | {' | '.join(cells)} |")
     asked = f" {page['users']:,} of its users were asked about, a seeded sample." if page["users"] else ""
