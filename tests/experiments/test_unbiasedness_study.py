@@ -48,5 +48,4 @@ def test_both_forms_of_the_correction_are_measured_where_they_differ(study):
 
 
 def test_the_world_is_described(study):
-    assert study["sentence"]
     assert study["world"] | {"items": 50, "positives": 5, "steps": 60, "repeats": 20} == study["world"]

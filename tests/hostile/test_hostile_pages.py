@@ -180,7 +180,7 @@ def test_hostile_versions_are_shown_and_do_not_run(browser: Browser, tmp_path: P
 def test_a_hostile_study_is_shown_and_does_not_run(browser: Browser, tmp_path: Path) -> None:
     told = sampling() | {"sentence": MARKUP}
     told["variants"] = [each | {"label": f"{each['label']} {MARKUP}"} for each in told["variants"]]
-    world = unbiasedness() | {"sentence": MARKUP, "world": {MARKUP: MARKUP}}
+    world = unbiasedness() | {"world": {MARKUP: MARKUP}}
     page = study_html(read_study(told, cost(), world, {"title": MARKUP}))
     (tmp_path / "sampling.html").write_text(page, encoding="utf-8")
     shown_only(browser, tmp_path / "sampling.html")

@@ -85,7 +85,7 @@ def unbiasedness() -> dict[str, Any]:
         for (sampler, corrected), value in kl.items()
     ]
     full = rows[0] | {"sampler": "full", "corrected": False, "kl": 0.0, "exact_targets": None, "reference": None}
-    return {"sentence": "One `logit` each.", "world": {"items": 50, "queries": 10}, "samplers": [full, *rows]}
+    return {"world": {"items": 50, "queries": 10}, "samplers": [full, *rows]}
 
 
 DATASET = {"name": "invented", "title": "Invented <i>shop</i>", "terms": "", "citation": "", "url": ""}

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from bakeoff.core.histories import Histories
-from bakeoff.experiments.params import sentence
 from bakeoff.models.base.tensorflow import graph, seed_everything, tf
 from bakeoff.models.neural.model import MultiHotSampledSoftmax
 from bakeoff.models.neural.proposals import NegativeSampler, all_targets, log_counts, make_sampler
@@ -176,7 +175,7 @@ def measure_unbiasedness(seed: int, steps: int = STEPS, repeats: int = REPEATS) 
     world = {"items": NUM_ITEMS, "users": NUM_USERS, "positives": NUM_POSITIVES}
     drawn = {"sampled": NUM_SAMPLED, "selected": NUM_SELECTED, "queries": QUERIES, "batches": BATCHES}
     effort = {"steps": steps, "repeats": repeats}
-    return {"sentence": sentence("unbiasedness"), "world": world | drawn | effort, "samplers": rows}
+    return {"world": world | drawn | effort, "samplers": rows}
 
 
 def _row(name: str, corrected: bool, steps: int, repeats: int) -> dict[str, Any]:
