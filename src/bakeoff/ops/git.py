@@ -56,10 +56,11 @@ def check_repository(root: Path) -> None:
     try:
         git(root, "rev-parse", "--git-dir")
     except ChildError as error:
-        if "safe.directory" in str(error):  # another user's, which Git refuses; it says what to do
-            raise
-        where = f"{root.resolve()} is in no Git repository"
-        raise BakeoffError(f"{where}: run bakeoff in the workspace, or `git init` if this is one.") from None
+        said = "\n  ".join(error.tail)  # of another user's repository, also how to trust it
+        raise BakeoffError(
+            f"{root.resolve()} is in no Git repository, or Git refuses to read it:\n  {said}\n"
+            "Run bakeoff in the workspace. If this is one, and it has no repository yet, run `git init`."
+        ) from None
     if ask(root, "rev-parse", "--verify", "--quiet", "HEAD^{commit}") is None:
         raise BakeoffError(f"{root.resolve()} has no commit yet: run `git add --all`, then `git commit`.")
 
