@@ -110,7 +110,6 @@ def _put(found: Found, about: About, workspace: Workspace, state: State, before:
     versioned = is_versioned(workspace.root)
     if same and versioned and state != "clean":
         add_data(workspace.root)
-    # The flow for ingesting looks at the beginning of these sentences.
     if same or not found.grown:
         _say(f"data/ is unchanged: {found.came_from} brings nothing new.{found.note}")
     else:
