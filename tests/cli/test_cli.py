@@ -100,8 +100,10 @@ def test_a_model_that_was_skipped_can_not_be_asked_and_says_why(folder: Path) ->
 
 
 def test_a_model_that_was_not_trained_yet_says_what_to_run(folder: Path) -> None:
-    with pytest.raises(BakeoffError, match="bakeoff train ease"):
-        CliRunner().invoke(app, ["recommend", "--model", "ease", "--user", "1"], catch_exceptions=False)
+    for command in (["recommend", "--model", "ease", "--user", "1"], ["export", "ease"]):
+        with pytest.raises(BakeoffError, match="bakeoff train ease"):
+            CliRunner().invoke(app, command, catch_exceptions=False)
+    assert [path.name for path in folder.iterdir()] == ["params.yaml"]
 
 
 @pytest.mark.usefixtures("folder")

@@ -3,7 +3,7 @@
 from bakeoff.core.cost import measure
 from bakeoff.core.files import replaced
 from bakeoff.core.workspace import Workspace
-from bakeoff.models.base.storage import why_skipped, write_skipped
+from bakeoff.models.base.storage import read_stored, why_skipped, write_skipped
 
 
 def run(workspace: Workspace, model: str) -> None:
@@ -15,8 +15,10 @@ def run(workspace: Workspace, model: str) -> None:
     Raises:
         BakeoffError: there is no trained model, or a file of it is damaged.
     """
+    reason = why_skipped(workspace, model)
+    if reason is None:
+        read_stored(workspace.trained(model))  # refuses a model that is not trained before a directory is made
     with measure(workspace, f"export/{model}"), replaced(workspace.saved_model(model)) as folder:
-        reason = why_skipped(workspace, model)
         if reason is not None:
             write_skipped(folder, model, reason)
             print(f"{model} is skipped: {reason}")
