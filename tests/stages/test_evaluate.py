@@ -168,7 +168,7 @@ def test_the_summary_says_what_was_found(workspace, capsys):
     printed = capsys.readouterr().out
     assert "mf: all 6 items ranked for 2 test users" in printed
     assert "recall@3 0.7500" in printed
-    assert "1 new users, ndcg@1 given 0 first events 0.0000, 1 first events 1.0000" in printed
+    assert "1 new user, ndcg@1 given 0 first events 0.0000, 1 first event 1.0000" in printed
 
 
 def test_the_summary_says_that_there_are_no_new_users(workspace, capsys):

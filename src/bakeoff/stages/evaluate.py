@@ -80,8 +80,8 @@ def _bar(model: str, queries: int) -> Iterator[Callable[[Iterator[UserBatch]], I
 def _print_summary(model: str, metrics: Mapping[str, Any], num_items: int, seconds: float) -> None:
     test = metrics["test"]
     figures = {name: test[name] for name in test if name.split("@")[0] in ("ndcg", "recall", "coverage")}
-    new = metrics["new_users"]
-    print(f"{model}: all {num_items:,} items ranked for {test['num_users']:,} test users in {seconds:.1f} s")
+    new, test_users = metrics["new_users"], _counted(f"{test['num_users']:,}", "test user")
+    print(f"{model}: all {num_items:,} items ranked for {test_users} in {seconds:.1f} s")
     print("  " + "  ".join(f"{name} {_figure(value)}" for name, value in figures.items()))
     if "repeats_of_test" in test:
         cutoff = min(int(name.split("@")[1]) for name in test if name.startswith("repeats_of_hits@"))
@@ -91,8 +91,13 @@ def _print_summary(model: str, metrics: Mapping[str, Any], num_items: int, secon
         print("  no new user has a test item: there are no figures for new users")
         return
     metric = next(name for name in new[ALL] if name.startswith("ndcg@"))
-    by_step = ", ".join(f"{step} first events {_figure(new[step][metric])}" for step in new)
-    print(f"  {new[ALL]['num_users']:,} new users, {metric} given {by_step}")
+    by_step = ", ".join(f"{_counted(step, 'first event')} {_figure(new[step][metric])}" for step in new)
+    new_users = _counted(f"{new[ALL]['num_users']:,}", "new user")
+    print(f"  {new_users}, {metric} given {by_step}")
+
+
+def _counted(number: str, noun: str) -> str:
+    return f"{number} {noun}" if number == "1" else f"{number} {noun}s"
 
 
 def _figure(value: float | None) -> str:
