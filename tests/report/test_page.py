@@ -245,6 +245,16 @@ def test_lists_that_may_hold_what_the_user_had_are_not_said_to_leave_it_out(
     assert "without the items that the user has had" not in repeated
 
 
+def test_visits_have_a_table_where_they_were_asked(summary: Summary, evidence: Evidence, html: str):
+    assert "table-visits" not in html
+    asked = page.report_html(replace(summary, visits=summary.slices[:2]), evidence)
+    assert "Each visit asked at its own time" in asked
+    assert "Test visits" in asked
+    assert "No model here reads when it is asked" in asked
+    reads = page.report_html(replace(summary, visits=summary.slices[:2], reads_time=True), evidence)
+    assert "No model here reads when it is asked" not in reads
+
+
 def test_without_new_users_and_time_the_page_says_so(summary: Summary, evidence: Evidence):
     html = page.report_html(replace(summary, slices=[], sessions=[], new_users=[]), evidence)
     assert "No users were held out of training." in html

@@ -12,6 +12,7 @@ from bakeoff.report.slices import (
     all_slices,
     events_by_repeat,
     share_within_an_hour,
+    visit_slices,
 )
 from bakeoff.report.summary import Summary, metrics
 
@@ -102,3 +103,37 @@ def test_items_had_again_stand_apart_from_new_ones(evidence: Evidence, summary: 
     found = metrics(replace(summary, repeats=parts), evidence)["repeats"]
     assert found["had before"]["num_users"] == test.user_id.nunique()
     assert "repeats" not in metrics(summary, evidence)
+
+
+def with_visits(evidence: Evidence) -> Evidence:
+    """Users have three visits, the first two one after a pause, on which the metric is half as high; others none."""
+
+    def table(users: pd.DataFrame) -> pd.DataFrame:
+        late = np.arange(len(users)) < 2
+        halved = np.where(late, users["ndcg@10"] / 2, np.nan)
+        visits = {"visits": 3.0, "visits_ndcg@10": users["ndcg@10"]}
+        return users.assign(**visits, after_pause=late * 1.0, **{"after_pause_ndcg@10": halved})
+
+    models = {name: replace(model, users=table(model.users)) for name, model in evidence.models.items()}
+    return replace(evidence, models=models)
+
+
+def test_visits_have_a_slice_of_all_and_one_after_a_pause(evidence: Evidence):
+    both, late = visit_slices(with_visits(evidence), "ndcg@10", STATISTICS)
+    num_users = len(evidence.models["mf"].users)
+    assert (both.name, both.num_users, both.num_events) == ("all visits", num_users, 3 * num_users)
+    assert (late.name, late.num_users, late.num_events) == ("after a pause of an hour", 2, 2)
+    for estimate in late.estimates.itertuples():
+        users = evidence.models[estimate.model].users
+        assert estimate.mean == pytest.approx(users["ndcg@10"].head(2).mean() / 2)
+
+
+def test_where_visits_were_not_asked_there_is_no_slice(evidence: Evidence):
+    assert visit_slices(evidence, "ndcg@10", STATISTICS) == []
+
+
+def test_metrics_carry_the_figures_of_visits(evidence: Evidence, summary: Summary):
+    parts = visit_slices(with_visits(evidence), "ndcg@10", STATISTICS)
+    found = metrics(replace(summary, visits=parts), evidence)["visits"]
+    assert list(found) == ["all visits", "after a pause of an hour"]
+    assert found["all visits"]["softmax"] == pytest.approx(evidence.models["softmax"].users["ndcg@10"].mean(), rel=1e-5)

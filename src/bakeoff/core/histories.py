@@ -78,6 +78,22 @@ class Histories:
         """[nnz] row of each event."""
         return np.repeat(np.arange(len(self)), self.lengths)
 
+    @property
+    def first_times(self) -> NDArray[np.int64]:
+        """[n] UTC seconds of the first event of each row; 0 where there is none, or its time is unknown."""
+        return self._times_at(self.offsets[:-1])
+
+    @property
+    def last_times(self) -> NDArray[np.int64]:
+        """[n] UTC seconds of the last event of each row; 0 where there is none, or its time is unknown."""
+        return self._times_at(self.offsets[1:] - 1)
+
+    def _times_at(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
+        """[n] UTC seconds of the event at a place of each row; 0 for empty rows."""
+        times, held = np.zeros(len(self), np.int64), self.lengths > 0
+        times[held] = self.timestamps[places[held]]
+        return times
+
     def keys(self, stride: int) -> NDArray[np.int64]:
         """Row · stride + item of each event: equal for equal pairs, if every item is below `stride`."""
         return self.rows * np.int64(stride) + self.items
@@ -212,18 +228,34 @@ class Queries:
         histories: what each user interacted with so far; may be empty.
         dense: float32 [n, num_dense], standardised user features; 0 where unknown.
         categorical: int32 [n, num_categorical], codes of user features; 0 where unknown.
+        times: int64 [n], UTC seconds at which each query is asked, 0 where unknown; None: unknown for all.
     """
 
     histories: Histories
     dense: NDArray[np.float32]
     categorical: NDArray[np.int32]
+    times: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.histories)
 
     def take(self, rows: Ints) -> Self:
         """Queries in the given order, repeats allowed."""
-        return type(self)(self.histories.take(rows), self.dense[rows], self.categorical[rows])
+        times = None if self.times is None else self.times[rows]
+        return type(self)(self.histories.take(rows), self.dense[rows], self.categorical[rows], times)
+
+    def padded(self) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        """Whole histories, padded to the longest; after a history's last event, timestamps hold the query's time.
+
+        Returns:
+            items int32 [n, W] and timestamps int64 [n, W], W ≥ 1; see `Histories.padded`.
+        """
+        lengths, times = self.histories.lengths, self.times
+        # At least one column, so that a block of empty histories still has a shape to compute with.
+        items, timestamps = self.histories.padded(max(1, int(lengths.max(initial=0)) + (times is not None)))
+        if times is not None:
+            timestamps[np.arange(len(self)), lengths] = times
+        return items, timestamps
 
     def blocks(self, size: int) -> Iterator[tuple[slice, Self]]:
         """Consecutive blocks of at most `size` queries, each with the slice it covers."""

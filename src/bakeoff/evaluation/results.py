@@ -19,6 +19,7 @@ from bakeoff.evaluation.metrics.formulas import num_relevant
 from bakeoff.evaluation.metrics.table import ALL_ITEMS, AllLists, Means, PerUser, or_none
 from bakeoff.evaluation.ranking import TopLists
 from bakeoff.evaluation.ranking.protocol import TEST, EvalQueries, EvalSet, Users
+from bakeoff.evaluation.ranking.visits import visit_metrics
 from bakeoff.evaluation.sampled import full_metrics, sampled_metrics
 from bakeoff.models.base.retriever import Retriever
 
@@ -44,7 +45,7 @@ class UserBatch:
         num_test: int64 [n], test items.
         fallback: bool [n], where the model's documented fallback answered.
         lists: the recommended items.
-        metrics: per user; for warm users also how popular and diverse the lists are.
+        metrics: per user; for warm users also how popular and diverse the lists are, and those of their visits.
         sampled: of TEST, metrics where each test item is ranked among a few random ones; else empty.
         ranking_seconds: wall time of ranking.
     """
@@ -70,6 +71,8 @@ class UserBatch:
         found = eval_set.evaluate(retriever, queries.params)
         seconds = time.perf_counter() - start
         beyond = found.beyond_accuracy(queries.prepared) if name == TEST else {}
+        if name == TEST and queries.params.visits:
+            beyond |= visit_metrics(queries, retriever, users)
         if queries.prepared.keeps_repeats:
             beyond |= found.repeats()
         sampled = _sampled(queries, retriever, eval_set, found.lists) if name == TEST else {}

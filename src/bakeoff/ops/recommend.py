@@ -1,5 +1,6 @@
 """`bakeoff recommend`: ask a trained model, with titles for people."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -87,6 +88,7 @@ def run(
     if allow is not None:
         options = replace(options, allow=_places(allow, "--allow", items))
     seen = users.left_out(query.histories, exclude_seen).items
+    query = replace(query, times=np.array([int(time.time())]))
     search, embedded = ExactSearch(retriever.item_embeddings), retriever.embed_queries(query)
     if options.is_plain:  # features of a million items take seconds to encode
         [found] = search.find(embedded, [seen], k)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from bakeoff.core.histories import PAD, Histories
 from bakeoff.evaluation.metrics.table import accuracy_per_user
 from bakeoff.evaluation.ranking import TopLists
+from bakeoff.evaluation.ranking.visits import AFTER_PAUSE, ALL_VISITS
 from bakeoff.report.accuracy import BaselineComparison, Difference, Statistics, judge_parts
 from bakeoff.report.evidence import Evidence, asked
 from bakeoff.report.models import MF
@@ -27,6 +28,7 @@ SESSIONS = {"within an hour": 3600, "an hour to a day": 86_400, LATER: inf}
 """The same, as far as one would choose another model."""
 ALL = "all"
 """Of the first interactions of new users."""
+VISITS = {ALL_VISITS: "all visits", AFTER_PAUSE: "after a pause of an hour"}
 Ends = Mapping[str, float]
 
 
@@ -37,7 +39,7 @@ class Slice:
     Attributes:
         name: of the part: the range, or of the number of first interactions that models know ("0", "1", … or "all").
         num_users: users with such an event.
-        num_events: such events.
+        num_events: such events, or such visits.
         estimates: model, metric, mean, low, high: a row per model.
         difference: softmax − MF; p adjusted over all slices.
         standing: the better contender compared with the best baseline; p adjusted likewise.
@@ -64,6 +66,17 @@ def all_slices(evidence: Evidence, metric: str, statistics: Statistics) -> list[
         parts = zip(found.items(), judged, strict=True)
         slices.append([Slice(name, int(part.user_id.nunique()), len(part), *of) for (name, part), of in parts])
     return slices
+
+
+def visit_slices(evidence: Evidence, metric: str, statistics: Statistics) -> list[Slice]:
+    """All visits, each asked when it begins, and those after a pause; none unless `evaluate.visits`."""
+    users = {name: model.users for name, model in evidence.models.items()}
+    kinds = [kind for kind in VISITS if kind in users[MF] and users[MF][kind].any()]
+    values = [{name: of[f"{kind}_{metric}"].to_numpy(np.float64) for name, of in users.items()} for kind in kinds]
+    counts = [users[MF][kind] for kind in kinds]
+    judged = judge_parts(values, metric, statistics)
+    parts = zip(kinds, counts, judged, strict=True)
+    return [Slice(VISITS[kind], int((each > 0).sum()), int(each.sum()), *of) for kind, each, of in parts]
 
 
 def share_within_an_hour(slices: Sequence[Slice]) -> float:

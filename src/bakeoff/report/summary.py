@@ -16,7 +16,7 @@ from bakeoff.report.examples import Example, choose_examples
 from bakeoff.report.models import MF, SOFTMAX, look
 from bakeoff.report.params import Provenance, ReportParams, provenance
 from bakeoff.report.render.figure import Figure
-from bakeoff.report.slices import LATER, Slice, all_slices, new_user_slices
+from bakeoff.report.slices import LATER, Slice, all_slices, new_user_slices, visit_slices
 from bakeoff.report.topics.base.claims import Claim, ClaimOutcome, without_costs
 from bakeoff.report.topics.base.topic import Page, judge_claims, section_notes, topic_figures
 from bakeoff.report.topics.explore import Explorer, explorer
@@ -37,7 +37,9 @@ class Summary:
         slices: the primary metric by time since the last known event; empty if the data has no time.
         sessions: the same within an hour of the last known event, from an hour to a day, and later.
         repeats: the same on items that the user had before and on others; empty where nothing was had again.
+        visits: the same where each visit of the test is asked when it begins; empty unless `evaluate.visits`.
         keep_repeats: `split.keep_repeats`: lists may hold what the user had before.
+        reads_time: whether a model reads when it is asked.
         order_blind: models that ignore the order of a history.
         cutoff: k of the primary metric: the length of the lists that popularity figures are shown for.
         exposures: popularity and coverage per cutoff and model.
@@ -61,7 +63,9 @@ class Summary:
     slices: Sequence[Slice]
     sessions: Sequence[Slice]
     repeats: Sequence[Slice]
+    visits: Sequence[Slice]
     keep_repeats: bool
+    reads_time: bool
     order_blind: Set[str]
     cutoff: int
     exposures: pd.DataFrame
@@ -168,7 +172,9 @@ def summarize(evidence: Evidence, params: ReportParams) -> Summary:
         slices=slices,
         sessions=sessions,
         repeats=repeats,
+        visits=visit_slices(evidence, primary, statistics),
         keep_repeats=params.split.keep_repeats,
+        reads_time=any(chosen.get("use_query_time") for chosen in settings.values()),
         order_blind={name for name, chosen in settings.items() if look(name).is_order_blind(chosen)},
         cutoff=cutoff,
         exposures=exposures(evidence, params.evaluate.cutoffs),
@@ -208,7 +214,8 @@ def metrics(summary: Summary, evidence: Evidence) -> dict[str, Any]:
         name: {first: asked(model.new_users, first)[list(differences)].mean().to_dict() for first in known}
         for name, model in evidence.models.items()
     }
-    for subject, parts in (("time_since_last_event", summary.slices), ("repeats", summary.repeats)):
+    subjects = {"time_since_last_event": summary.slices, "repeats": summary.repeats, "visits": summary.visits}
+    for subject, parts in subjects.items():
         if parts:
             tree[subject] = {part.name: _slice_metrics(part) for part in parts}
     for name, model in evidence.models.items():

@@ -16,6 +16,7 @@ from bakeoff.data.engine.settings import engine_settings
 from bakeoff.data.prepared.tables import load_held_out, load_prepared
 from bakeoff.evaluation.parallel import evaluator
 from bakeoff.evaluation.ranking.protocol import ALL, EvalQueries, users_with_test_items
+from bakeoff.evaluation.ranking.visits import AFTER_PAUSE, ALL_VISITS
 from bakeoff.evaluation.results import UserBatch, write_evaluation
 from bakeoff.models.base.storage import load_fitting, why_skipped
 from bakeoff.params import Params
@@ -83,6 +84,9 @@ def _print_summary(model: str, metrics: Mapping[str, Any], num_items: int, secon
     new, test_users = metrics["new_users"], _counted(f"{test['num_users']:,}", "test user")
     print(f"{model}: all {num_items:,} items ranked for {test_users} in {seconds:.1f} s")
     print("  " + "  ".join(f"{name} {_figure(value)}" for name, value in figures.items()))
+    if f"{ALL_VISITS}_{(ndcg := next(name for name in test if name.startswith('ndcg@')))}" in test:
+        of_all, late = (_figure(test[f"{kind}_{ndcg}"]) for kind in (ALL_VISITS, AFTER_PAUSE))
+        print(f"  {ndcg} of each visit asked at its own time {of_all}, of those after a pause {late}")
     if "repeats_of_test" in test:
         cutoff = min(int(name.split("@")[1]) for name in test if name.startswith("repeats_of_hits@"))
         of_test, of_hits = (_figure(test[name]) for name in ("repeats_of_test", f"repeats_of_hits@{cutoff}"))

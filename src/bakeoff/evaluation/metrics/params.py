@@ -16,6 +16,9 @@ class EvaluateParams(Frozen):
     """Length of the lists that are written."""
     first_interactions: tuple[NonNegativeInt, ...] = (0, 1, 5)
     """New users are asked about with this many of their first events, and with all."""
+    visits: bool = False
+    """Whether each visit of a warm user in the test, after a pause of more than an hour, is a query of its own as well,
+    asked when it begins. Lists are then ranked for users and for visits."""
     users_per_block: PositiveInt = 1024
     """Users whose query embeddings and lists are in memory at once; of their scores 256 MiB are, at most."""
 

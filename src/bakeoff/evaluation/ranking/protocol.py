@@ -5,7 +5,7 @@ Every model answers the same queries, in whatever process they are ranked.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -40,7 +40,7 @@ class EvalSet:
 
     Attributes:
         users: int64 [n], user_index of each.
-        queries: n queries.
+        queries: n queries, each asked at the time of the first event to be found.
         exclude: n rows, items that lists must not contain.
         truth: n rows, the held-out items.
     """
@@ -61,8 +61,9 @@ class EvalSet:
             users: user_index of those to evaluate; None: everyone with truth.
         """
         users = np.flatnonzero(truth.lengths) if users is None else users
-        queries = prepared.queries(history, users)
-        return cls(users, queries, prepared.left_out(queries.histories), truth.take(users))
+        wanted = truth.take(users)
+        queries = replace(prepared.queries(history, users), times=wanted.first_times)
+        return cls(users, queries, prepared.left_out(queries.histories), wanted)
 
     def __len__(self) -> int:
         return len(self.users)
@@ -222,8 +223,9 @@ class EvalQueries:
             # then differ by what the model was given and nothing else.
             earlier, truth = self.held_out.new_history.take(users), self.held_out.new_test
             given = earlier if name == ALL else earlier.first(int(name))
-        queries, exclude = self.prepared.queries_of(given, users), self.prepared.left_out(earlier)
-        return EvalSet(users, queries, exclude, truth.take(users))
+        wanted = truth.take(users)
+        queries = replace(self.prepared.queries_of(given, users), times=wanted.first_times)
+        return EvalSet(users, queries, self.prepared.left_out(earlier), wanted)
 
     def candidate_rng(self, users: Users) -> np.random.Generator:
         """Source of the sampled candidates of a batch of TEST: the same draws for every model."""

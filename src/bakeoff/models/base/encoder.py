@@ -1,6 +1,7 @@
 """The TensorFlow side of a retriever: the interface of what is exported, and a retriever over it in NumPy."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,7 +17,10 @@ QUERY_SIGNATURE = (
     tf.TensorSpec([None, None], tf.float32, name="dense"),
     tf.TensorSpec([None, None], tf.int32, name="categorical"),
 )
-"""A block of B queries: item indices [B, W] oldest first, PAD-padded; UTC seconds [B, W]; user features as encoded."""
+"""A block of B queries: item indices [B, W] oldest first, PAD-padded; UTC seconds [B, W]; user features as encoded.
+
+Where the history is padded, timestamps are 0, or the time at which the query is asked.
+"""
 
 HISTORY_SIGNATURE = QUERY_SIGNATURE[:1]
 
@@ -32,7 +36,8 @@ class Encoder(Protocol):
 
     An encoder may also have `explain(history, timestamps, dense, categorical, items)`, with arguments as in
     EXPLAIN_SIGNATURE: the contribution of each event of the history to the score of each item, float [m, W], 0 where
-    padded. What is missing to a score is what the spec calls `remainder`.
+    padded. What is missing to a score is what the spec calls `remainder`. One that has the attribute `reads_time` reads
+    when a query is asked.
     """
 
     item_embeddings: Any
@@ -107,6 +112,11 @@ class EncoderRetriever:
         return fallback
 
     @property
+    def reads_time(self) -> bool:
+        """Whether lists depend on when they are asked for."""
+        return hasattr(self.encoder, "reads_time")
+
+    @property
     def explains(self) -> bool:
         """Whether the encoder can say how much each event of a history contributes to a score."""
         return hasattr(self.encoder, "explain")
@@ -128,10 +138,10 @@ class EncoderRetriever:
 
     def _blocks(self, queries: Queries) -> Iterator[tuple[NDArray[np.int64], tuple[NDArray[Any], ...]]]:
         """Rows and inputs (QUERY_SIGNATURE) of blocks of queries of similar length, so that little is padding."""
+        if not self.reads_time:
+            queries = replace(queries, times=None)
         order = np.argsort(queries.histories.lengths, kind="stable")
         for start in range(0, len(order), QUERIES_PER_BLOCK):
             rows = order[start : start + QUERIES_PER_BLOCK]
             block = queries if len(queries) == 1 else queries.take(rows)  # most requests of a server: nothing to copy
-            # At least one column, so that a block of empty histories still has a shape to compute with.
-            width = max(1, int(block.histories.lengths.max(initial=0)))
-            yield rows, (*block.histories.padded(width), block.dense, block.categorical)
+            yield rows, (*block.padded(), block.dense, block.categorical)

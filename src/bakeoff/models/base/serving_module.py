@@ -89,6 +89,8 @@ class ServingModule(tf.Module):
         self._popularity = tf.constant(standard_log_popularity(seen.item_counts(len(item_ids))))
         if hasattr(encoder, "explain"):
             self.explain = graph(encoder.explain, input_signature=EXPLAIN_SIGNATURE)
+        if hasattr(encoder, "reads_time"):
+            self.reads_time = tf.Variable(True, trainable=False, name="reads_time")
 
     @graph(input_signature=QUERY_SIGNATURE)
     def embed_queries(self, history: Any, timestamps: Any, dense: Any, categorical: Any) -> Any:
@@ -138,7 +140,8 @@ class ServingModule(tf.Module):
 
         Args:
             history: string [B, W], item ids, oldest first, padded at the end with ""; unknown ids are ignored.
-            timestamps: int64 [B, W], UTC seconds; zeros if not known.
+            timestamps: int64 [B, W], UTC seconds; zeros if not known. Where the history is padded: the time at which a
+                query is asked, for a model that reads it.
             dense: float32 [B, D], raw values in the order of features.json, NaN (or infinite) where unknown, then the
                 components of vectors, which may be left out.
             categorical: string [B, K], raw values; "" where unknown.
@@ -188,6 +191,8 @@ class ServingModule(tf.Module):
         """Encoded queries of ids and raw features, and which of the items are known."""
         items = self._items.lookup(history)
         known = items != PAD
+        # When something unknown happened is not when the query is asked.
+        timestamps = tf.where(known | (history == NO_ITEM), timestamps, 0)
         # Unknown ids leave gaps; a stable sort by "is a gap" closes them and keeps the order of the rest.
         order = tf.argsort(tf.cast(~known, tf.int32), axis=1, stable=True)
         items, timestamps = (tf.gather(x, order, batch_dims=1) for x in (items, timestamps))

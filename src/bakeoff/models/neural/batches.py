@@ -9,8 +9,11 @@ from numpy.typing import NDArray
 from bakeoff.core.histories import PAD, Histories, Queries
 from bakeoff.models.neural.pooling import Examples, expand
 from bakeoff.models.neural.proposals import Candidates, NegativeSampler, all_targets, log_counts, make_sampler
-from bakeoff.models.neural.query_tower import HistoryPooling, activity_of_examples
+from bakeoff.models.neural.query_tower import HistoryPooling, activity_of_examples, asked_of_examples
 from bakeoff.models.neural.spec import NegativesParams, SoftmaxParams
+
+UNKNOWN_TIME_SHARE = 0.1
+"""Share of training queries that do not say when they are asked."""
 
 
 def predict_next(histories: Histories, params: SoftmaxParams, rng: np.random.Generator) -> Examples:
@@ -188,6 +191,7 @@ class Batches:
             item_ids int32 [M]: the distinct items of the step, in which the other arrays count;
             what each query reads, as the pooling has it (`HistoryPooling.inputs`);
             activity float32 [R, NUM_ACTIVITY];
+            asked int64 [R, 2], if the settings read when queries are asked;
             dense float32 [U, D] and categorical int32 [U, K] features of the users;
             targets int32 [P], target_rows int32 [P], target_weights float32 [P], times the weights that events have,
             and target_log_expected_count float32 [P]: (query, positive) pairs;
@@ -207,12 +211,14 @@ class Batches:
         if self._dislikes is not None:
             candidates, own = _with_dislikes(candidates, own, block.histories, self._dislikes.take(users))
         chances = target_chances(block.histories, self._params)[examples.target_positions]
+        asked = {"asked": self._asked(block, examples)} if self._params.use_query_time else {}
         item_ids, index = np.unique(np.concatenate([read, targets, candidates.ids]), return_inverse=True)
         history, target, candidate = np.split(index.astype(np.int32), [len(read), len(read) + len(targets)])
         return {
             "item_ids": item_ids.astype(np.int32),
             **self._pooling.inputs(examples, history, block.histories.timestamps, len(block)),
             "activity": activity_of_examples(block.histories.timestamps, examples, self._params.max_history),
+            **asked,
             "dense": block.dense,
             "categorical": block.categorical,
             "targets": target,
@@ -223,6 +229,12 @@ class Batches:
             "log_expected_count": candidates.log_expected_count,
             "own": own,
         }
+
+    def _asked(self, block: Queries, examples: Examples) -> NDArray[np.int64]:
+        """When the queries are asked, int64 [R, 2]; some don't say so, since not everyone who asks later will."""
+        asked = asked_of_examples(block.histories.timestamps, examples)
+        asked[self._rng.random(len(asked)) < UNKNOWN_TIME_SHARE, 1] = 0
+        return asked
 
     def _own(self, block: Queries, candidates: NDArray[np.int32]) -> NDArray[np.bool_]:
         """[U, S], whether a candidate is one of the user's items."""

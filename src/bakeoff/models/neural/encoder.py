@@ -14,7 +14,7 @@ from bakeoff.models.base.encoder import EXPLAIN_SIGNATURE, HISTORY_SIGNATURE, QU
 from bakeoff.models.base.storage import StoredModel
 from bakeoff.models.base.tensorflow import graph, tf
 from bakeoff.models.neural.new_items import stored_weights
-from bakeoff.models.neural.query_tower import NUM_ACTIVITY, QueryTower, activity_of_padded
+from bakeoff.models.neural.query_tower import NUM_ACTIVITY, QueryTower, activity_of_padded, asked_of_padded
 from bakeoff.models.neural.spec import SoftmaxParams
 
 
@@ -26,6 +26,8 @@ class SoftmaxEncoder(tf.Module):
         super().__init__(name="softmax")
         self._query_tower = query_tower
         self._max_history = params.max_history
+        if params.use_query_time:
+            self.reads_time = True
         zeros = tf.zeros((num_items, params.dim))
         self.item_embeddings = tf.Variable(zeros, trainable=False, name="item_embeddings")
         # What is ranked is smoothed, what is read of a history is not.
@@ -47,7 +49,8 @@ class SoftmaxEncoder(tf.Module):
         """Contributions of the events that are read, float32 [m, W]; see `integrated_gradients`."""
         read, asked = self._read(history), tf.gather(self.item_embeddings, items)
         query = (history, timestamps, dense, categorical)
-        return integrated_gradients(self._embed, read, query, asked, self._max_history)
+        width = self._max_history + hasattr(self, "reads_time")  # the query's time has a column of its own
+        return integrated_gradients(self._embed, read, query, asked, width)
 
     def _read(self, history: Any) -> Any:
         """What is read of each item, [B, W, d]; anything where padded."""
@@ -58,7 +61,8 @@ class SoftmaxEncoder(tf.Module):
         lengths = tf.reduce_sum(tf.cast(history >= 0, tf.int32), axis=1)
         activity = activity_of_padded(timestamps, lengths, self._max_history)
         pooled = self._query_tower.pooling.of_padded(items, lengths, timestamps)
-        return self._query_tower(pooled, activity, dense, categorical)
+        asked = asked_of_padded(timestamps, lengths) if hasattr(self, "reads_time") else None
+        return self._query_tower(pooled, activity, dense, categorical, asked=asked)
 
     @graph(input_signature=HISTORY_SIGNATURE)
     def uses_fallback(self, history: Any) -> Any:
@@ -104,7 +108,8 @@ def load(stored: StoredModel) -> SoftmaxRetriever:
     tower = QueryTower(params, user.categorical_sizes, seed=0)
     pooled = tf.zeros((1, tower.pooling.num_heads, params.dim))
     dense, categorical = tf.zeros((1, user.num_dense)), tf.zeros((1, len(user.categorical)), tf.int32)
-    tower(pooled, tf.zeros((1, NUM_ACTIVITY)), dense, categorical)  # creates the weights
+    asked = tf.zeros((1, 2), tf.int64)
+    tower(pooled, tf.zeros((1, NUM_ACTIVITY)), dense, categorical, asked=asked)  # creates the weights
     encoder = SoftmaxEncoder(tower, len(stored.arrays["item_embeddings"]), params)
     encoder.assign(stored.arrays)
     return SoftmaxRetriever(encoder, partial(stored_weights, stored.arrays))

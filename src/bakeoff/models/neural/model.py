@@ -150,4 +150,5 @@ class SoftmaxDNN(tfrs.models.Model):
         pooled = self.query_tower.pooling.of_batch(embeddings, inputs, step)
         each = tf.shape(inputs["activity"])[0] // tf.shape(inputs["dense"])[0]
         dense, categorical = (tf.repeat(inputs[name], each, axis=0) for name in ("dense", "categorical"))
-        return self.query_tower(pooled, inputs["activity"], dense, categorical, step, inputs.get("rows"))
+        others = step, inputs.get("rows"), inputs.get("asked")
+        return self.query_tower(pooled, inputs["activity"], dense, categorical, *others)

@@ -24,6 +24,8 @@ NUM_ACTIVITY = 3
 RECENT = 5
 """Items whose time span says how fast the user acts now."""
 
+HOUR, DAY = 3600, 86400
+
 
 class QueryTower(tf.keras.layers.Layer):
     """Maps pooled histories and features to query embeddings ψ(x).
@@ -94,7 +96,14 @@ class QueryTower(tf.keras.layers.Layer):
         self.activity_std.assign(np.where(deviation > 0, deviation, 1.0))
 
     def call(
-        self, pooled: Any, activity: Any, dense: Any, categorical: Any, drop_at: Any = None, rows: Any = None
+        self,
+        pooled: Any,
+        activity: Any,
+        dense: Any,
+        categorical: Any,
+        drop_at: Any = None,
+        rows: Any = None,
+        asked: Any = None,
     ) -> Any:
         """Query embeddings of R queries.
 
@@ -106,6 +115,8 @@ class QueryTower(tf.keras.layers.Layer):
             drop_at: number of the training step, which decides on what is dropped; None: nothing is.
             rows: int32 [2], the first query's place in the whole batch and its number of queries, so that a worker
                 drops of its share what one process drops; None: the queries are the whole batch.
+            asked: int64 [R, 2], UTC seconds of the last event and of the query, 0 where unknown; only where the
+                settings read them.
 
         Returns:
             float32 [R, d], of length 1 where the settings normalise.
@@ -124,7 +135,8 @@ class QueryTower(tf.keras.layers.Layer):
         query = tf.matmul(flat, tf.reshape(self.head_maps, [-1, self._params.dim]))
         if self._user_column is not None:
             query = self._with_user(query, categorical[:, self._user_column])
-        hidden = self._network_inputs(flat, activity, dense, categorical)
+        inputs = self._network_inputs(flat, activity, dense, categorical)
+        hidden = tf.concat([*inputs, time_inputs(asked)] if self._params.use_query_time else inputs, axis=-1)
         for layer in self._hidden:
             hidden = layer(hidden)
         query += self._output(hidden)
@@ -136,13 +148,68 @@ class QueryTower(tf.keras.layers.Layer):
         own = tf.math.l2_normalize(tf.gather(self.user_embeddings, users), axis=-1)
         return (tf.math.l2_normalize(query, axis=-1) + known * own) / 2
 
-    def _network_inputs(self, flat: Any, activity: Any, dense: Any, categorical: Any) -> Any:
+    def _network_inputs(self, flat: Any, activity: Any, dense: Any, categorical: Any) -> list[Any]:
         measures = (activity - self.activity_mean) / self.activity_std
         inputs = [flat, tf.where(tf.math.is_nan(measures), 0.0, measures)]
         if self._params.use_user_features:
             codes = [categorical[:, column] for column in self._columns]
             inputs += [dense, *(embed(code) for embed, code in zip(self._embeddings, codes, strict=True))]
-        return tf.concat(inputs, axis=-1)
+        return inputs
+
+
+def time_inputs(asked: Any) -> Any:
+    """What the network sees of the moment of a query, all of it in [−1, 2].
+
+    log(1 + seconds since the last event) / 10, whether these are more than an hour and a day, 1 where they are known;
+    sine and cosine of the time of the day and of the week. 0 where unknown.
+
+    Args:
+        asked: int64 [R, 2], UTC seconds of the last event and of the query, 0 where unknown.
+
+    Returns:
+        float32 [R, 8].
+    """
+    last, now = asked[:, 0], asked[:, 1]
+    is_dated, is_known = (tf.cast(each, tf.float32)[:, tf.newaxis] for each in (now != 0, (now != 0) & (last != 0)))
+    gap = tf.maximum(now - last, 0)
+    since = tf.math.log1p(tf.cast(gap, tf.float32)) / 10
+    later = [tf.cast(gap > limit, tf.float32) for limit in (HOUR, DAY)]
+    turns = [2 * np.pi * tf.cast(now % period, tf.float32) / period for period in (DAY, 7 * DAY)]
+    moment = [wave(turn) for turn in turns for wave in (tf.sin, tf.cos)]
+    gaps = tf.stack([since, *later, tf.ones_like(since)], axis=1)
+    return tf.concat([is_known * gaps, is_dated * tf.stack(moment, axis=1)], axis=1)
+
+
+def asked_of_examples(timestamps: NDArray[np.int64], examples: Examples) -> NDArray[np.int64]:
+    """When the R queries of training examples are asked: at the time of the first event that they are to predict.
+
+    Args:
+        timestamps: int64 [nnz], UTC seconds of all events, ascending within a history; 0 where unknown.
+        examples: positions count in `timestamps`.
+
+    Returns:
+        int64 [R, 2], see `time_inputs`; the last event is unknown where the history is empty.
+    """
+    read = np.diff(examples.offsets)
+    last = np.append(timestamps[examples.positions], 0)[examples.offsets[:-1]]
+    first = np.full(len(read), np.iinfo(np.int64).max)
+    np.minimum.at(first, examples.target_rows, examples.target_positions)
+    return np.stack([np.where(read > 0, last, 0), timestamps[first]], axis=1)
+
+
+def asked_of_padded(timestamps: Any, lengths: Any) -> Any:
+    """The same of whole padded histories, whose queries' times lie where they are padded.
+
+    Args:
+        timestamps: int64 [B, W], UTC seconds; where padded, 0 or the time of the query.
+        lengths: int32 [B].
+
+    Returns:
+        int64 [B, 2].
+    """
+    is_event = tf.range(tf.shape(timestamps)[1]) < lengths[:, tf.newaxis]
+    last = tf.where(lengths > 0, tf.gather(timestamps, tf.maximum(lengths - 1, 0), batch_dims=1), 0)
+    return tf.stack([last, tf.reduce_max(tf.where(is_event, tf.zeros_like(timestamps), timestamps), axis=1)], axis=1)
 
 
 def activity_of_examples(timestamps: NDArray[np.int64], examples: Examples, max_history: int) -> NDArray[np.float32]:

@@ -71,6 +71,7 @@ def share_of(batch: Batch, place: int, of: int) -> Batch:
     offsets = batch["history_offsets"][rows.start : rows.stop + 1]
     read = slice(int(offsets[0]), int(offsets[-1]))
     target_rows = batch["target_rows"].astype(np.int32)
+    of_queries: Batch = {name: batch[name][rows] for name in ("activity", "asked") if name in batch}
     is_target = (target_rows >= rows.start) & (target_rows < rows.stop)
     targets = {name: values[is_target] for name, values in batch.items() if name.startswith("target")}
     weight = 0.0 if is_empty else targets["target_weights"].sum() / batch["target_weights"].sum()
@@ -81,7 +82,7 @@ def share_of(batch: Batch, place: int, of: int) -> Batch:
         **targets,
         "target_rows": target_rows[is_target] - np.int32(rows.start),
         "history_offsets": offsets - offsets[0],
-        "activity": batch["activity"][rows],
+        **of_queries,
         "rows": np.array([rows.start, users * cuts], np.int32),
         "weight": np.float32(weight),
     }

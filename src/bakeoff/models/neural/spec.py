@@ -114,6 +114,9 @@ class SoftmaxParams(Frozen):
     never."""
     smoothing: Annotated[NonNegativeFloat, Search(choices=(0.0, 0.5))] = 0.0
     """Strength of smoothing after training: each item embedding moves towards the queries of its users; 0: none."""
+    use_query_time: bool = False
+    """Whether the query tower sees when a query is asked: how long after the last event, at what time of the day and on
+    which day of the week (UTC). Only with next, and where events have times."""
     use_user_features: bool = True
     """Whether the query tower sees the user's features. A vector of each user's own is had by naming `user_id` a
     categorical one in data.user_features, whatever this says."""
@@ -121,6 +124,15 @@ class SoftmaxParams(Frozen):
     """Whether item embeddings get the sum of their features' embeddings."""
     negatives: NegativesParams = NegativesParams()
     """Negative sampling."""
+
+    @model_validator(mode="after")
+    def _time_fits(self) -> Self:
+        if self.use_query_time and self.objective != "next":
+            raise ValueError(
+                f"use_query_time is true and objective is {self.objective}, whose queries have no time: set objective "
+                "to next, or use_query_time to false"
+            )
+        return self
 
     @model_validator(mode="after")
     def _attention_fits(self) -> Self:

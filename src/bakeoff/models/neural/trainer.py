@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -62,9 +63,10 @@ class SoftmaxTrainer:
     ) -> None:
         """Build model, batches and optimizer; queries.histories is what is trained on.
 
-        Where no event has a time, the order of a history says nothing: the tower then reads its plain mean.
+        Where no event has a time, the order of a history says nothing: the tower then reads its plain mean, and no
+        time of a query.
         """
-        params = without_order(params, queries.histories, tower="pooled", recency_scales=())
+        params = without_order(params, queries.histories, tower="pooled", recency_scales=(), use_query_time=False)
         self._params, self._queries, self._num_items = params, queries, num_items
         seed_everything(seed)
         self._rng = np.random.default_rng(seed)
@@ -99,7 +101,7 @@ class SoftmaxTrainer:
         self._encoder.refresh(embeddings)
         found = SoftmaxRetriever(self._encoder, self._model.item_tower.feature_weights)
         if self._params.smoothing:
-            queries = found.embed_queries(self._queries)
+            queries = found.embed_queries(replace(self._queries, times=self._queries.histories.last_times))
             smoothed = smooth(embeddings, queries, self._queries.histories, self._params.smoothing)
             self._encoder.item_embeddings.assign(smoothed)
         return found
@@ -243,7 +245,7 @@ def _schedule(params: SoftmaxParams, steps_per_epoch: int) -> Any:
 
 def _any_length(name: str, array: NDArray[Any]) -> Any:
     """Same rank and type; lengths vary from batch to batch, but for the columns of what a tower reads."""
-    columns = array.shape[1:] if name in ("history_weights", "activity", "dense", "categorical") else ()
+    columns = array.shape[1:] if name in ("history_weights", "activity", "asked", "dense", "categorical") else ()
     return tf.TensorSpec([None, *columns] if columns else [None] * array.ndim, array.dtype)
 
 

@@ -86,7 +86,8 @@ class ExportedModel:
             histories.renumbered(self._own_places)
             for histories in (eval_set.queries.histories, eval_set.exclude, eval_set.truth)
         )
-        return EvalSet(eval_set.users, Queries(given, encoded.dense, encoded.categorical), exclude, truth)
+        queries = Queries(given, encoded.dense, encoded.categorical, eval_set.queries.times)
+        return EvalSet(eval_set.users, queries, exclude, truth)
 
 
 class DecisionSettings(ReportParams, Protocol):

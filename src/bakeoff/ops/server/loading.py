@@ -75,7 +75,7 @@ def load_served(folder: Path, origin: Origin, approximate: Literal["auto", "on",
     index = {item: place for place, item in enumerate(ids)}
     explains = retriever.explains and origin.model in specs.specs()  # which say what the parts of a score are
     features = ItemFeatures(items, encoding.item, origin.model)
-    encoder = QueryEncoder(origin.model, index, users, encoding.user, features, explains)
+    encoder = QueryEncoder(origin.model, index, users, encoding.user, features, explains, retriever.reads_time)
     model = ServedModel(
         origin=origin,
         item_ids=ids,
@@ -89,7 +89,8 @@ def load_served(folder: Path, origin: Origin, approximate: Literal["auto", "on",
         loaded=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     _check(model, module)
-    model.embedder.remember(users.queries, EMBEDDING_SECONDS)
+    if not retriever.reads_time:
+        model.embedder.remember(users.queries, EMBEDDING_SECONDS)
     if approximate == "off" or (approximate == "auto" and len(items) < LARGE):
         return model
     return _approximate(model, embeddings, always=approximate == "on")
@@ -104,14 +105,17 @@ class _GraphEncoder:
         self.uses_fallback = module.uses_fallback.concrete_functions[0]
         if hasattr(module, "explain"):
             self.explain = module.explain.concrete_functions[0]
+        if hasattr(module, "reads_time"):
+            self.reads_time = True
 
 
 def _check(model: ServedModel, module: Any) -> None:
-    """Compare the lists of a few users with those of the SavedModel."""
+    """Compare the lists of a few users with those of the SavedModel, at no particular time."""
     users = list(model.encoder.users.rows)[:CHECKED_USERS]
     k = min(10, len(model.item_ids))
     queries = [*(Query(user_id=user, k=k) for user in users), Query(history=[], k=k)]
-    answers = model.answer([model.encoder.encode(query) for query in queries])
+    timeless = replace(model.encoder, reads_time=False)
+    answers = model.answer([timeless.encode(query) for query in queries])
     scores = np.asarray(module.recommend_for_users(np.array(users, np.str_), k)["scores"])
     for expected, answer in zip(scores, answers, strict=False):
         found = np.array([item.score for item in answer.items], np.float32)

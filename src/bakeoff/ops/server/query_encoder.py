@@ -1,7 +1,8 @@
 """What a client sent becomes what a model takes, with the refusals of `bakeoff recommend`."""
 
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -54,6 +55,7 @@ class QueryEncoder:
         encoding: of user features.
         features: of items.
         explains: whether the model can say why.
+        reads_time: whether its lists depend on when they are asked for.
     """
 
     model: str
@@ -62,6 +64,7 @@ class QueryEncoder:
     encoding: TableEncoding
     features: ItemFeatures
     explains: bool = False
+    reads_time: bool = False
 
     def encode(self, query: Query) -> EncodedQuery:
         """Encode a query.
@@ -85,6 +88,8 @@ class QueryEncoder:
                 )
             users, row = self.users.queries, slice(user, user + 1)
             encoded = Queries(users.histories.part(user, user + 1), users.dense[row], users.categorical[row])
+        if self.reads_time:
+            encoded = replace(encoded, times=np.array([int(time.time()) if query.time is None else query.time]))
         seen = self.users.left_out(encoded.histories, query.exclude_seen).items
         named = [self.items[item] for item in query.exclude if item in self.items]
         exclude = np.concatenate([seen, np.array(named, np.int64)]) if named else seen
@@ -110,7 +115,7 @@ class QueryEncoder:
         times = dict(zip(history, query.timestamps or [0] * len(history), strict=True))
         if len(times) < len(history):  # an item that is named twice counts once, at its last place
             times = {item: times[item] for item in reversed(dict.fromkeys(reversed(history)))}
-        known = {self.items[item]: time for item, time in times.items() if item in self.items}
+        known = {self.items[item]: then for item, then in times.items() if item in self.items}
         unknown = [item for item in times if item not in self.items]
         if unknown and not query.ignore_unknown:
             shown = ", ".join(map(shortened, unknown[:NAMED])) + (", …" if len(unknown) > NAMED else "")

@@ -39,6 +39,8 @@ class Query(Sent):
     """Item ids of someone new, oldest first; may be empty."""
     timestamps: Annotated[list[Seconds], Field(max_length=LONGEST_LIST)] | None = None
     """UTC seconds of the history's events; without them, times are unknown."""
+    time: Seconds | None = None
+    """UTC seconds at which the list is asked for, for a model that reads it (softmax.use_query_time). Null: now."""
     features: dict[str, str | int | float | list[float] | None] | None = None
     """Raw features of someone new, by name; a vector is an array of numbers. What is not named, null or empty is
     unknown."""

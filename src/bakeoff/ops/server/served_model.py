@@ -32,7 +32,7 @@ _BLOCK = 1024
 
 
 class QueryEmbedder:
-    """Embeds blocks of queries, and remembers the embeddings of known users, which never change.
+    """Embeds blocks of queries, and remembers the embeddings of known users, which change only with the query's time.
 
     For one thread at a time.
     """
@@ -56,7 +56,8 @@ class QueryEmbedder:
         """[len(queries), dim] of at least one query."""
         if not len(self._known):
             return self._embedded(queries)
-        users = np.array([-1 if each.user is None else each.user for each in queries])
+        lasting = (each.user if each.query.times is None else None for each in queries)
+        users = np.array([-1 if user is None else user for user in lasting])
         known = (users >= 0) & self._known[users]
         embedded = np.empty((len(queries), self._embeddings.shape[1]), np.float32)
         embedded[known] = self._embeddings[users[known]]
@@ -78,7 +79,9 @@ def _joined(queries: Sequence[EncodedQuery]) -> Queries:
         return parts[0]
     dense = np.concatenate([each.dense for each in parts])
     categorical = np.concatenate([each.categorical for each in parts])
-    return Queries(Histories.joined(each.histories for each in parts), dense, categorical)
+    times = [each.times for each in parts if each.times is not None]  # of all or of none
+    histories = Histories.joined(each.histories for each in parts)
+    return Queries(histories, dense, categorical, np.concatenate(times) if times else None)
 
 
 @dataclass(frozen=True)

@@ -103,14 +103,14 @@ def exposure_table(exposures: pd.DataFrame, k: int) -> Table:
     return record_table(caption, shown, (f"Lists of {k}", lambda e: model_label(e.model)), *EXPOSURE)
 
 
-def slice_table(slices: Sequence[Slice], metric: str, by: str = "Since last event") -> Table:
-    """Models × parts of the test events on one metric, with their events and users, and softmax − MF."""
+def slice_table(slices: Sequence[Slice], metric: str, by: str = "Since last event", of: str = "Test events") -> Table:
+    """Models × parts of the test on one metric, with their events (`of`) and users, and softmax − MF."""
     rows: list[Row] = [
-        ["Test events", *(formats.count(part.num_events) for part in slices)],
+        [of, *(formats.count(part.num_events) for part in slices)],
         ["Users", *(formats.count(part.num_users) for part in slices)],
         *_of_parts(slices),
     ]
-    caption = f"{formats.metric_label(metric)} on the test events of each column, with whole lists"
+    caption = f"{formats.metric_label(metric)} on the {formats.within_sentence(of)} of each column, with whole lists"
     return table_of(caption, [by, *(part.name for part in slices)], rows)
 
 
