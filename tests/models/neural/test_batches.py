@@ -245,7 +245,7 @@ def test_expected_counts_in_a_batch_are_those_of_a_simulation():
 @pytest.mark.parametrize("objective", ["next", "reconstruct"])
 def test_the_weight_of_an_event_multiplies_that_of_its_pairs(objective):
     rows = [[1, 2, 3, 4, 5], [6, 7, 8]]
-    settings = SoftmaxParams(users_per_batch=2, cuts_per_user=3, long_term_share=0.5, objective=objective)
+    settings = SoftmaxParams(users_per_batch=2, cuts_per_user=3, objective=objective)
 
     def batch(weights):
         people = queries(rows)

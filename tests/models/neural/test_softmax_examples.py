@@ -55,21 +55,6 @@ def test_the_targets_are_the_next_items_after_the_cut(lengths, seed, window):
 
 
 @settings(max_examples=30, deadline=None)
-@given(lengths=LENGTHS, seed=SEEDS, share=st.floats(0.01, 1), equally=st.booleans())
-def test_a_long_term_target_is_any_later_item_and_takes_its_share_of_the_weight(lengths, seed, share, equally):
-    values = {"long_term_share": share, "weight_pairs_equally": equally}
-    found = examples_of(predict_next, lengths, seed, **values)
-    starts, ends = (np.repeat(border, 3) for border in (starts_of(lengths)[:-1], starts_of(lengths)[1:]))
-    for row, (start, end, cut) in enumerate(zip(starts, ends, found.lengths, strict=True)):
-        *window, anywhere = targets_of(found, row)
-        assert window == list(range(start + cut, min(start + cut + 2, end)))
-        assert start + cut <= anywhere < end
-        *near, far = found.target_weights[found.target_rows == row]
-        total = len(window) if equally else 1
-        assert [sum(near), far] == pytest.approx([(1 - share) * total, share * total], rel=1e-5, abs=1e-6)
-
-
-@settings(max_examples=30, deadline=None)
 @given(lengths=LENGTHS, seed=SEEDS)
 def test_cuts_lie_within_the_history(lengths, seed):
     found = examples_of(predict_next, lengths, seed)

@@ -19,9 +19,8 @@ def simulated(make, params, repeats):
 
 @pytest.mark.parametrize("empty", [0.0, 0.3])
 @pytest.mark.parametrize("window", [1, 2, 9])
-@pytest.mark.parametrize("long_term", [0.0, 0.4])
-def test_chances_of_targets_are_those_of_a_simulation(empty, window, long_term):
-    params = SoftmaxParams(target_window=window, empty_history_share=empty, cuts_per_user=2, long_term_share=long_term)
+def test_chances_of_targets_are_those_of_a_simulation(empty, window):
+    params = SoftmaxParams(target_window=window, empty_history_share=empty, cuts_per_user=2)
     repeats = 20_000
     chances = target_chances(histories(ROWS), params)
     tolerance = 5 * np.sqrt(chances * (1 - chances) / repeats)

@@ -20,10 +20,9 @@ def predict_next(histories: Histories, params: SoftmaxParams, rng: np.random.Gen
     """Predict later items from earlier ones, at C random cuts c of each history (0 ≤ c < length).
 
     What lies before the cut is the history that the query tower reads and the next `target_window` items are the
-    target; `long_term_share` of its weight lies on one of all later items instead, each as likely. A cut at 0 is an
-    empty history, the query of a new user; it is drawn with probability `empty_history_share`, the cuts from 1 on
-    share the rest evenly. For the attention tower all cuts of a user are within one window of `max_history` events, and
-    their queries read from its start on: each cut alone is as likely as without.
+    target. A cut at 0 is an empty history, the query of a new user; it is drawn with probability `empty_history_share`,
+    the cuts from 1 on share the rest evenly. For the attention tower all cuts of a user are within one window of
+    `max_history` events, and their queries read from its start on: each cut alone is as likely as without.
 
     Args:
         histories: of U users, none of them empty.
@@ -43,26 +42,9 @@ def predict_next(histories: Histories, params: SoftmaxParams, rng: np.random.Gen
     cuts = np.where(is_empty | (lengths == 1), 0, later)
     starts = (histories.offsets[:-1, np.newaxis] + cuts).ravel()
     offsets, rows, lags = expand(np.maximum(cuts - first, 0).ravel())
-    targets = _targets_ahead(starts, (lengths - cuts).ravel(), params, rng)
+    _, target_rows, ahead = expand(np.minimum((lengths - cuts).ravel(), params.target_window))
+    targets = target_rows, starts[target_rows] + ahead, _pair_weights(target_rows, params)
     return Examples(offsets, starts[rows] - 1 - lags, lags, cuts.ravel(), *targets)
-
-
-def _targets_ahead(
-    starts: NDArray[np.int64], num_ahead: NDArray[np.int64], params: SoftmaxParams, rng: np.random.Generator
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
-    """Rows, positions and weights of the pairs of queries after which `num_ahead` items, from `starts` on, come."""
-    _, rows, ahead = expand(np.minimum(num_ahead, params.target_window))
-    positions, weights = starts[rows] + ahead, _pair_weights(rows, params)
-    share = params.long_term_share
-    if share == 0:
-        return rows, positions, weights
-    anywhere = starts + np.floor(rng.random(len(starts)) * num_ahead).astype(np.int64)
-    long_term = share * np.bincount(rows, weights=weights)
-    return (
-        np.concatenate([rows, np.arange(len(starts))]),
-        np.concatenate([positions, anywhere]),
-        np.concatenate([(1 - share) * weights, long_term]).astype(np.float32),
-    )
 
 
 def reconstruct(histories: Histories, params: SoftmaxParams, rng: np.random.Generator) -> Examples:
@@ -86,9 +68,8 @@ def target_chances(histories: Histories, params: SoftmaxParams) -> NDArray[np.fl
 
     Reconstruction makes a target of each. Otherwise a cut hits an event at position p with chance
     e · [p < w] + (1 − e) · k/(L − 1): w the target window, e the share of empty histories, k = min(p, w) of the L − 1
-    later cuts. Where there is a long-term target, each of the L − c items after the cut is it with chance 1/(L − c):
-    that adds e · [p ≥ w]/L + (1 − e)/(L − 1) · Σ_{c = 1}^{p − w} 1/(L − c). C cuts miss it with (1 − chance)^C; for the
-    attention tower and histories beyond `max_history`, whose cuts are within one window, that is an approximation.
+    later cuts. C cuts miss it with (1 − chance)^C; for the attention tower and histories beyond `max_history`, whose
+    cuts are within one window, that is an approximation.
 
     Returns:
         [nnz] in [0, 1], aligned with histories.items.
@@ -100,11 +81,6 @@ def target_chances(histories: Histories, params: SoftmaxParams) -> NDArray[np.fl
     empty = np.where(lengths == 1, 1.0, params.empty_history_share)
     later = np.minimum(position, params.target_window) / np.maximum(lengths - 1, 1)
     chance = empty * (position < params.target_window) + (1 - empty) * later
-    if params.long_term_share > 0:
-        beyond = np.maximum(position - params.target_window, 0)
-        harmonic = np.concatenate([[0.0], np.cumsum(1 / np.arange(1, lengths.max(initial=1) + 1))])
-        drawn = (harmonic[lengths - 1] - harmonic[lengths - 1 - beyond]) / np.maximum(lengths - 1, 1)
-        chance += empty * (position >= params.target_window) / lengths + (1 - empty) * drawn
     return np.asarray(1.0 - (1.0 - chance) ** params.cuts_per_user)
 
 

@@ -81,9 +81,6 @@ class SoftmaxParams(Frozen):
     """Points in a user's history at which the future is predicted, per user and batch (next)."""
     target_window: Annotated[PositiveInt, Search(choices=(3, 5, 10))] = 5
     """The target is the user's next items after the cut, at most this many (next)."""
-    long_term_share: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """Share of a query's target that lies on one of all its later items, drawn at random, and not on the next ones
-    (next). What comes next continues a session; what comes any time later says more about taste."""
     history_dropout: Share = 0.5
     """Share of a user's items that the query does not see (reconstruct)."""
     empty_history_share: Share = 0.05

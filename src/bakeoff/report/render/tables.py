@@ -110,7 +110,8 @@ def slice_table(slices: Sequence[Slice], metric: str, by: str = "Since last even
         ["Users", *(formats.count(part.num_users) for part in slices)],
         *_of_parts(slices),
     ]
-    caption = f"{formats.metric_label(metric)} on the {formats.within_sentence(of)} of each column, with whole lists"
+    lists = ", with whole lists" if of == "Test events" else ""
+    caption = f"{formats.metric_label(metric)} on the {formats.within_sentence(of)} of each column{lists}"
     return table_of(caption, [by, *(part.name for part in slices)], rows)
 
 
