@@ -23,7 +23,9 @@ def rows(tmp_path_factory):
     test = load_held_out(workspace, prepared).test
     test = replace(test, timestamps=test.timestamps + DAY * (test.rows % 2))  # every second user comes back
     judge = Judge.of(prepared, prepared.known(), test)
-    return json.loads(json.dumps([*rows_of(judge, small_split.PARAMS, 1, [1, 2])])), judge.facts()
+    once = {name: small_split.PARAMS.section(name).model_copy(update={"max_epochs": 1}) for name in ("mf", "softmax")}
+    params = small_split.PARAMS.model_copy(update=once)
+    return json.loads(json.dumps([*rows_of(judge, params, 1, [1, 2])])), judge.facts()
 
 
 def test_a_row_has_figures_with_intervals_of_each_kind_of_visit(rows):
