@@ -40,7 +40,7 @@ from bakeoff.params import Params
 SEED, SEEDS, RESAMPLES = 42, 5, 10_000
 DAY = 86_400
 WINDOWS = (1, 3, 7, 14, 30, 90, 365)
-WITHIN, TIMED = "softmax DNN", "softmax DNN that reads the query's time"
+UNTIMED, TIMED = "softmax DNN", "softmax DNN that reads the query's time"
 KINDS = ("all", "after a pause", "within a visit")
 Values = dict[str, NDArray[np.float64]]
 """By kind of visit, NDCG@10 of each user of the split, a mean over the user's visits; NaN without such a visit."""
@@ -55,21 +55,19 @@ class Judge:
         prepared: the split.
         known: events before the visits; rows are user_index.
         visits: q queries.
-        users: int64 [q], user_index of each.
         late: bool [q], visits after a pause of more than an hour.
     """
 
     prepared: Prepared
     known: Histories
     visits: EvalSet
-    users: NDArray[np.int64]
     late: NDArray[np.bool_]
 
     @classmethod
     def of(cls, prepared: Prepared, known: Histories, truth: Histories) -> "Judge":
         """Of these held-out events."""
-        found, rows, pauses = visits(prepared, np.arange(prepared.num_users), known, truth)
-        return cls(prepared, known, found, rows, pauses > PAUSE)
+        found, _, pauses = visits(prepared, np.arange(prepared.num_users), known, truth)
+        return cls(prepared, known, found, pauses > PAUSE)
 
     def ndcg(self, retriever: Retriever) -> NDArray[np.float64]:
         """NDCG@10 of each visit, [q]."""
@@ -79,12 +77,12 @@ class Judge:
     def per_user(self, ndcg: NDArray[np.float64]) -> Values:
         """Means over the visits of each user."""
         chosen = dict(zip(KINDS, (np.ones(len(self.late), np.bool_), self.late, ~self.late), strict=True))
-        size = self.prepared.num_users
-        return {kind: means_by_row(ndcg[rows], self.users[rows], size) for kind, rows in chosen.items()}
+        users, size = self.visits.users, self.prepared.num_users
+        return {kind: means_by_row(ndcg[rows], users[rows], size) for kind, rows in chosen.items()}
 
     def facts(self) -> dict[str, int]:
         """Numbers of visits, and of the users that have them."""
-        users, late = self.users, self.users[self.late]
+        users, late = self.visits.users, self.visits.users[self.late]
         return {"visits": len(users), "users": len(set(users)), "late": len(late), "users_late": len(set(late))}
 
 
@@ -147,7 +145,7 @@ def seeded_systems(judge: Judge, params: Params, seed: int) -> Iterator[tuple[st
     blind = judge.ndcg(replace(mf, params=mf.params.model_copy(update={"recency_scale": None})))
     yield "MF, with recency", recent
     yield "MF, with recency within a visit", np.where(judge.late, blind, recent)
-    yield WITHIN, judge.ndcg(fitted(judge, params, "softmax", seed))
+    yield UNTIMED, judge.ndcg(fitted(judge, params, "softmax", seed))
     yield TIMED, judge.ndcg(fitted(judge, params, "softmax", seed, use_query_time=True))
 
 

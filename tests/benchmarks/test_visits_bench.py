@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import small_split
-from visits import KINDS, TIMED, WITHIN, Judge, RecentPopularity, markdown, rows_of
+from visits import KINDS, TIMED, UNTIMED, Judge, RecentPopularity, markdown, rows_of
 
 from bakeoff.core.histories import Histories, Queries
 from bakeoff.core.workspace import Workspace
@@ -47,7 +47,7 @@ def test_the_page_has_a_row_for_each_system(rows):
     data = {"title": "Made", "split": "by hand", "parts": {"test": {"facts": facts, "seeds": [1, 2], "rows": found}}}
     written = markdown({"command": "c", "cores": 2, "data": [data]})
     assert "### Test, 2 seeds" in written
-    assert written.count(f"| {WITHIN} |") == 1
+    assert written.count(f"| {UNTIMED} |") == 1
     assert "nan" not in written
 
 
@@ -55,7 +55,10 @@ def test_means_are_taken_over_the_visits_of_a_user_first():
     class Three:
         num_users = 3
 
-    judge = Judge(Three(), None, None, np.array([0, 0, 2]), np.array([True, False, True]))
+    class Visits:
+        users = np.array([0, 0, 2])
+
+    judge = Judge(Three(), None, Visits(), np.array([True, False, True]))
     found = judge.per_user(np.array([0.2, 0.6, 1.0]))
     expected = [[0.4, np.nan, 1.0], [0.2, np.nan, 1.0], [0.6, np.nan, np.nan]]
     np.testing.assert_allclose([found[kind] for kind in KINDS], expected)
