@@ -54,6 +54,11 @@ class Benchmark:
 
 _TEMPORAL = "the last 20 % of each user's events are test, the 10 % before them validation; every rating is a positive"
 _TEMPORAL_PARAMS = {"method": "user-temporal", "test_share": 0.2, "valid_share": 0.1, "new_user_share": 0.0}
+_GLOBAL = (
+    "the last 20 % of all events are test, the 10 % before them validation, the same two points in time for everyone; "
+    "who has no event before them is left out; every rating is a positive"
+)
+_GLOBAL_PARAMS = {"method": "global-temporal", "test_share": 0.2, "valid_share": 0.1, "new_user_share": 0.0}
 _NO_COLUMNS = {"timestamp": None, "rating": None, "split": "split", "title": None}
 
 BENCHMARKS = {
@@ -71,9 +76,8 @@ BENCHMARKS = {
             "ml-100k-global",
             "MovieLens 100K, one point in time",
             "ml-100k",
-            "the last 20 % of all events are test, the 10 % before them validation, the same two points in time for "
-            "everyone; who has no event before them is left out; every rating is a positive",
-            {"split": {"method": "global-temporal", "test_share": 0.2, "valid_share": 0.1, "new_user_share": 0.0}},
+            _GLOBAL,
+            {"split": _GLOBAL_PARAMS},
             searched=220,
         ),
         Benchmark(
@@ -82,6 +86,14 @@ BENCHMARKS = {
             "ml-1m",
             _TEMPORAL,
             {"data": {"dataset": "ml-1m"}, "split": _TEMPORAL_PARAMS},
+        ),
+        Benchmark(
+            "ml-1m-global",
+            "MovieLens 1M, one point in time",
+            "ml-1m",
+            _GLOBAL,
+            {"data": {"dataset": "ml-1m"}, "split": _GLOBAL_PARAMS},
+            searched=600,
         ),
         Benchmark(
             "gowalla",

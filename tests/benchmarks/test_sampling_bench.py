@@ -1,12 +1,14 @@
 """Samplers in equal time: one half of the validation users chooses, the other is reported, and fits are made once."""
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import sampling
-from sampling import SAMPLERS, Fits, Halves, markdown, measure, measure_sampler, picture
+from harness.planted import Planted
+from sampling import PLANTED, SAMPLERS, Fits, Halves, markdown, measure, measure_sampler, picture
 from tiny_bench import two_halves
 
 from bakeoff.params import Params
@@ -80,3 +82,44 @@ def test_a_fit_that_was_cut_off_is_made_again_and_others_are_not(tmp_path):
     again = measure_sampler("full", fits, [0.001], range(43, 44))
     assert again["points"][0]["ndcg@20"] == first["points"][0]["ndcg@20"]
     assert json.loads(figures.read_bytes())["ndcg@20"] == json.loads(before)["ndcg@20"]
+
+
+SMALL = Planted(num_users=400, groups=12, size=20, asked=200, events=8)
+
+
+def test_users_have_what_interests_them_and_nothing_twice():
+    prepared = SMALL.prepared()
+    assert prepared.num_items == 240
+    assert prepared.train.lengths.tolist() == [8] * 400
+    assert prepared.valid.lengths.tolist() == [1] * 200 + [0] * 200
+    for user in range(200):
+        had = [*prepared.train.items[8 * user : 8 * user + 8].tolist(), int(prepared.valid.items[user])]
+        assert len(set(had)) == 9
+        assert {item // 20 for item in had} <= set(SMALL.interesting[user].tolist())
+    places = np.bincount(prepared.train.items % 20, minlength=20)
+    assert places[:5].sum() > 2 * places[-5:].sum()
+
+
+def test_the_planted_order_finds_more_where_preferences_are_strong():
+    found = []
+    for zipf in (-1.5, 0.0, 1.5):  # below 0, items that come last in the order are liked most
+        planted = replace(SMALL, zipf=zipf)
+        prepared = planted.prepared()
+        found.append(planted.best_ndcg(prepared.train, prepared.valid, np.arange(200), 20))
+    assert found[0] + 0.05 < found[1] < found[2] - 0.05
+
+
+def test_on_planted_data_the_first_sampler_is_what_others_are_compared_with(arguments, monkeypatch):
+    monkeypatch.setattr(sampling, "Planted", lambda: SMALL)
+    monkeypatch.setattr(sampling, "RATES", (0.01,))
+    arguments.benchmark, arguments.samplers, arguments.seconds = PLANTED, ["uniform", "popularity"], [0.001]
+    page = json.loads(json.dumps(measure(arguments)))
+    prepared = SMALL.prepared()
+    reported = Halves.of(prepared).reported.users
+    assert page["known"] == SMALL.best_ndcg(prepared.train, prepared.valid, reported, 20)
+    assert page["samplers"][0]["points"][0]["difference"] == [0, 0, 0]
+    text = markdown(page, "drawn.svg")
+    assert "NDCG@20 less that of uniform" in text
+    assert "Lists in the order of the planted preferences have NDCG@20" in text
+    assert "drawn.svg" not in text  # one point is no curve
+    assert page["command"].startswith("python benchmarks/sampling.py planted --seconds 0.001")

@@ -15,7 +15,7 @@ from promotion_repo import commit, git, new_repo, write_models
 from running_server import PATIENCE, listed, metric, model, promote, running, until
 
 from bakeoff.models.base.loading import load_serving
-from bakeoff.ops.server import serve
+from bakeoff.ops.server import loading, schemas, serve
 from bakeoff.ops.server.serve import Options
 from bakeoff.stages import export, train
 
@@ -402,3 +402,15 @@ def test_a_model_of_the_workspace_can_be_searched_approximately(workspace):
     assert follow is None
     assert service.info().search.startswith("approximate: recall 1.000 of the best 50")
     assert json.loads(service.info().model_dump_json())["recall"] == 1
+
+
+def test_a_large_catalogue_is_prefiltered_and_a_small_one_is_not(workspace, monkeypatch):
+    service, _ = serve.prepare(workspace, Options(model="softmax"))
+    assert service.info().search == "exact"
+    asked = schemas.Query(user_id="u1", k=3)
+    [expected] = service.model.answer([service.model.encoder.encode(asked)])
+    monkeypatch.setattr(loading, "PREFILTERED", 1)
+    service, _ = serve.prepare(workspace, Options(model="softmax"))
+    assert service.info().search == "exact, prefiltered by 8-bit embeddings"
+    [found] = service.model.answer([service.model.encoder.encode(asked)])
+    assert [item.item_id for item in found.items] == [item.item_id for item in expected.items]

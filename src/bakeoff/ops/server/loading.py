@@ -22,6 +22,8 @@ from bakeoff.models.base.loading import extras_of, load_serving
 from bakeoff.models.base.storage import read_encoding, read_items, read_known_users
 from bakeoff.ops.catalogue import FOLDER, additions_path, read_additions
 from bakeoff.ops.list_options import ItemFeatures
+from bakeoff.ops.server.prefilter import LARGE as PREFILTERED
+from bakeoff.ops.server.prefilter import PrefilteredSearch
 from bakeoff.ops.server.query_encoder import QueryEncoder
 from bakeoff.ops.server.schemas import Origin, Query
 from bakeoff.ops.server.search import ExactSearch
@@ -39,8 +41,8 @@ EMBEDDING_SECONDS = 2.0
 MEASURED_QUERIES = 256
 """On which the recall of approximate search is measured."""
 
-LARGE = 200_000
-"""Items from which `auto` searches approximately: brute force then takes a query some 3 ms (docs/serving.md)."""
+LARGE = 500_000
+"""Items from which `auto` searches approximately: an exact query then takes some milliseconds (docs/serving.md)."""
 
 CLOSE = 1e-3
 """Relative difference of scores that rounding explains: products are added up in another order."""
@@ -83,7 +85,7 @@ def load_served(folder: Path, origin: Origin, approximate: Literal["auto", "on",
         encoder=encoder,
         embedder=QueryEmbedder(retriever, len(items), embeddings.shape[1], len(users.rows)),
         falls_back=bool(retriever.uses_fallback(encoder.encode(Query(history=[], k=1)).query)[0]),
-        search=ExactSearch(embeddings),
+        search=PrefilteredSearch(embeddings) if embeddings.size >= PREFILTERED else ExactSearch(embeddings),
         popularity=standard_log_popularity(users.queries.histories.item_counts(len(items))),
         retriever=retriever,
         loaded=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -115,7 +117,9 @@ def _check(model: ServedModel, module: Any) -> None:
     k = min(10, len(model.item_ids))
     queries = [*(Query(user_id=user, k=k) for user in users), Query(history=[], k=k)]
     timeless = replace(model.encoder, reads_time=False)
-    answers = model.answer([timeless.encode(query) for query in queries])
+    encoded = [timeless.encode(query) for query in queries]
+    model.answer(encoded)  # a block of them is searched in another way, whose code is compiled here, too
+    answers = [model.answer([each])[0] for each in encoded]  # as most requests come: alone
     scores = np.asarray(module.recommend_for_users(np.array(users, np.str_), k)["scores"])
     for expected, answer in zip(scores, answers, strict=False):
         found = np.array([item.score for item in answer.items], np.float32)

@@ -215,7 +215,7 @@ class ModelInfo(Origin):
     """Users that are known by id."""
     dim: int
     search: str
-    """`exact`, or `approximate` with what was measured at load."""
+    """`exact`, `exact, prefiltered by 8-bit embeddings`, or `approximate` with what was measured at load."""
     recall: float | None
     """Of approximate search compared with brute force; null where search is exact."""
     user_features: list[str]

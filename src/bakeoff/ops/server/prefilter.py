@@ -1,0 +1,178 @@
+"""Exact search that reads embeddings quantised to 8 bits, and few of the embeddings themselves.
+
+A query takes as long as it takes to read the catalogue, and 8 bits are a quarter of a float32. The quantised embeddings
+give a lower and an upper bound of each score. Items whose upper bound is too low for the list are passed over, and the
+few candidates that are left are scored exactly: the lists are those of brute force.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bakeoff.core.processes import num_cores
+from bakeoff.evaluation.ranking.kernels import score_candidates
+from bakeoff.ops.server.kernels import bound, may_reach
+from bakeoff.ops.server.search import ExactSearch, Excluded, Items, SearchResult
+
+LARGE = 1 << 22
+"""Values of all embeddings from which quantised ones pay (docs/serving.md): fewer are quickly read as they are."""
+
+FEW = 8
+"""Queries that are computed together, at most: for more of them one product is faster, which reads each item once."""
+
+PARALLEL = 100_000_000
+"""Products of a block from which threads pay."""
+
+MOST_THREADS = 4
+"""That share the items: what more of them bring was not measured."""
+
+MOST_CANDIDATES = 0.03
+"""Share of the catalogue beyond which all items are scored: to gather vectors takes longer than to multiply them."""
+
+LONGEST = 1e13
+"""Largest value of an embedding, and length of a query, for which no product in here exceeds a float32."""
+
+_LARGEST = 127
+# Code.
+
+_UNIT = 2.0**-24
+# Largest relative error of one rounding to float32.
+
+_VALUES_AT_ONCE = 1 << 17
+# Quantised at once: 1 MiB of float64 stays in the processor's cache.
+
+
+@dataclass(frozen=True)
+class Quantised:
+    """Embeddings of n items, x̂ = scale × code.
+
+    Attributes:
+        codes: int8 [n, d]; the largest value of each row is ±127.
+        scales: float32 [n].
+        errors: float32 [n], the most by which the scores of item and x̂ differ for a query of length one, as float32
+            computes them.
+    """
+
+    codes: NDArray[np.int8]
+    scales: NDArray[np.float32]
+    errors: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, items: NDArray[np.float32]) -> "Quantised":
+        """Quantise item embeddings [n, d].
+
+        By Cauchy–Schwarz |q·x − q·x̂| ≤ |q| |x − x̂|. Rounding adds less than (d + 8) u |q| |x| to q·x and as much to
+        q·x̂, in whatever order products are added up (Higham, "Accuracy and stability of numerical algorithms", 2002,
+        eq. 3.5); it is counted twice, which is ample.
+        """
+        n, d = items.shape
+        found = cls(np.empty((n, d), np.int8), np.empty(n, np.float32), np.empty(n, np.float32))
+        size = max(1, _VALUES_AT_ONCE // max(d, 1))
+        for start in range(0, n, size):
+            part, to = items[start : start + size].astype(np.float64), slice(start, start + size)
+            largest = np.abs(part).max(axis=1, initial=0)
+            found.scales[to] = np.maximum(largest / _LARGEST, np.finfo(np.float32).tiny)
+            scale = found.scales[to, np.newaxis].astype(np.float64)
+            with np.errstate(invalid="ignore"):  # NaN: see `is_usable`
+                found.codes[to] = np.clip(np.rint(part / scale), -_LARGEST, _LARGEST)
+            close = found.codes[to] * scale
+            rounding = 2 * (d + 8) * _UNIT * (_lengths(part) + _lengths(close))
+            # The factor covers the rounding of these lengths, and of that of a query.
+            found.errors[to] = 1.0001 * (_lengths(part - close) + rounding)
+        return found
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether all values are finite, and small enough for products in float32."""
+        return bool((self.scales < LONGEST / _LARGEST).all())
+
+    def extended(self, items: NDArray[np.float32]) -> "Quantised":
+        """With further items behind the n."""
+        new = Quantised.of(items)
+        return Quantised(
+            np.concatenate([self.codes, new.codes]),
+            np.concatenate([self.scales, new.scales]),
+            np.concatenate([self.errors, new.errors]),
+        )
+
+
+class PrefilteredSearch(ExactSearch):
+    """Finds what brute force finds; embeddings take a good quarter more memory.
+
+    Attributes:
+        quantised: the items.
+    """
+
+    description = "exact, prefiltered by 8-bit embeddings"
+
+    def __init__(self, items: NDArray[np.float32], quantised: Quantised | None = None) -> None:
+        """Use these item embeddings [n, d], which are quantised unless that was done before."""
+        super().__init__(items)
+        self.quantised = quantised or Quantised.of(items)
+        self._is_usable = self.quantised.is_usable
+        self._threads = min(num_cores(), MOST_THREADS)
+        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="search")
+
+    def extended(self, items: NDArray[np.float32]) -> "PrefilteredSearch":
+        """See ExactSearch; only what is new is quantised."""
+        return PrefilteredSearch(np.concatenate([self._transposed.T, items]), self.quantised.extended(items))
+
+    def find(self, queries: NDArray[np.float32], exclude: Excluded, k: int) -> list[SearchResult]:
+        """See ExactSearch; by a product of all where there are many queries, NaN or infinity."""
+        queries = np.ascontiguousarray(queries, np.float32)
+        exact_lengths = _lengths(queries)
+        fits = len(queries) <= FEW and queries.shape[1] == self.dim
+        if not (fits and self._is_usable and (exact_lengths < LONGEST).all()):
+            return super().find(queries, exclude, k)
+        lengths = exact_lengths.astype(np.float32)
+        lower = self.lower_bounds(queries, lengths)
+        surest = self._best(lower, exclude, k)  # what is left out is −inf in `lower` from here on
+        # k items have at least this score: an item whose upper bound is lower is not among the best. Where fewer are
+        # found, all that are not left out are in the list.
+        least = [mine[found].min() if len(found) == k else -np.inf for mine, found in zip(lower, surest, strict=True)]
+        rows = zip(queries, lower, lengths, least, exclude, strict=True)
+        return [self._found(query, mine, (length, bar), left_out, k) for query, mine, length, bar, left_out in rows]
+
+    def lower_bounds(self, queries: NDArray[np.float32], lengths: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What the score of each item is at least, however float32 adds it up.
+
+        The upper bound is 2 × (length × error of the item + UNDERFLOW) more.
+
+        Args:
+            queries: float32 [B, d].
+            lengths: float32 [B], of the queries.
+
+        Returns:
+            float32 [B, n], this thread's own until it asks again.
+        """
+        found, n = self._scores(len(queries)), len(self._index)
+        given = (self.quantised.codes, self.quantised.scales, self.quantised.errors, queries, lengths, found)
+        if len(queries) * self.quantised.codes.size < PARALLEL or self._threads == 1:
+            bound(*given, 0, n)
+        else:
+            cuts = [n * part // self._threads for part in range(self._threads + 1)]
+            list(self._pool.map(lambda start, stop: bound(*given, start, stop), cuts[:-1], cuts[1:]))
+        return found
+
+    def _found(
+        self, query: NDArray[np.float32], lower: NDArray[np.float32], limits: tuple[Any, Any], left_out: Items, k: int
+    ) -> SearchResult:
+        """The best k for one query of those that may reach a score; `limits` are the query's length and that score."""
+        length, least = limits
+        items = np.empty(int(MOST_CANDIDATES * len(lower)) + k, np.int64)
+        count = may_reach(lower, self.quantised.errors, length, np.float32(least), items)
+        if count > len(items):
+            # This overwrites the first row of all `lower`, which has been looked at by now.
+            return super().find(query[np.newaxis], [left_out], k)[0]
+        items = items[:count]
+        scores = np.empty((1, count), np.float32)
+        score_candidates(query[np.newaxis], self.vectors(items), np.arange(count)[np.newaxis], scores)
+        best = np.argsort(-scores[0], kind="stable")[:k]
+        return SearchResult(items[best], scores[0, best])
+
+
+def _lengths(rows: NDArray[Any]) -> NDArray[np.float64]:
+    return np.asarray(np.sqrt(np.einsum("nd,nd->n", rows, rows, dtype=np.float64)))
