@@ -4,8 +4,8 @@
 
 Synthetic embeddings: each item is one of 500 tastes plus noise, and so is each query. Items have length one, as those
 of the networks with `normalize`, or lengths that differ, as those of matrix factorisation. Lists have 10 items, and
-every query leaves 30 out. Systems take turns, so that whatever else the machine does meets all. The bare product writes
-the scores of all items and selects nothing.
+every query leaves 30 out. Systems take turns, so that whatever else the machine does meets all; each is asked twice,
+and the second time counts. The bare product writes the scores of all items and selects nothing.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from bakeoff.ops.server.approximate import ApproximateSearch
 from bakeoff.ops.server.prefilter import PrefilteredSearch
 from bakeoff.ops.server.search import ExactSearch
 
-ITEMS, DIMS, QUERIES = (40_000, 200_000, 1_000_000), (64, 128), (1, 8)
+ITEMS, DIMS, QUERIES = (40_000, 200_000, 1_000_000), (128,), (1, 4, 8)
 TASTES, NOISE, LIST_LENGTH, LEFT_OUT, TUNED_ON = 500, 0.7, 10, 30, 256
 BAR_MS = 10
 """Longest time of one exact query over a million items of 128 dimensions that is good enough."""
@@ -100,6 +100,9 @@ def measure(case: Case, turns: int) -> list[dict[str, Any]]:
             start = turn * count % (TUNED_ON - count)
             asked, out = queries[start : start + count], left_out[start : start + count]
             for name, search in systems.items():
+                search(
+                    asked, out
+                )  # threads of the system before, which wait for work and keep a core busy, come to rest
                 begun = time.perf_counter()
                 search(asked, out)
                 times[name][count].append(1000 * (time.perf_counter() - begun))
@@ -151,9 +154,8 @@ def markdown(page: Mapping[str, Any]) -> str:
         "# Search in large catalogues",
         f"Made by `{page['command']}`.",
         f"Synthetic embeddings of {TASTES} tastes; lists of {LIST_LENGTH}, {LEFT_OUT} items left out (faiss, exact: "
-        "none). "
-        f"{page['cores']} cores; medians of {page['turns']} turns that systems take one after the other. Recall is of "
-        "the best 50.",
+        f"none). {page['cores']} cores; medians of {page['turns']} turns that systems take one after the other, each "
+        "asked twice and timed the second time. Recall is of the best 50.",
         "\n".join(
             [
                 f"| items | d | embeddings | system | {' | '.join(head)} | build, s | of that |",
@@ -185,7 +187,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--items", type=int, nargs="+", default=list(ITEMS), help="sizes of the catalogue")
-    add("--dims", type=int, nargs="+", default=list(DIMS), help="of the embeddings (default: 64 128)")
+    add("--dims", type=int, nargs="+", default=list(DIMS), help="of the embeddings (default: 128)")
     add("--turns", type=int, default=25, help="that are measured (default: 25)")
     add("--write", type=Path, help="file for the figures, such as benchmarks/results/search.json")
     arguments = parser.parse_args()
