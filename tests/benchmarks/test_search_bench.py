@@ -5,6 +5,13 @@ import search
 from search import APPROXIMATE, BARE, FLAT, PREFILTERED, PRODUCT, Case, markdown, measure
 
 
+@pytest.fixture(autouse=True, scope="module")
+def without_waiting():
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(search, "SETTLING", 0)
+        yield
+
+
 @pytest.fixture(scope="module", params=[True, False], ids=["length one", "lengths differ"])
 def rows(request):
     return measure(Case(600, 8, request.param), turns=1)

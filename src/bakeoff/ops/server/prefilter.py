@@ -21,7 +21,8 @@ LARGE = 1 << 22
 """Values of all embeddings from which quantised ones pay (docs/serving.md): fewer are quickly read as they are."""
 
 FEW = 8
-"""Queries that are computed together, at most: for more of them one product is faster, which reads each item once."""
+"""Queries that are computed together, at most: for more of them one product is faster. It is so for eight, too, but it
+keeps all cores busy, and eight clients of a server are answered no sooner (docs/serving.md)."""
 
 PARALLEL = 100_000_000
 """Products of a block from which threads pay."""
