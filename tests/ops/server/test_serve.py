@@ -405,12 +405,12 @@ def test_a_model_of_the_workspace_can_be_searched_approximately(workspace):
 
 
 def test_a_large_catalogue_is_prefiltered_and_a_small_one_is_not(workspace, monkeypatch):
-    service, _ = serve.prepare(workspace, Options(model="softmax"))
+    service, _ = serve.prepare(workspace, Options(model="popularity"))
     assert service.info().search == "exact"
     asked = schemas.Query(user_id="u1", k=3)
     [expected] = service.model.answer([service.model.encoder.encode(asked)])
     monkeypatch.setattr(loading, "PREFILTERED", 1)
-    service, _ = serve.prepare(workspace, Options(model="softmax"))
+    service, _ = serve.prepare(workspace, Options(model="popularity"))
     assert service.info().search == "exact, prefiltered by 8-bit embeddings"
     [found] = service.model.answer([service.model.encoder.encode(asked)])
     assert [item.item_id for item in found.items] == [item.item_id for item in expected.items]
