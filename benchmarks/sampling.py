@@ -106,28 +106,25 @@ def main() -> None:
 
 def measure(arguments: argparse.Namespace) -> Figures:
     """Figures of every sampler."""
-    scratch, known, planted = arguments.scratch / arguments.benchmark, None, Planted()
-    if arguments.benchmark == PLANTED:
+    scratch, data, planted = arguments.scratch / arguments.benchmark, ["--data", "DIR"], Planted()
+    is_planted = arguments.benchmark == PLANTED
+    if is_planted:
         # Its events have no order, as Gowalla's: what is set for that data set holds here, too.
-        title, params = (
-            "synthetic data with planted preferences",
-            parse_params(settings_of(BENCHMARKS["gowalla"]), PLANTED),
-        )
-        prepared = planted.prepared()
+        params, prepared = parse_params(settings_of(BENCHMARKS["gowalla"]), PLANTED), planted.prepared()
+        title, data = "synthetic data with planted preferences", []
         scratch /= hashlib.sha256(repr(planted).encode()).hexdigest()[:8]  # fits on other data are others
     else:
-        split = make_split(BENCHMARKS[arguments.benchmark], arguments.data, scratch)
-        title, params, prepared = BENCHMARKS[arguments.benchmark].title, split.params, load_prepared(split.workspace)
+        benchmark = BENCHMARKS[arguments.benchmark]
+        split = make_split(benchmark, arguments.data, scratch)
+        title, params, prepared = benchmark.title, split.params, load_prepared(split.workspace)
     section: Any = with_values(params.section("softmax"), {"dim": arguments.dim}, "--dim", "softmax")
     fits = Fits(prepared, section, Halves.of(prepared), scratch / "sampling" / f"{arguments.dim}")
     seeds = range(FIRST_SEED, FIRST_SEED + arguments.seeds)
     rows = [measure_sampler(name, fits, sorted(arguments.seconds), seeds) for name in arguments.samplers]
     seconds = [f"{each:g}" for each in arguments.seconds]
-    command = ["python", "benchmarks/sampling.py", arguments.benchmark]
-    command += ["--seconds", *seconds] if arguments.benchmark == PLANTED else ["--data", "DIR", "--seconds", *seconds]
+    command = ["python", "benchmarks/sampling.py", arguments.benchmark, *data, "--seconds", *seconds]
     command += ["--dim", f"{arguments.dim}", "--seeds", f"{arguments.seeds}", "--samplers", *arguments.samplers]
-    if arguments.benchmark == PLANTED:
-        known = planted.best_ndcg(prepared.train, prepared.valid, fits.halves.reported.users, 20)
+    asked = (prepared.train, prepared.valid, fits.halves.reported.users, 20)
     return {
         "title": title,
         "command": shlex.join(command),
@@ -138,7 +135,7 @@ def measure(arguments: argparse.Namespace) -> Figures:
         "num_sampled": section.negatives.num_sampled,
         "users_per_batch": section.users_per_batch,
         "rates": RATES,
-        "known": known,
+        "known": planted.best_ndcg(*asked) if is_planted else None,
         "samplers": with_differences(rows),
     }
 

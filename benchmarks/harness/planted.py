@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bakeoff.core.histories import Histories, offsets_of
+from bakeoff.core.histories import Histories
 from bakeoff.data.features.encoding import FeatureEncoding
 from bakeoff.data.prepared.tables import Prepared
+from bakeoff.evaluation.metrics.formulas import ndcg
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,9 @@ class Planted:
         best = np.argpartition(-value, self.events, axis=1)[:, : self.events + 1]
         chosen = rng.permuted(np.take_along_axis(candidates, best, axis=1), axis=1)
         everyone, asked = np.arange(self.num_users), np.arange(self.asked)
-        train = _histories(np.repeat(everyone, self.events), chosen[:, :-1].ravel(), self.num_users)
-        valid = _histories(asked, chosen[: self.asked, -1], self.num_users)
+        rows, had, wanted = np.repeat(everyone, self.events), chosen[:, :-1].ravel(), chosen[: self.asked, -1]
+        train = Histories.from_rows(rows, had, np.zeros(len(rows), np.int64), self.num_users)
+        valid = Histories.from_rows(asked, wanted, np.zeros(len(asked), np.int64), self.num_users)
         users, items = (
             pd.DataFrame({f"{kind}_id": np.arange(n).astype(str), f"{kind}_index": np.arange(n), "is_new": False})
             for kind, n in (("user", self.num_users), ("item", self.num_items))
@@ -81,21 +83,13 @@ class Planted:
             users: who is asked.
             k: length of the lists.
         """
-        gains = np.zeros(len(users))
-        for place, (user, candidates) in enumerate(zip(users.tolist(), self._candidates(users), strict=True)):
-            had = train.items[train.offsets[user] : train.offsets[user + 1]]
-            left = candidates[~np.isin(candidates, had)]
-            order = left[np.argsort(left % self.size, kind="stable")]
-            rank = 1 + int(np.flatnonzero(order == valid.items[valid.offsets[user]])[0])
-            gains[place] = 1 / np.log2(1 + rank) if rank <= k else 0
-        return float(gains.mean())
+        candidates = self._candidates(users)
+        seen = candidates[:, :, np.newaxis] == train.take(users).items.reshape(len(users), 1, self.events)
+        order = np.argsort(np.where(seen.any(axis=2), self.size, candidates % self.size), axis=1, kind="stable")
+        found = np.take_along_axis(candidates, order, axis=1) == valid.take(users).items[:, np.newaxis]
+        return float(ndcg(found, np.ones(len(users), np.int64), k).mean())
 
     def _candidates(self, users: NDArray[np.int64]) -> NDArray[np.int64]:
         """The items of their groups, [n, interests × size]."""
         items = self.interesting[users][:, :, np.newaxis] * self.size + np.arange(self.size)
         return items.reshape(len(users), -1)
-
-
-def _histories(rows: NDArray[np.int64], items: NDArray[np.int64], num_rows: int) -> Histories:
-    offsets = offsets_of(np.bincount(rows, minlength=num_rows))
-    return Histories(offsets, items.astype(np.int32), np.zeros(len(items), np.int64))

@@ -12,7 +12,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.ops.server.prefilter import PrefilteredSearch
+from bakeoff.ops.server.prefilter import PrefilteredSearch, Quantised
 from bakeoff.ops.server.search import Excluded, SearchResult
 
 MOST_PROBED = 0.25
@@ -41,9 +41,9 @@ class ApproximateSearch(PrefilteredSearch):
         recall: mean share of the true best items that were found, in [0, 1].
     """
 
-    def __init__(self, items: NDArray[np.float32], seed: int = 0) -> None:
-        """Index item embeddings [n, d]; `seed` is that of k-means."""
-        super().__init__(items)
+    def __init__(self, items: NDArray[np.float32], quantised: Quantised | None = None, seed: int = 0) -> None:
+        """Index item embeddings [n, d], which are quantised unless that was done before; `seed` is that of k-means."""
+        super().__init__(items, quantised)
         self.lists = max(1, round(2 * len(items) ** 0.5))
         self.probes, self.recall = 1, 0.0
         index = faiss.index_factory(items.shape[1], f"IVF{self.lists},Flat", faiss.METRIC_INNER_PRODUCT)

@@ -96,13 +96,17 @@ def may_reach(lower: Any, errors: Any, length: Any, least: Any, found: Any) -> i
     for start in range(0, size, _ITEMS_PER_GROUP):
         stop, reach = min(start + _ITEMS_PER_GROUP, size), 0
         for item in range(start, stop):  # without a branch, so that it is turned into vector instructions
-            reach += lower[item] + _TWO * (length * errors[item] + UNDERFLOW) >= least
+            reach += _at_most(lower[item], errors[item], length) >= least
         if reach == 0:
             continue
         for item in range(start, stop):
-            upper = lower[item] + _TWO * (length * errors[item] + UNDERFLOW)
-            if upper >= least and lower[item] > -np.inf:
+            if _at_most(lower[item], errors[item], length) >= least and lower[item] > -np.inf:
                 if count < len(found):
                     found[count] = item
                 count += 1
     return count
+
+
+@njit(nogil=True, cache=True)
+def _at_most(lower: Any, error: Any, length: Any) -> Any:
+    return lower + _TWO * (length * error + UNDERFLOW)

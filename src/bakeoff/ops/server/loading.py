@@ -22,8 +22,7 @@ from bakeoff.models.base.loading import extras_of, load_serving
 from bakeoff.models.base.storage import read_encoding, read_items, read_known_users
 from bakeoff.ops.catalogue import FOLDER, additions_path, read_additions
 from bakeoff.ops.list_options import ItemFeatures
-from bakeoff.ops.server.prefilter import LARGE as PREFILTERED
-from bakeoff.ops.server.prefilter import PrefilteredSearch
+from bakeoff.ops.server.prefilter import PREFILTERED, PrefilteredSearch
 from bakeoff.ops.server.query_encoder import QueryEncoder
 from bakeoff.ops.server.schemas import Origin, Query
 from bakeoff.ops.server.search import ExactSearch
@@ -117,9 +116,7 @@ def _check(model: ServedModel, module: Any) -> None:
     k = min(10, len(model.item_ids))
     queries = [*(Query(user_id=user, k=k) for user in users), Query(history=[], k=k)]
     timeless = replace(model.encoder, reads_time=False)
-    encoded = [timeless.encode(query) for query in queries]
-    model.answer(encoded)  # a block of them is searched in another way, whose code is compiled here, too
-    answers = [model.answer([each])[0] for each in encoded]  # as most requests come: alone
+    answers = [model.answer([timeless.encode(query)])[0] for query in queries]  # as most requests come: alone
     scores = np.asarray(module.recommend_for_users(np.array(users, np.str_), k)["scores"])
     for expected, answer in zip(scores, answers, strict=False):
         found = np.array([item.score for item in answer.items], np.float32)
@@ -141,7 +138,9 @@ def _approximate(model: ServedModel, embeddings: NDArray[np.float32], *, always:
     users = list(model.encoder.users.rows)
     chosen = np.random.default_rng(0).permutation(len(users))[:MEASURED_QUERIES]
     encoded = [model.encoder.encode(Query(user_id=users[row], k=1)) for row in chosen]
-    search = ApproximateSearch(embeddings)
+    search = ApproximateSearch(
+        embeddings, model.search.quantised if isinstance(model.search, PrefilteredSearch) else None
+    )
     search.tune(model.embedder.embed(encoded), [each.exclude for each in encoded])
     log.info("%s, %s", model.name, search.description)
     if not always and search.probes > MOST_PROBED * search.lists:

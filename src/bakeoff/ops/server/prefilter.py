@@ -13,22 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bakeoff.core.processes import num_cores
-from bakeoff.evaluation.ranking.kernels import score_candidates
+from bakeoff.evaluation.ranking.reproducible_scores import norms
 from bakeoff.ops.server.kernels import bound, may_reach
-from bakeoff.ops.server.search import ExactSearch, Excluded, Items, SearchResult
+from bakeoff.ops.server.search import MOST_THREADS, ExactSearch, Excluded, Ids, SearchResult
 
-LARGE = 1 << 22
+PREFILTERED = 1 << 22
 """Values of all embeddings from which quantised ones pay (docs/serving.md): fewer are quickly read as they are."""
 
 FEW = 8
-"""Queries that are computed together, at most: for more of them one product is faster. It is so for eight, too, but it
-keeps all cores busy, and eight clients of a server are answered no sooner (docs/serving.md)."""
+"""Queries that are computed together, at most: one product of more is faster. One of eight takes about as long, and
+keeps all cores busy (docs/serving.md)."""
 
 PARALLEL = 100_000_000
 """Products of a block from which threads pay."""
-
-MOST_THREADS = 4
-"""That share the items: what more of them bring was not measured."""
 
 MOST_CANDIDATES = 0.03
 """Share of the catalogue beyond which all items are scored: to gather vectors takes longer than to multiply them."""
@@ -80,9 +77,10 @@ class Quantised:
             with np.errstate(invalid="ignore"):  # NaN: see `is_usable`
                 found.codes[to] = np.clip(np.rint(part / scale), -_LARGEST, _LARGEST)
             close = found.codes[to] * scale
-            rounding = 2 * (d + 8) * _UNIT * (_lengths(part) + _lengths(close))
+            length, close_length, apart = (np.linalg.norm(rows, axis=1) for rows in (part, close, part - close))
+            rounding = 2 * (d + 8) * _UNIT * (length + close_length)
             # The factor covers the rounding of these lengths, and of that of a query.
-            found.errors[to] = 1.0001 * (_lengths(part - close) + rounding)
+            found.errors[to] = 1.0001 * (apart + rounding)
         return found
 
     @property
@@ -124,18 +122,24 @@ class PrefilteredSearch(ExactSearch):
     def find(self, queries: NDArray[np.float32], exclude: Excluded, k: int) -> list[SearchResult]:
         """See ExactSearch; by a product of all where there are many queries, NaN or infinity."""
         queries = np.ascontiguousarray(queries, np.float32)
-        exact_lengths = _lengths(queries)
+        exact_lengths = norms(queries)
         fits = len(queries) <= FEW and queries.shape[1] == self.dim
         if not (fits and self._is_usable and (exact_lengths < LONGEST).all()):
             return super().find(queries, exclude, k)
-        lengths = exact_lengths.astype(np.float32)
-        lower = self.lower_bounds(queries, lengths)
-        surest = self._best(lower, exclude, k)  # what is left out is −inf in `lower` from here on
-        # k items have at least this score: an item whose upper bound is lower is not among the best. Where fewer are
-        # found, all that are not left out are in the list.
-        least = [mine[found].min() if len(found) == k else -np.inf for mine, found in zip(lower, surest, strict=True)]
-        rows = zip(queries, lower, lengths, least, exclude, strict=True)
-        return [self._found(query, mine, (length, bar), left_out, k) for query, mine, length, bar, left_out in rows]
+        lengths, results = exact_lengths.astype(np.float32), []
+        all_lower = self.lower_bounds(queries, lengths)
+        all_surest = self._best(all_lower, exclude, k)  # what is left out is −inf in `all_lower` from here on
+        rows = zip(queries, all_lower, lengths, all_surest, exclude, strict=True)
+        for query, lower, length, surest, left_out in rows:
+            # k items have at least this score: an item whose upper bound is lower is not among the best. Where fewer
+            # are found, all that are not left out are in the list.
+            least = lower[surest].min() if len(surest) == k else np.float32(-np.inf)
+            items = self._candidates(lower, length, least, k)
+            if items is None:  # this overwrites the first row of `all_lower`, which has been looked at by now
+                results += super().find(query[np.newaxis], [left_out], k)
+            else:
+                results.append(self.find_among(query, items, k))
+        return results
 
     def lower_bounds(self, queries: NDArray[np.float32], lengths: NDArray[np.float32]) -> NDArray[np.float32]:
         """What the score of each item is at least, however float32 adds it up.
@@ -158,22 +162,8 @@ class PrefilteredSearch(ExactSearch):
             list(self._pool.map(lambda start, stop: bound(*given, start, stop), cuts[:-1], cuts[1:]))
         return found
 
-    def _found(
-        self, query: NDArray[np.float32], lower: NDArray[np.float32], limits: tuple[Any, Any], left_out: Items, k: int
-    ) -> SearchResult:
-        """The best k for one query of those that may reach a score; `limits` are the query's length and that score."""
-        length, least = limits
+    def _candidates(self, lower: NDArray[np.float32], length: Any, least: Any, k: int) -> Ids | None:
+        """Items whose score may be `least` or more for a query of this length; None where they are too many."""
         items = np.empty(int(MOST_CANDIDATES * len(lower)) + k, np.int64)
-        count = may_reach(lower, self.quantised.errors, length, np.float32(least), items)
-        if count > len(items):
-            # This overwrites the first row of all `lower`, which has been looked at by now.
-            return super().find(query[np.newaxis], [left_out], k)[0]
-        items = items[:count]
-        scores = np.empty((1, count), np.float32)
-        score_candidates(query[np.newaxis], self.vectors(items), np.arange(count)[np.newaxis], scores)
-        best = np.argsort(-scores[0], kind="stable")[:k]
-        return SearchResult(items[best], scores[0, best])
-
-
-def _lengths(rows: NDArray[Any]) -> NDArray[np.float64]:
-    return np.asarray(np.sqrt(np.einsum("nd,nd->n", rows, rows, dtype=np.float64)))
+        count = may_reach(lower, self.quantised.errors, length, least, items)
+        return None if count > len(items) else items[:count]

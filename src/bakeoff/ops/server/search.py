@@ -9,8 +9,11 @@ from numpy.typing import NDArray
 
 from bakeoff.core.histories import offsets_of
 from bakeoff.evaluation.ranking.blocked_topk import TopKBuffer
-from bakeoff.evaluation.ranking.kernels import INDEX_MASK, NOTHING
+from bakeoff.evaluation.ranking.kernels import INDEX_MASK, NOTHING, score_candidates
 from bakeoff.models.base.list_options import debiased
+
+MOST_THREADS = 4
+"""Of one block of queries, which takes a few milliseconds: what more of them bring was not measured."""
 
 Ids = NDArray[np.int64]
 Items = NDArray[np.integer]
@@ -68,10 +71,11 @@ class ExactSearch:
         return [SearchResult(items, mine[items]) for items, mine in zip(best, scores, strict=True)]
 
     def find_among(self, query: NDArray[np.float32], items: Ids, k: int) -> SearchResult:
-        """The best k of some items, which ascend, for one query [d]; the others are not scored."""
-        scores = query @ self._transposed[:, items]
-        best = np.argsort(-scores, kind="stable")[:k]
-        return SearchResult(items[best], scores[best])
+        """The best k of some items, which ascend, for one query [d], by exact scores; the others are not scored."""
+        scores = np.empty((1, len(items)), np.float32)
+        score_candidates(query[np.newaxis], self.vectors(items), np.arange(len(items))[np.newaxis], scores)
+        best = np.argsort(-scores[0], kind="stable")[:k]
+        return SearchResult(items[best], scores[0, best])
 
     def find_debiased(
         self,

@@ -26,6 +26,7 @@ from bakeoff.ops.server.app import Follow, create_app
 from bakeoff.ops.server.http_server import DrainingServer, listen, url
 from bakeoff.ops.server.loading import follow_added, load_served, with_added
 from bakeoff.ops.server.schemas import Origin
+from bakeoff.ops.server.search import MOST_THREADS
 from bakeoff.ops.server.served_model import ServedModel
 from bakeoff.ops.server.service import Service, follow, settle
 
@@ -35,9 +36,6 @@ NOTHING = (
     "Nothing is in production, so there is nothing to answer with. Put a model there (`bakeoff decide`, then `bakeoff "
     "promote`); fetch the tags of those who did (`git fetch --tags`, or --fetch); or name one of models/: --model mf."
 )
-
-MOST_THREADS = 4
-"""Of one product, which takes a few milliseconds: what more of them bring was not measured."""
 
 Approximate = Literal["auto", "on", "off"]
 """Whether search is approximate; auto: where the catalogue is large."""
