@@ -25,7 +25,7 @@ from rich.console import Console
 from bakeoff.core.processes import num_cores
 from bakeoff.ops.server.approximate import ApproximateSearch
 from bakeoff.ops.server.prefilter import PrefilteredSearch
-from bakeoff.ops.server.search import ExactSearch
+from bakeoff.ops.server.search import ExactSearch, SearchResult
 
 ITEMS, DIMS, QUERIES = (40_000, 200_000, 1_000_000), (128,), (1, 4, 8)
 TASTES, NOISE, LIST_LENGTH, LEFT_OUT, TUNED_ON = 500, 0.7, 10, 30, 256
@@ -45,6 +45,9 @@ BARE, PRODUCT, PREFILTERED, FLAT, APPROXIMATE = (
     "faiss, exact",
     "faiss, approximate",
 )
+Search = Callable[[NDArray[np.float32], Any], Any]
+"""Answers queries [B, d], given what each leaves out."""
+
 LENGTHS = {True: "length one", False: "lengths differ"}
 
 
@@ -73,6 +76,20 @@ class Case:
         return items, queries
 
 
+class Counting(PrefilteredSearch):
+    """Keeps the number of items that were scored for each query."""
+
+    def __init__(self, items: NDArray[np.float32]) -> None:
+        """Use these item embeddings [n, d]."""
+        super().__init__(items)
+        self.scored = list[int]()
+
+    def find_among(self, query: NDArray[np.float32], items: NDArray[np.int64], k: int) -> SearchResult:
+        """See ExactSearch."""
+        self.scored.append(len(items))
+        return super().find_among(query, items, k)
+
+
 def measure(case: Case, turns: int) -> list[dict[str, Any]]:
     """Rows of the table: a system each, with milliseconds by number of queries."""
     items, queries = case.made()
@@ -81,7 +98,7 @@ def measure(case: Case, turns: int) -> list[dict[str, Any]]:
     exact, flat = ExactSearch(items), faiss.IndexFlatIP(case.dim)
     flat.add(items)
     begun = time.perf_counter()
-    prefiltered = PrefilteredSearch(items)
+    prefiltered = Counting(items)
     build = {PREFILTERED: time.perf_counter() - begun}
     begun = time.perf_counter()
     approximate = ApproximateSearch(items)
@@ -94,7 +111,7 @@ def measure(case: Case, turns: int) -> list[dict[str, Any]]:
         faiss.omp_set_num_threads(num_cores())  # our approximate search leaves it at one
         flat.search(asked, LIST_LENGTH)
 
-    systems: dict[str, Callable[[NDArray[np.float32], Any], Any]] = {
+    systems: dict[str, Search] = {
         BARE: lambda asked, _: np.matmul(asked, transposed, out=room[: len(asked)]),
         PRODUCT: lambda asked, out: exact.find(asked, out, LIST_LENGTH),
         PREFILTERED: lambda asked, out: prefiltered.find(asked, out, LIST_LENGTH),
@@ -107,27 +124,22 @@ def measure(case: Case, turns: int) -> list[dict[str, Any]]:
             start = turn * count % (TUNED_ON - count)
             asked, out = queries[start : start + count], left_out[start : start + count]
             for name, search in systems.items():
-                search(
-                    asked, out
-                )  # threads of the system before, which wait for work and keep a core busy, come to rest
-                begun = time.perf_counter()
-                search(asked, out)
-                times[name][count].append(1000 * (time.perf_counter() - begun))
+                times[name][count] += answered(search, asked, out)
     facts = {"items": case.items, "dim": case.dim, "is_unit": case.is_unit}
     rows = []
     for name, by_count in times.items():
         row: dict[str, Any] = facts | {"system": name, "build": build.get(name)}
         row["ms"] = {str(count): float(np.median(each)) for count, each in by_count.items()}
         if name == PREFILTERED:
-            row["candidates"] = candidates(prefiltered, queries, left_out)
+            row["candidates"] = float(np.mean(prefiltered.scored))
         if name == APPROXIMATE:
             row |= {"recall": approximate.recall, "probes": approximate.probes, "lists": approximate.lists}
         rows.append(row)
     return rows
 
 
-def answered(search: Callable[[NDArray[np.float32], Any], Any], asked: NDArray[np.float32], out: Any) -> list[float]:
-    """Milliseconds of ASKED answers, after those of the first SETTLING seconds."""
+def answered(search: Search, asked: NDArray[np.float32], out: Any) -> list[float]:
+    """Milliseconds of ASKED answers, after those of the first SETTLING seconds, one at least."""
     until = time.perf_counter() + SETTLING
     search(asked, out)
     while time.perf_counter() < until:
@@ -138,20 +150,6 @@ def answered(search: Callable[[NDArray[np.float32], Any], Any], asked: NDArray[n
         search(asked, out)
         times.append(1000 * (time.perf_counter() - begun))
     return times
-
-
-def candidates(search: PrefilteredSearch, queries: NDArray[np.float32], left_out: Any) -> float:
-    """Mean number of items that are scored for a query."""
-    scored, vectors = list[int](), search.vectors
-
-    def counted(items: NDArray[np.int64]) -> NDArray[np.float32]:
-        scored.append(len(items))
-        return vectors(items)
-
-    search.vectors = counted  # type: ignore[method-assign]
-    for row in range(len(queries)):
-        search.find(queries[row : row + 1], left_out[row : row + 1], LIST_LENGTH)
-    return float(np.mean(scored))
 
 
 def markdown(page: Mapping[str, Any]) -> str:

@@ -24,6 +24,13 @@ def test_every_system_answers_one_query_and_several(rows):
     assert rows[-1]["lists"] == 49  # 2 √600
 
 
+def test_of_the_answers_of_a_turn_the_first_does_not_count():
+    asked = list[int]()
+    times = search.answered(lambda queries, _: asked.append(len(queries)), [0, 0], [])
+    assert asked == [2] * (search.ASKED + 1)
+    assert len(times) == search.ASKED
+
+
 def test_the_page_has_ratios_to_the_bare_product(rows):
     text = markdown({"command": "c", "cores": 2, "turns": 1, "queries": [1, 8], "rows": rows})
     [bare] = [line for line in text.splitlines() if f"| {BARE} |" in line]

@@ -17,7 +17,7 @@ from bakeoff.evaluation.ranking.reproducible_scores import norms
 from bakeoff.ops.server.kernels import bound, may_reach
 from bakeoff.ops.server.search import MOST_THREADS, ExactSearch, Excluded, Ids, SearchResult
 
-PREFILTERED = 1 << 22
+PREFILTERED = 1 << 23
 """Values of all embeddings from which quantised ones pay (docs/serving.md): fewer are quickly read as they are."""
 
 FEW = 8
