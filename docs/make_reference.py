@@ -30,7 +30,8 @@ def params_page() -> str:
         "# Parameters",
         NOTE,
         "`params.yaml` holds every setting that changes a result. A key that is not there has its default. "
-        "`bakeoff params` prints the values of a workspace; `dvc exp run -S softmax.dim=32` tries another one.",
+        "`bakeoff params` prints the values of a workspace; `dvc exp run -S ++softmax.dim=32` "
+        "tries another one (`++`: also where the file does not have the key).",
     ]
     defaults = Params()
     for section, rows in groupby(describe(defaults), lambda row: row.name.partition(".")[0]):

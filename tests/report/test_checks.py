@@ -107,8 +107,9 @@ def test_every_check_says_what_it_rests_on_in_a_sentence_and_what_clears_it(judg
             "Run `bakeoff tune mf --timeout 600 --apply`, then `bakeoff run`.",
         ),
         (
-            RECORDS | {"mf": RECORDS["mf"] | {"split": RECORDS["mf"]["split"] | {"method": "random"}, "seed": 7}},
-            "MF was tuned on a split with another method and seed.",
+            RECORDS
+            | {"mf": RECORDS["mf"] | {"split": RECORDS["mf"]["split"] | {"method": "random", "valid_share": 0.3}}},
+            "MF was tuned on a split with another method and valid_share.",
             "Run `bakeoff tune mf --timeout 600 --apply`, then `bakeoff run`.",
         ),
         (
@@ -127,6 +128,16 @@ def test_settings_that_were_not_tuned_on_this_data_fail(judged, records: Mapping
     check = judged(tuning=records)["BK001"]
     assert (check.state, check.figure) == (State.FAILED, figure)
     assert fix in check.fix
+
+
+def test_another_seed_fails_where_the_split_draws_validation_by_it_and_qualifies_elsewhere(judged, params: Params):
+    records = RECORDS | {"mf": RECORDS["mf"] | {"seed": 7}}
+    check = judged(tuning=records)["BK001"]
+    assert (check.state, "another seed" in check.figure) == (State.QUALIFIES, True)
+    drawn = {name: record | {"split": record["split"] | {"method": "random"}} for name, record in records.items()}
+    split = params.split.model_copy(update={"method": "random"})
+    check = judged(tuning=drawn, params=params.model_copy(update={"split": split}))["BK001"]
+    assert (check.state, check.figure) == (State.FAILED, "MF was tuned on a split with another seed.")
 
 
 def test_a_record_from_before_a_setting_of_the_split_was_there_counts_as_long_as_the_setting_is_the_usual_one(

@@ -81,7 +81,12 @@ SECRETS = {
         "PREFECT_SERVER_DATABASE_CONNECTION_URL",
         "PREFECT_SERVER_API_AUTH_STRING",
     },
-    "worker.env": {"PREFECT_API_AUTH_STRING", "BAKEOFF_DATABASE_URL", "BAKEOFF_NOTIFY"},
+    "worker.env": {
+        "PREFECT_API_AUTH_STRING",
+        *(f"GIT_{who}_{what}" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")),
+        "BAKEOFF_DATABASE_URL",
+        "BAKEOFF_NOTIFY",
+    },
 }
 
 

@@ -77,8 +77,8 @@ def forget(
 ) -> None:
     """Remove a person from data/ and the log of `serve`, and list the versions that still hold them.
 
-    data.dvc records the version without them. Models and reports hold them until the next `bakeoff run` has ended;
-    nothing is deleted from DVC's cache or its remote, and nothing is committed.
+    data.dvc records the version without them. Models and reports hold them until the next `bakeoff run --evidence` has
+    ended; nothing is deleted from DVC's cache or its remote, and nothing is committed.
     """
     from bakeoff.ops import forget as command
 
@@ -163,7 +163,7 @@ def recommend(
         bool | None,
         typer.Option(
             "--exclude-seen/--include-seen",
-            help="Whether items of the history may be recommended. Default: with split.keep_repeats alone.",
+            help="Leave out items of the history, or not. Default: leave them out, unless split.keep_repeats is true.",
         ),
     ] = None,
     filter: Annotated[
@@ -174,9 +174,10 @@ def recommend(
         ),
     ] = None,
     diversity: Annotated[
-        float, typer.Option(help="0 to 1: how much less alike the items of the list are than the best by score.")
+        float,
+        typer.Option(help="0 to 1: how much less alike the items of the list are than the best by score; k ≤ 100."),
     ] = 0.0,
-    debias: Annotated[float, typer.Option(help="0 or more: how much less popular they are.")] = 0.0,
+    debias: Annotated[float, typer.Option(help="0 to 10: how much less popular they are.")] = 0.0,
 ) -> None:
     """Recommend items to a known user, or to someone new by history and features."""
     from bakeoff.ops import recommend as stage

@@ -38,7 +38,9 @@ def _file(help_text: str) -> Any:
 @app.command()
 def init(
     directory: Annotated[Path, typer.Argument(help="The workspace: a directory that is not there yet, or is empty.")],
-    interactions: Annotated[Path | None, _file("CSV (any delimiter) or Parquet: an event per row.")] = None,
+    interactions: Annotated[
+        Path | None, _file("CSV (by comma, tab, semicolon or bar) or Parquet: an event per row.")
+    ] = None,
     users: Annotated[Path | None, _file("A user per row, with features.")] = None,
     items: Annotated[Path | None, _file("An item per row, with a title and features.")] = None,
     query: Annotated[

@@ -132,7 +132,8 @@ def serve(
         from bakeoff.ops.server import serve as stage
     except ModuleNotFoundError as error:
         raise BakeoffError(
-            f"`bakeoff serve` needs the package {error.name}, which is not installed: `pip install 'bakeoff[serve]'`."
+            f"`bakeoff serve` needs the package {error.name}, which is not installed. It is in the extra `serve`: "
+            "`pip install '.[serve]'` in a checkout."
         ) from None
 
     online = (log, log_days, plain_ids, interleave, explore)

@@ -47,8 +47,8 @@ def run(user: str, workspace: Workspace, log: Path | None = None) -> None:
             f"Neither data/ nor a version that can be read nor {folder} has a user {user!r}. Ids are case-sensitive."
         )
     if removed:
-        say(f"Removed user {user} from data/: {removed}. Commit data.dvc, and run `bakeoff run`: until that has ended,")
-        say("models, reports and other outputs in this workspace hold the person.")
+        say(f"Removed user {user} from data/: {removed}. Commit data.dvc, and run `bakeoff run --evidence`: until that")
+        say("has ended, models, reports and other outputs in this workspace hold the person.")
         record = workspace.parents_record
         if record.exists() and record.read_text(encoding="utf-8").strip() != "{}":
             say("Training would start from weights that have learned from the person (parents.json): set")

@@ -26,6 +26,9 @@ EQUAL_SECONDS = 1.25
 """Tuning times within this ratio count as equal: the last trial of a search may overrun."""
 FIRST_SECONDS = 600
 """Tuning time that is proposed where nothing was tuned."""
+DRAWN = ("random", "predefined")
+"""Split methods that draw validation events by the seed. With the others it decides which users are new, and the order
+of events in the same second."""
 
 
 class State(StrEnum):
@@ -93,9 +96,11 @@ def judge_checks(
         "BK001": _tune(faults or CONTENDERS, longest),
         "BK002": _tune(shorter or CONTENDERS, longest),
         "BK005": _tune(CONTENDERS, 2 * longest),
+        "BK006": _tune(CONTENDERS, longest),
+        "BK007": _tune(CONTENDERS, longest),
     }
     found = {
-        "BK001": _tuned_here(evidence, tuned, faults),
+        "BK001": _tuned_here(evidence, tuned, faults, params.seed),
         "BK002": _equal_seconds(seconds),
         "BK003": (State.QUALIFIES, {"seed": params.seed}),
         "BK004": _enough_users(result, params.compare.relevant_difference),
@@ -126,7 +131,9 @@ def _tuning_faults(evidence: Evidence, tuned: Mapping[str, SettingSearch], param
     What validation is on one split can be test on another: settings that were chosen there have seen the answers.
     """
     faults = {}
-    split = {**params.split.model_dump(mode="json"), "event_weights": params.data.event_weights, "seed": params.seed}
+    split = {**params.split.model_dump(mode="json"), "event_weights": params.data.event_weights}
+    if params.split.method in DRAWN:
+        split["seed"] = params.seed
     for name in CONTENDERS:
         if name not in tuned:
             faults[name] = "was never tuned"
@@ -143,10 +150,11 @@ def _tuning_faults(evidence: Evidence, tuned: Mapping[str, SettingSearch], param
     return faults
 
 
-def _tuned_here(evidence: Evidence, tuned: Mapping[str, SettingSearch], faults: Mapping[str, str]) -> Found:
+def _tuned_here(evidence: Evidence, tuned: Mapping[str, SettingSearch], faults: Mapping[str, str], seed: int) -> Found:
     is_same = evidence.data_hash is not None and all(search.data == evidence.data_hash for search in tuned.values())
-    state = State.FAILED if faults else State.PASSED if is_same else State.QUALIFIES
-    return state, {"faults": faults, "data": evidence.dataset["name"]}
+    same_seed = all(search.split.get("seed") == seed for search in tuned.values())
+    state = State.FAILED if faults else State.PASSED if is_same and same_seed else State.QUALIFIES
+    return state, {"faults": faults, "data": evidence.dataset["name"], "is_same": is_same, "seed": seed}
 
 
 def _equal_seconds(seconds: Mapping[str, float]) -> Found:
