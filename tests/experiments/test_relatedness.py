@@ -30,6 +30,15 @@ def test_items_of_the_own_half_are_related_and_those_of_the_other_are_not(blocks
     assert (related[:, 1:][~is_own] < 0.1).mean() > 0.99
 
 
+def test_windows_that_mf_learns_from_play_no_part(blocks):
+    timed = Histories.from_rows(blocks.rows, blocks.items, np.arange(600, dtype=np.int64), 61)
+    whole, windows = (
+        fit_relatedness(timed, NUM_ITEMS, MF.model_copy(update={"window": window}), 10.0, seed=1).of(np.arange(61))
+        for window in (None, 4)
+    )
+    assert np.array_equal(windows, whole)
+
+
 def test_a_user_without_events_is_related_to_all_items_alike(blocks):
     assert len(np.unique(fit_relatedness(blocks, NUM_ITEMS, MF, 10.0, seed=1).of(np.array([60])))) == 1
 

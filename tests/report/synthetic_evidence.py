@@ -207,15 +207,15 @@ def write_planted(root: Path) -> None:
         planted_variant("uniform", "softmax", "uniform", 0.02),
         planted_variant("shipped", "softmax", "as shipped", 0.03, base=True),
     ]
-    sizes = {"groups": 4, "users": 600, "items": 240, "noise": 0.0, "candidates": 40}
+    sizes = {"groups": 4, "users": 2000, "items": 240, "noise": 0.0, "candidates": 40}
     words = {"sentence": "Four groups that share nothing.", "calibration": "Scores are mapped to 0 to 1."}
     write_json({**sizes, **words, "variants": variants}, root / "artifacts/planted/planted.json")
     asked = {name: [entry[name] for entry in variants] for name in ("recall@10", "folding", "off_group@10")}
-    users = pd.DataFrame({"user_id": [f"u{n}" for n in range(600)] * len(variants)})
-    users["variant"] = np.repeat([entry["name"] for entry in variants], 600)
+    users = pd.DataFrame({"user_id": [f"u{n}" for n in range(2000)] * len(variants)})
+    users["variant"] = np.repeat([entry["name"] for entry in variants], 2000)
     asked["off_group_filtered@10"] = [entry["off_group_filtered@10"] or np.nan for entry in variants]
     for name, values in asked.items():
-        users[name] = np.concatenate([_spread(value, 600) for value in values])
+        users[name] = np.concatenate([_spread(value, 2000) for value in values])
     users.to_parquet(root / "artifacts/planted/users.parquet", index=False)
     rng = np.random.default_rng(3)
     frames = []

@@ -330,6 +330,10 @@ def test_features_that_are_not_in_the_data_qualify(judged, evidence: Evidence, p
     )
     unnamed = params.model_copy(update={"data": params.data.model_copy(update={"user_features": {}})})
     assert judged(params=unnamed)["BK008"].state is State.QUALIFIES
+    by_id = params.model_copy(
+        update={"data": params.data.model_copy(update={"user_features": {"user_id": "categorical"}})}
+    )
+    assert judged(params=by_id)["BK008"].state is State.QUALIFIES  # a learned vector of each user is no side feature
     for empty in ("", None):
         check = judged(items=evidence.items.assign(genres=empty))["BK008"]
         assert check.state is State.QUALIFIES

@@ -1,5 +1,7 @@
 """What is recommended follows from the figures by rules."""
 
+from dataclasses import replace
+
 import pytest
 import results
 from results import CLEAR, MIRRORED, UNDECIDED
@@ -150,7 +152,9 @@ def test_the_recommendation_depends_on_who_comes_back(choices: dict, sentences: 
         (UP, standing("softmax", -0.01, 0.01), "softmax", "not shown to be better than EASE"),
         (UP, standing("softmax", -0.03, -0.01), "ease", "better than both"),
         (LEVEL, standing("softmax", -0.03, -0.01, "popularity"), "popularity", "better than both"),
-        (difference(-0.004, 0.0049), AHEAD[0], EITHER, "shown to differ by less than 0.005"),
+        (replace(difference(-0.004, 0.0049), num_users=1000), AHEAD[0], EITHER, "shown to differ by less than 0.005"),
+        (difference(-0.004, 0.0049), AHEAD[0], OPEN, "too few users"),
+        (difference(0, 0), AHEAD[0], OPEN, "too few users"),  # 90 users without a hit
         (LEVEL, AHEAD[0], OPEN, "too few users"),
     ],
 )

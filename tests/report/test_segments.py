@@ -105,6 +105,10 @@ def test_features_that_the_data_lacks_are_left_out(users, features):
     assert {segment.name.partition(":")[0] for segment in found} == {"known interactions"}
 
 
+def test_ids_of_users_are_no_segments_though_the_models_read_them_as_a_feature(users, features):
+    assert segments(users, features, {"user_id": "categorical", **KINDS}, METRIC, 0.95) == found_in(users, features)
+
+
 def test_a_number_that_most_users_share_is_one_segment(users, features):
     features["age"] = np.where(np.arange(NUM_USERS) < 300, 30.0, 40.0)
     assert {s.name for s in found_in(users, features) if s.name.startswith("age")} == {"age: 30", "age: 40"}

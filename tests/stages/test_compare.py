@@ -293,3 +293,8 @@ def test_a_failed_comparison_leaves_the_last_report_as_it_was(copy: Workspace, p
     with pytest.raises(BakeoffError):
         compare.run(params, copy)
     assert (copy.reports / "index.html").read_bytes() == before
+
+
+def test_a_learned_vector_for_each_user_is_no_column_twice(workspace):
+    params = parse_params({"data": {"user_features": {"user_id": "categorical"}}})
+    assert list(compare.read_evidence(params, workspace).users) == ["user_id"]

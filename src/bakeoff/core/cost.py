@@ -43,9 +43,9 @@ class Cost:
 def measure(workspace: Workspace, stage: str) -> Iterator[Cost]:
     """Measure the block and write artifacts/cost/<stage>.json if it succeeds, nothing after an error.
 
-    The file holds `wall_seconds`, `cpu_seconds` (user and system, of this process and of children it has
-    waited for), `peak_memory_bytes` (largest resident memory of this process since it started, libraries
-    included, or of its largest child if that is more) and the notes.
+    The file holds `wall_seconds`, `cpu_seconds` (user and system, of this process and of children it has waited for;
+    null where earlier processes were killed, whose time is not known), `peak_memory_bytes` (largest resident memory of
+    this process since it started, libraries included, or of its largest child if that is more) and the notes.
     """
     cost = Cost()
     wall, cpu = time.perf_counter(), cpu_seconds()
@@ -53,7 +53,7 @@ def measure(workspace: Workspace, stage: str) -> Iterator[Cost]:
     of_children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * _MAXRSS_UNIT
     figures = {
         "wall_seconds": time.perf_counter() - wall + cost.earlier_seconds,
-        "cpu_seconds": cpu_seconds() - cpu,
+        "cpu_seconds": None if cost.earlier_seconds else cpu_seconds() - cpu,
         "peak_memory_bytes": max(own_peak_memory_bytes(), of_children),
         **cost.notes,
     }

@@ -148,7 +148,9 @@ def fit_relatedness(histories: Histories, num_items: int, mf: MFParams, weight: 
         seed: of the fit and of the pairs that it is calibrated on.
     """
     regularization = mf.regularization / max(weight, 1.0) ** mf.regularization_exponent
-    settings = mf.model_copy(update={"unobserved_weight": weight, "regularization": regularization})
+    # Windows of histories would be its rows, in place of users.
+    changed = {"unobserved_weight": weight, "regularization": regularization, "window": None}
+    settings = mf.model_copy(update=changed)
     als = ImplicitALS(histories, num_items, settings, seed)
     for _ in range(mf.max_epochs):
         als.run_epoch()

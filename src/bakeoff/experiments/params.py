@@ -49,8 +49,8 @@ class PlantedParams(Frozen):
 
     groups: Annotated[int, Field(ge=2)] = 4
     """Groups of users and items that share no item."""
-    users_per_group: PositiveInt = 100
-    """Users of each group."""
+    users_per_group: PositiveInt = 250
+    """Users of each group; more than 600 in all can show that a metric hardly differs."""
     items_per_group: PositiveInt = 80
     """Items of each group."""
     events_per_user: Annotated[int, Field(ge=3)] = 20

@@ -13,7 +13,7 @@ from bakeoff.report import formats
 from bakeoff.report.accuracy import BaselineComparison
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.models import CONTENDERS
-from bakeoff.report.params import ReportParams, flat
+from bakeoff.report.params import IDS, ReportParams, flat
 from bakeoff.report.slices import LATER, Slice
 from bakeoff.report.training import SettingSearch
 from bakeoff.report.verdict import Result
@@ -198,7 +198,8 @@ def _features(evidence: Evidence, params: ReportParams) -> Found:
         [
             name
             for name, kind in named.items()
-            if kind == "vector" or (name in table and (table[name].notna() & (table[name] != "")).any())
+            if name not in IDS
+            and (kind == "vector" or (name in table and (table[name].notna() & (table[name] != "")).any()))
         ]
         for table, named in ((evidence.users, params.data.user_features), (evidence.items, params.data.item_features))
     )

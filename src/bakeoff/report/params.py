@@ -29,6 +29,9 @@ PACKAGES = (
 )
 """Packages that can change a figure, or that ran the pipeline."""
 
+IDS = ("user_id", "item_id")
+"""Columns that may be declared as features, for a learned vector of each user; no side features of anybody."""
+
 
 class DisplayParams(Frozen):
     """What the pages show."""

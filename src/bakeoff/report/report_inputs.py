@@ -26,13 +26,12 @@ from bakeoff.report.accuracy import Column, PerUser
 from bakeoff.report.evidence import Evidence, ModelEvidence, NotMeasured, VariantGroup
 from bakeoff.report.examples import LIST_LENGTH
 from bakeoff.report.models import CONTENDERS, REFERENCE
-from bakeoff.report.params import ReportParams
+from bakeoff.report.params import IDS, ReportParams
 
 T = TypeVar("T")
 
 GROUPS = ("features", "new-items", "folding", "depth")
 """Groups of variants that the report reads."""
-IDS = ("user_id", "item_id")
 PARTS = ("train", "valid", "test")
 MISSING = "an earlier stage has not run. Run `dvc repro`, which runs what is missing"
 STEP = "first_interactions"
@@ -54,7 +53,8 @@ def read_evidence(params: ReportParams, workspace: Workspace) -> Evidence:
     shown = [name for name in specs.names() if name not in skipped]
     sample = read_sample(workspace.evaluation(shown[0]), params.compare.max_users, params.seed)
     users = read_table(workspace.vocabulary / "users.parquet", sample)
-    features = [name for name, kind in params.data.user_features.items() if name in users and kind != "vector"]
+    kinds = params.data.user_features
+    features = [name for name in kinds if name in users and kinds[name] != "vector" and name not in IDS]
     data_dvc = workspace.root / "data.dvc"
     # Ranks that are read: those of the primary metric, of recall by item, and of the examples.
     longest = max(int(params.compare.primary_metric.partition("@")[2]), *params.evaluate.cutoffs[:2], LIST_LENGTH)

@@ -16,8 +16,9 @@ from bakeoff.evaluation.stats.significance import Verdict, holm, verdict
 from bakeoff.report import formats
 from bakeoff.report.accuracy import AHEAD, BaselineComparison, Difference
 from bakeoff.report.models import MF, SOFTMAX, model_noun
+from bakeoff.report.params import IDS
 from bakeoff.report.slices import LATER, Slice, known_interactions
-from bakeoff.report.topics.base.claims import MARGINS
+from bakeoff.report.topics.base.claims import MARGINS, Form
 
 SENTENCES = "verdict.txt.j2"
 SAME_TIME = 1.15
@@ -119,7 +120,8 @@ def choose(difference: Difference, lead: BaselineComparison) -> tuple[str, str]:
     if winner := AHEAD.get(difference.verdict):
         return winner, "" if against_baseline is Verdict.BETTER else f"not shown to be better than {rival}"
     margin = MARGINS["metric"]
-    if max(abs(difference.low), abs(difference.high)) < margin:
+    furthest = abs(difference.mean) + Form.METRIC.unseen(difference.mean, difference.num_users)
+    if max(abs(difference.low), abs(difference.high), furthest) < margin:
         return EITHER, f"shown to differ by less than {margin:g}"
     return OPEN, "too few users"
 
@@ -219,7 +221,10 @@ def segments(
         return []
     found: list[tuple[str, FloatArray, FloatArray]] = []
     for name, labels in _labels(known, kinds):
+        sizes = labels.value_counts()
         for value in labels.dropna().unique():
+            if sizes[value] < SMALLEST:  # of thousands of values, most are rare
+                continue
             inside = (labels == value).to_numpy()
             if min(inside.sum(), (~inside).sum()) >= SMALLEST:
                 found.append((f"{name}: {value}", values[inside], values[~inside]))
@@ -241,7 +246,7 @@ def _labels(known: pd.DataFrame, kinds: Mapping[str, str]) -> Iterator[tuple[str
     """Name of a feature, and for each user the segment, or a missing value."""
     yield "known interactions", _quarters(known.num_history)
     for name, kind in kinds.items():
-        if name in known:
+        if name in known and name not in IDS:
             column = known[name].replace("", pd.NA)
             yield name, _quarters(pd.to_numeric(column, errors="coerce")) if kind == "dense" else column
 

@@ -151,6 +151,8 @@ def test_min_rating_without_ratings_says_what_to_do(as_events):
 def test_a_temporal_method_without_timestamps_says_what_to_do(as_events, method):
     with pytest.raises(BakeoffError, match=rf"{method} orders events by time.*random or"):
         check_fits_method(as_events([("u", "a", 0), ("u", "b", 0)]), SplitParams(method=method))
+    with pytest.raises(BakeoffError, match=r"one time for all of them \(1700000000\).*random or"):
+        check_fits_method(as_events([("u", "a", 1_700_000_000), ("u", "b", 1_700_000_000)]), SplitParams(method=method))
 
 
 def test_random_needs_no_timestamps(as_events):

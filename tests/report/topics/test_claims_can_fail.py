@@ -35,6 +35,11 @@ def by_variant(users: pd.DataFrame, column: str, levels: Mapping[str, float]) ->
     return found
 
 
+def of_many(users: pd.DataFrame, times: int = 12) -> pd.DataFrame:
+    """Each user so many times: 60 users are too few to show that something hardly differs."""
+    return pd.concat([users.assign(user_id=users.user_id + f" {n}") for n in range(times)], ignore_index=True)
+
+
 def with_models(evidence: Evidence, **changes: Mapping[str, Any]) -> Evidence:
     models = {name: replace(model, **changes.get(name, {})) for name, model in evidence.models.items()}
     return replace(evidence, models=models)
@@ -78,7 +83,7 @@ def folding(evidence: Evidence, holds: bool) -> Evidence:
     recall = {"mf-0": 0.5 if holds else 0.1, "mf-1.03": 0.5}
     table = by_variant(planted.users, "folding", {"mf-0": high, "own-group": high, "shipped": middle, "mf-1.03": low})
     changed = with_measured(evidence, planted=replace(planted, users=by_variant(table, "recall@10", recall)))
-    users = own.users
+    users = of_many(own.users)
     for column in ("folding", "spurious@10"):
         users = by_variant(users, column, {"mf-0": high, "in-batch": middle, "mf-1.03": low})
     return with_group(changed, "folding", replace(own, users=by_variant(users, "recall@10", recall)))
@@ -143,7 +148,7 @@ def scorer(evidence: Evidence, holds: bool) -> Evidence:
     again = ("mf→softmax@100", "mf→softmax@500")
     quality, foreign = (0.4, 0.05) if holds else (0.1, 0.5)
     levels = {"mf": 0.3, "softmax": 0.4, **dict.fromkeys(again, quality)}
-    users = by_variant(rerank.users, "ndcg@10", levels)
+    users = by_variant(of_many(rerank.users), "ndcg@10", levels)
     shares = {"mf": 0.05, "softmax": 0.3, **dict.fromkeys(again, foreign)}
     users = by_variant(users, "spurious@10", shares)
     table = by_variant(planted.users, "off_group_filtered@10", {"own-group": 0.01 if holds else 0.9})

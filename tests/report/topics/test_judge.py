@@ -203,6 +203,21 @@ def test_margins_are_those_of_the_file(form: Form, second: float, margin: float)
     assert form.margin(second) == pytest.approx(margin)
 
 
+@pytest.mark.parametrize(
+    ("expected", "outcome"), [(Expected.LARGER, ClaimOutcome.SMALL), (Expected.NOT_LOWER, ClaimOutcome.HELD)]
+)
+def test_equal_figures_show_a_small_difference_only_of_many_users(expected: Expected, outcome: ClaimOutcome):
+    # Of 600 users, 3 in 600 of all may be of a kind that none of them is: as much as the margin.
+    few, enough = ask(paired(0.0, 0.0, 600, expected), paired(0.0, 0.0, 601, expected))
+    assert (few.low, few.high, few.outcome) == (0.0, 0.0, ClaimOutcome.TOO_FEW)
+    assert enough.outcome is outcome
+
+
+def test_few_users_contradict_what_is_far_beyond_the_margin():
+    [part] = ask(paired(-0.3, 0.0, 20, Expected.NOT_LOWER))
+    assert part.outcome is ClaimOutcome.CONTRADICTED
+
+
 def test_questions_of_different_users_are_judged_side_by_side():
     few, many = ask(paired(0.1, users=20), paired(0.1, users=200))
     assert (few.basis, many.basis) == ("20 users", "200 users")

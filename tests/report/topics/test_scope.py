@@ -60,5 +60,5 @@ def test_a_metric_that_does_not_decide_takes_nothing_from_quality(evidence: Evid
     models["softmax"] = replace(models["softmax"], users=users.assign(**{"mrr@10": models["mf"].users["mrr@10"]}))
     statistics = Statistics(confidence=0.95, resamples=2000, seed=1)
     [claim] = [c for c in judge_claims(replace(evidence, models=models), params, statistics) if c.key == "quality"]
-    assert parts(claim)["vs_mf_mrr@10"].outcome is ClaimOutcome.SMALL
+    assert parts(claim)["vs_mf_mrr@10"].outcome is ClaimOutcome.TOO_FEW
     assert [part.words.key for part in claim.deciding] == ["vs_mf_ndcg@10", "vs_best_baseline"]

@@ -167,10 +167,11 @@ def check_fits_method(events: ir.Table, split: SplitParams) -> None:
         if split.min_rating is None:
             cause = "is left after validation"
         raise BakeoffError(f"No event {cause}, so there is nothing to split.")
-    if method_of(split.method).is_temporal and earliest == latest == 0:
+    if method_of(split.method).is_temporal and earliest == latest and (rows > 1 or latest == 0):
+        cause = "has no timestamps (all are 0)" if latest == 0 else f"has one time for all of them ({latest})"
         raise BakeoffError(
-            f"split.method {split.method} orders events by time, but the data has no timestamps (all are 0). Name the "
-            "column that has them (data.columns.timestamp), or set split.method to random or to predefined."
+            f"split.method {split.method} orders events by time, but the data {cause}. Name the column that has their "
+            "times (data.columns.timestamp), or set split.method to random or to predefined."
         )
 
 

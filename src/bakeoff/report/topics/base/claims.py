@@ -69,6 +69,15 @@ class Form(Enum):
             return MARGINS["count"] * abs(second)
         return MARGINS[self.name.lower()]
 
+    def unseen(self, second: float, num_users: int) -> float:
+        """How far users of a kind that is not among these can move a mean difference, in the unit of the figure.
+
+        What none of n users shows can still be true of 3/n of all (95 %; Hanley & Lippman-Hand 1983, "If nothing goes
+        wrong, is everything all right?"), each of whom may count for 1, or for a count as large as the second figure.
+        The bootstrap does not know of them: of equal lists, its interval is a point, however few there are.
+        """
+        return 3 / num_users * (abs(second) if self is Form.COUNT else 1)
+
 
 @dataclass(frozen=True)
 class Words:

@@ -31,22 +31,24 @@ def judge_questions(asked: Sequence[tuple[Claim, Sequence[Question]]], statistic
 
 
 def by_interval(
-    expected: Expected, low: float, high: float, p: float, margin: float, confidence: float = 0.95
+    expected: Expected, low: float, high: float, p: float, margin: float, confidence: float = 0.95, unseen: float = 0.0
 ) -> ClaimOutcome:
     """Outcome of a part with a difference over users, or, with p = 0, of one that is judged by its interval alone.
 
     Larger and smaller: by the interval of the difference and the adjusted p, as the verdict; small where the whole
     interval lies within ± margin (Schuirmann 1987). Hardly lower: held where the whole interval lies above −margin,
-    contradicted where it lies below, whatever p is. Hardly higher: the mirror image.
+    contradicted where it lies below, whatever p is. Hardly higher: the mirror image. For the margin, the interval
+    reaches from its middle at least `unseen` to either side (`Form.unseen`).
     """
+    middle = (low + high) / 2
+    widest = min(low, middle - unseen), max(high, middle + unseen)
     if expected in BY_MARGIN:
-        worst, best = (low, high) if expected is Expected.NOT_LOWER else (-high, -low)
+        worst, best = widest if expected is Expected.NOT_LOWER else (-widest[1], -widest[0])
         return _outcome(worst > -margin, best < -margin)
     found = verdict(low, high, p, confidence)
     better, worse = found is Verdict.BETTER, found is Verdict.WORSE
-    return _outcome(
-        *((better, worse) if expected is Expected.LARGER else (worse, better)), -margin < low, high < margin
-    )
+    held, contradicted = (better, worse) if expected is Expected.LARGER else (worse, better)
+    return _outcome(held, contradicted, -margin < widest[0], widest[1] < margin)
 
 
 def by_ratio(expected: Expected, first: float, second: float, low: float = nan, high: float = nan) -> ClaimOutcome:
@@ -92,10 +94,12 @@ def _part(question: Paired, difference: Difference, p: float, confidence: float)
     both = ~np.isnan(question.first - question.second)
     second = float(question.second[both].mean())
     low, high = difference.low, difference.high
-    outcome = by_interval(question.expected, low, high, p, question.form.margin(second), confidence)
+    form = question.form
+    unseen = form.unseen(second, difference.num_users)
+    outcome = by_interval(question.expected, low, high, p, form.margin(second), confidence, unseen)
     figures = float(question.first[both].mean()), second, difference.mean, low, high, p
     basis = f"{formats.count(difference.num_users)} users"
-    return ClaimPart(question.words, outcome, *figures, form=question.form, basis=basis, note=question.note)
+    return ClaimPart(question.words, outcome, *figures, form=form, basis=basis, note=question.note)
 
 
 def unknown(words: Words, reason: str, is_cost: bool = False) -> ClaimPart:
@@ -137,7 +141,8 @@ def on_all_lists(
     difference = pair[0] - pair[1]
     low, high = difference - half, difference + half
     basis = f"lists of {formats.count(num_users)} users together"
-    outcome = by_interval(expected, low, high, 0.0, form.margin(pair[1]))
+    unseen = form.unseen(pair[1], num_users)
+    outcome = by_interval(expected, low, high, 0.0, form.margin(pair[1]), unseen=unseen)
     return ClaimPart(words, outcome, *pair, difference, low, high, form=form, basis=basis)
 
 
