@@ -143,7 +143,7 @@ def measure(
         night: dict[str, Any] = {"night": number, "day": f"{day:%Y-%m-%d}", "events": len(prepared.known().items)}
         full = None
         if seed is None or number in (0, arguments.nights):
-            figures, full = full_fit(experiment, workspace)
+            figures, full = full_fit(experiment, params, workspace)
             night |= figures
         left = full
         if number:
@@ -185,7 +185,7 @@ def read_parent(path: Path) -> Parent:
         return Parent.of_arrays({name: stored[name] for name in stored.files})
 
 
-def full_fit(experiment: Experiment, workspace: Workspace) -> tuple[dict[str, Any], Parent]:
+def full_fit(experiment: Experiment, params: Params, workspace: Workspace) -> tuple[dict[str, Any], Parent]:
     """Seconds and epoch of a full fit, and what it leaves; made once, since it doesn't depend on the night before."""
     path = workspace.root / f"{experiment.spec.name}-{experiment.seed}-full.npz"
     if path.with_suffix(".json").exists():
@@ -193,7 +193,7 @@ def full_fit(experiment: Experiment, workspace: Workspace) -> tuple[dict[str, An
     training, start = Training(experiment, fresh(workspace, experiment, "full"), keeps=True), Seconds.now()
     figures = figures_of(training.run().description, "full")
     figures["full_cpu"] = Seconds.now().since(start).cpu
-    left = leave(training, experiment.settings, None)
+    left = leave(training, experiment.settings, params.split_settings, None)
     np.savez(path, allow_pickle=False, **left.arrays())
     write_json(path.with_suffix(".json"), figures)
     return figures, left
@@ -207,7 +207,7 @@ def warm_fit(
     # Before the clock starts: it loads libraries and kernels.
     scores = test_ndcg(experiment, workspace, (full or parent).shipped)
     start = Seconds.now()
-    shipped, left = train_auto(experiment, parent, params.warm_start, checkpoints)
+    shipped, left = train_auto(experiment, parent, params.warm_start, params.split_settings, checkpoints)
     cpu = Seconds.now().since(start).cpu
     warm = test_ndcg(experiment, workspace, left.shipped)
     figures = figures_of(shipped.description, "warm") | dict(shipped.description["warm_start"])

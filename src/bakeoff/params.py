@@ -78,6 +78,12 @@ class Params(Frozen):
         return section
 
     @property
+    def split_settings(self) -> dict[str, Any]:
+        """What decides which events of the data are train, validation and test: full name → JSON value."""
+        section = {f"split.{name}": value for name, value in self.split.model_dump(mode="json").items()}
+        return {"seed": self.seed, "data.event_weights": dict(self.data.event_weights), **section}
+
+    @property
     def experiments(self) -> ExperimentSettings:
         """The sections that experiments read."""
         models = {name: self.section(name) for name in specs()}

@@ -126,18 +126,47 @@ def test_events_without_times_are_refused():
         visits(split(known), np.arange(2), known, truth)
 
 
+class Ranks:
+    """Ranks items by number, so that a visit finds what is small; keeps the histories of each set of queries."""
+
+    item_embeddings = -np.arange(50, dtype=np.float32)[:, None]
+
+    def __init__(self):
+        self.asked = []
+
+    def embed_queries(self, queries):
+        return np.ones((len(queries), 1), np.float32)
+
+    def uses_fallback(self, queries):
+        self.asked.append(queries.histories)
+        return np.zeros(len(queries), np.bool_)
+
+
+def test_users_are_asked_about_a_few_at_a_time_with_the_same_figures(monkeypatch):
+    rng, users = np.random.default_rng(0), np.arange(40)
+    rows = np.sort(rng.choice(users[1:-1], 600))  # the first and the last user have no event
+    times = 1_000 + np.cumsum(rng.integers(0, 2 * HOUR, 600))
+    everything = Histories.from_rows(rows, rng.integers(0, 50, 600), times, 40)
+    is_known = everything.position < np.repeat(everything.lengths // 2, everything.lengths)
+    known, truth = everything.keep(is_known), everything.keep(~is_known)
+    params = EvaluateParams(cutoffs=(10,), list_length=10)
+    queries = EvalQueries(split(known), HeldOut(truth, truth.first(0), truth.first(0)), params, 0, 1)
+    at_once, in_parts = Ranks(), Ranks()
+    expected = visit_metrics(queries, at_once, users)
+    assert len(at_once.asked) == 1
+    monkeypatch.setattr("bakeoff.core.histories.EVENTS_PER_BLOCK", 2_000)
+    found = visit_metrics(queries, in_parts, users)
+    assert found.keys() == expected.keys()
+    for name, values in expected.items():
+        np.testing.assert_array_equal(found[name], values)
+    assert len(in_parts.asked) > 5
+    assert max(len(each.items) for each in in_parts.asked) <= 2_000
+    # A visit has a list of its own, which counts as 64 events where its history has fewer.
+    assert max(len(each) for each in in_parts.asked) <= 2_000 // 64
+    assert listed(Histories.joined(in_parts.asked)) == listed(at_once.asked[0])
+
+
 def test_metrics_are_means_over_the_visits_of_a_user():
-    class Ranks:
-        """Ranks items by number, so that a visit finds what is small."""
-
-        item_embeddings = -np.arange(50, dtype=np.float32)[:, None]
-
-        def embed_queries(self, queries):
-            return np.ones((len(queries), 1), np.float32)
-
-        def uses_fallback(self, queries):
-            return np.zeros(len(queries), np.bool_)
-
     held_out = HeldOut(TRUTH, TRUTH.first(0), TRUTH.first(0))
     params = EvaluateParams(cutoffs=(10,), list_length=10)
     queries = EvalQueries(split(KNOWN), held_out, params, 0, 1)

@@ -92,7 +92,8 @@ def test_the_epoch_is_chosen_from_weights_that_never_saw_validation_and_the_refi
     found = []
     for each in (parent, replace(parent, shipped=other)):
         checkpoints = [Checkpoints(workspace, name, "test") for name in ("full", "warm")]
-        found.append(train_auto(experiment, each, WarmStartParams(mode="auto", margin=1), checkpoints)[1])
+        rules = WarmStartParams(mode="auto", margin=1)
+        found.append(train_auto(experiment, each, rules, PARAMS.split_settings, checkpoints)[1])
         for made in checkpoints:
             made.remove()
     one, two = found
@@ -164,10 +165,47 @@ def test_without_validation_the_model_starts_from_the_parent_and_nothing_is_comp
 def test_a_full_fit_is_due_after_a_week_and_where_settings_have_changed(workspace, nights, days, section, reason):
     prepared, settings = load_prepared(workspace), PARAMS.mf
     newest = max(prepared.train.timestamps.max(), prepared.valid.timestamps.max())
-    old = Parent(None, None, None, settings.model_dump(mode="json"), nights, int(newest - days * DAY))
+    section_before, newest_before = settings.model_dump(mode="json"), int(newest - days * DAY)
+    old = Parent(None, None, None, section_before, PARAMS.split_settings, nights, newest_before)
     experiment = Experiment(spec("mf"), settings.model_copy(update=section), prepared, 0)
-    found = why_full(experiment, old, PARAMS.warm_start)
+    found = why_full(experiment, old, PARAMS.warm_start, PARAMS.split_settings)
     assert found is None if reason is None else re.match(reason, found)
+
+
+@pytest.mark.parametrize(
+    ("change", "names"),
+    [
+        ({"split": {"test_share": 0.3, "method": "leave-last-out"}}, "split.method, split.test_share"),
+        ({"seed": 8}, "seed"),
+        ({"data": {"event_weights": {"view": 1}}}, "data.event_weights"),
+    ],
+)
+def test_another_split_leads_to_a_full_fit_since_the_parent_has_learned_from_what_is_test_now(
+    workspace, parent, change, names
+):
+    values = {
+        name: getattr(PARAMS, name).model_copy(update=value) if isinstance(value, dict) else value
+        for name, value in change.items()
+    }
+    train.run(PARAMS.model_copy(update=values), workspace, "mf")
+    found = lineage(workspace, "mf")
+    assert found["fit"] == "full"
+    assert found["reason"] == (
+        f"The split has changed since the model in production was trained ({names}): that model may have learned from "
+        "events that are test now."
+    )
+
+
+def test_a_parent_that_did_not_keep_how_its_events_were_split_leads_to_a_full_fit(workspace, parent):
+    arrays = parent.arrays()
+    meta = json.loads(arrays["meta"].tobytes())
+    del meta["split_settings"]
+    np.savez(workspace.start("mf"), **arrays | {"meta": np.frombuffer(json.dumps(meta).encode(), np.uint8)})
+    copied(workspace, "mf")
+    train.run(PARAMS, workspace, "mf")
+    found = lineage(workspace, "mf")
+    assert found["fit"] == "full"
+    assert found["reason"].startswith("The model in production comes from a version that did not record how its events")
 
 
 def test_weights_that_do_not_fit_lead_to_a_full_fit(workspace, parent, monkeypatch):

@@ -22,6 +22,21 @@ def offsets_of(lengths: Ints) -> NDArray[np.int64]:
     return np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths, dtype=np.int64)])
 
 
+def row_blocks(offsets: NDArray[np.int64], events: int | None = None) -> Iterator[slice]:
+    """Consecutive slices of rows with these offsets; one empty slice where there are no rows.
+
+    Args:
+        offsets: int64 [n + 1].
+        events: largest number in a slice, unless a single row has more; EVENTS_PER_BLOCK if None.
+    """
+    num_rows, start, size = len(offsets) - 1, 0, EVENTS_PER_BLOCK if events is None else events
+    while start < num_rows or start == 0:
+        reached = int(np.searchsorted(offsets, offsets[start] + size, side="right")) - 1
+        stop = min(max(reached, start + 1), num_rows)
+        yield slice(start, stop)
+        start = max(stop, 1)
+
+
 def draw_users(num_users: int, count: int, seed: int) -> NDArray[np.int64]:
     """Draw at most `count` of the numbers below `num_users`, ascending; all of them if they are no more."""
     if num_users <= count:
@@ -133,12 +148,8 @@ class Histories:
         Args:
             events: largest number in a part, unless a single row has more; EVENTS_PER_BLOCK if None.
         """
-        start, size = 0, EVENTS_PER_BLOCK if events is None else events
-        while start < len(self) or start == 0:
-            reached = int(np.searchsorted(self.offsets, self.offsets[start] + size, side="right")) - 1
-            stop = min(max(reached, start + 1), len(self))
-            yield slice(start, stop), self.part(start, stop)
-            start = max(stop, 1)
+        for part in row_blocks(self.offsets, events):
+            yield part, self.part(part.start, part.stop)
 
     def item_counts(self, num_items: int) -> NDArray[np.int64]:
         """[num_items] number of events of each item."""

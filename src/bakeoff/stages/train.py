@@ -42,7 +42,8 @@ def run(params: Params, workspace: Workspace, model: str) -> None:
         checkpoints = [Checkpoints(workspace, name, code) for name in (model, f"{model}-warm")]
         with in_session(shipped) as experiment:
             if keeps_start:
-                trained, left = train_auto(experiment, parent, params.warm_start, checkpoints)
+                rules, split_settings = params.warm_start, params.split_settings
+                trained, left = train_auto(experiment, parent, rules, split_settings, checkpoints)
                 start = left.arrays()
             elif shipped.spec.replicated and os.environ.get(ADDRESS):
                 trained = train_on_cluster(experiment, checkpoints[0], workspace)

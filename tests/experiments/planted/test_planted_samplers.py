@@ -44,10 +44,10 @@ def test_no_batch_shows_a_query_an_item_of_another_group(dataset, own_group):
         assert len(candidates) == 1
 
 
-def test_an_epoch_sees_every_user_once(own_group):
-    # Ten users of each of three groups in batches of four: 4, 4 and 2 of each group.
+def test_an_epoch_sees_every_user_once_in_batches_of_equal_size(own_group):
+    # Ten users of each of three groups in batches of at most four: 4, 3 and 3 of each group.
     sizes = [len(batch["own"]) for batch in own_group._batches.epoch()]
-    assert sorted(sizes) == [2, 2, 2, 4, 4, 4, 4, 4, 4]
+    assert sorted(sizes) == [3, 3, 3, 3, 3, 3, 4, 4, 4]
     assert own_group._batches.per_epoch == 9
 
 
@@ -66,6 +66,15 @@ def test_what_is_expected_of_a_batch_is_what_one_of_its_group_brings():
     drawn = sampler.draw(np.array([2, 0, 2], np.int32), np.random.default_rng(0))
     assert drawn.ids.tolist() == [0, 2]
     assert drawn.log_expected_count.tolist() == pytest.approx([0, 0], abs=1e-12)
+
+
+def test_what_is_expected_of_a_batch_is_for_the_size_that_the_batches_of_its_group_have():
+    # Five users of one group, an item each, in batches of at most four: of 3 and 2, which is 2.5 on average. A batch
+    # has 1.5 of the 4 users other than the one who is asked about, and with each of them the item of that user.
+    histories = Histories.from_rows(np.arange(5), np.arange(5), np.zeros(5, np.int64), 5)
+    params = SoftmaxParams(objective="reconstruct", users_per_batch=4)
+    sampler = own_group_sampler(histories, 5, params, np.zeros(5, np.int64))
+    np.testing.assert_allclose(sampler.inclusion, 1.5 / 4)
 
 
 def test_positives_only_masks_every_candidate_and_still_learns(dataset, asked):

@@ -106,11 +106,21 @@ def own_group_sampler(
 ) -> NegativeSampler:
     """In-batch negatives of batches whose users are all of one group: the targets of the others of that group.
 
-    Chances are those within the item's group; of an item that users of several groups meet, as noise has it, within the
-    group that is most likely to bring it.
+    Chances are those within the item's group, in batches of the size that it is cut into; of an item that users of
+    several groups meet, as noise has it, within the group that is most likely to bring it.
     """
-    parts = [histories.take(np.flatnonzero(user_groups == group)) for group in np.unique(user_groups)]
-    return NegativeSampler(np.max([in_batch_sampler(part, num_items, params).inclusion for part in parts], axis=0))
+    inclusions = []
+    for group in np.unique(user_groups):
+        part = histories.take(np.flatnonzero(user_groups == group))
+        num_users = int(np.count_nonzero(part.lengths))
+        size = num_users / max(_num_batches(num_users, params), 1)
+        inclusions.append(in_batch_sampler(part, num_items, params, size).inclusion)
+    return NegativeSampler(np.max(inclusions, axis=0))
+
+
+def _num_batches(num_users: int, params: SoftmaxParams) -> int:
+    """The fewest batches that so many users fit in."""
+    return -(-num_users // params.users_per_batch)
 
 
 class OwnGroupBatches(Batches):
@@ -126,18 +136,20 @@ class OwnGroupBatches(Batches):
 
     @property
     def per_epoch(self) -> int:
-        """Batches in which every user is seen once; the last one of a group may be smaller."""
-        sizes = np.bincount(self.user_groups[self._users])
-        return int((-(-sizes // self._params.users_per_batch)).sum())
+        """Batches in which every user is seen once."""
+        return len(self._cut_into_batches(self._users))
 
     def epoch(self) -> Iterator[Batch]:
-        """One pass over the users."""
-        order = self._rng.permutation(self._users)
-        of_group = [order[self.user_groups[order] == group] for group in np.unique(self.user_groups)]
-        size = self._params.users_per_batch
-        batches = [users[start : start + size] for users in of_group for start in range(0, len(users), size)]
+        """One pass over the users; the batches of a group are of equal size, on which chances depend."""
+        batches = self._cut_into_batches(self._rng.permutation(self._users))
         for place in self._rng.permutation(len(batches)):
             yield self._batch(batches[place])
+
+    def _cut_into_batches(self, users: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        """Batches of the users of each group, one group after the other, in the order in which the users come."""
+        groups = self.user_groups[users]
+        of_group = [users[groups == group] for group in np.unique(groups)]
+        return [batch for each in of_group for batch in np.array_split(each, _num_batches(len(each), self._params))]
 
 
 def own_group_trainer(user_groups: NDArray[np.integer]) -> Build:

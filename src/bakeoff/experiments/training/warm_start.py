@@ -40,6 +40,8 @@ class Parent:
         shipped: those after its refit on train and validation.
         full: as `last`, of the last full fit; `last` itself where that was one.
         settings: the model's section, as JSON values.
+        split_settings: what decided which of its events were test, as `Params.split_settings`; None where the version
+            that trained it did not record that.
         nights: warm fits since the last full one.
         newest: UTC seconds of the newest event that the last full fit learned from; 0 where events have no time.
         record: its version, commit and MD5, once it is kept as one of parents.json.
@@ -49,6 +51,7 @@ class Parent:
     shipped: Start
     full: Start
     settings: Mapping[str, Any]
+    split_settings: Mapping[str, Any] | None
     nights: int
     newest: int
     record: Mapping[str, Any] | None = None
@@ -56,7 +59,7 @@ class Parent:
     def arrays(self) -> dict[str, NDArray[Any]]:
         """All of it, for one file of NumPy's."""
         parts = {"last": self.last, "shipped": self.shipped} | ({} if self.full is self.last else {"full": self.full})
-        meta = {"settings": dict(self.settings), "nights": self.nights, "newest": self.newest}
+        meta = {name: getattr(self, name) for name in ("settings", "split_settings", "nights", "newest")}
         encodings = {name: part.encoding.model_dump(mode="json") for name, part in parts.items()}
         found: dict[str, NDArray[Any]] = {_META: np.frombuffer(json.dumps(meta | encodings).encode(), np.uint8)}
         for name, part in parts.items():
@@ -74,9 +77,9 @@ class Parent:
             return Start(weights, weights.pop(_IDS), FeatureEncoding.model_validate_json(json.dumps(meta[part])))
 
         last = start("last")
-        # A version from before shipped weights were kept has none.
+        # A version from before shipped weights or settings of the split were kept has none.
         shipped, full = (start(part) if part in meta else last for part in ("shipped", "full"))
-        return cls(last, shipped, full, meta["settings"], meta["nights"], meta["newest"])
+        return cls(last, shipped, full, meta["settings"], meta.get("split_settings"), meta["nights"], meta["newest"])
 
 
 def read_parent(workspace: Workspace, model: str) -> Parent | None:
@@ -102,7 +105,11 @@ def read_parent(workspace: Workspace, model: str) -> Parent | None:
 
 
 def train_auto(
-    experiment: Experiment, parent: Parent | None, params: WarmStartParams, checkpoints: Sequence[Checkpoints]
+    experiment: Experiment,
+    parent: Parent | None,
+    params: WarmStartParams,
+    split_settings: Mapping[str, Any],
+    checkpoints: Sequence[Checkpoints],
 ) -> tuple[ShippedModel, Parent]:
     """Train as `train_shipped` does, from a parent where the rules allow it; the model and what it leaves to the next.
 
@@ -110,27 +117,35 @@ def train_auto(
         experiment: what a full fit would be.
         parent: where to start; None: a full fit.
         params: the rules.
+        split_settings: what decides which events are test, as `Params.split_settings`.
         checkpoints: of the full fit, and of the warm one.
 
     Raises:
         BakeoffError: the train part has no event, or the settings don't lead to a usable model.
     """
-    training, record = _selected(experiment, parent, params, checkpoints)
+    reason = why_full(experiment, parent, params, split_settings)
+    training, record = _selected(experiment, parent, params, reason, checkpoints)
     before = parent if record["fit"] == "warm" else None
     if before is None:
         print(f"{experiment.spec.name}: a full fit. {record['reason']}", flush=True)
     shipped = training.run(None if before is None else before.shipped)
-    left = leave(training, experiment.settings, before)
+    left = leave(training, experiment.settings, split_settings, before)
     record |= {"parent": None if parent is None else parent.record, "nights": left.nights}
     return replace(shipped, description={**shipped.description, "warm_start": record}), left
 
 
 def _selected(
-    experiment: Experiment, parent: Parent | None, params: WarmStartParams, checkpoints: Sequence[Checkpoints]
+    experiment: Experiment,
+    parent: Parent | None,
+    params: WarmStartParams,
+    reason: str | None,
+    checkpoints: Sequence[Checkpoints],
 ) -> tuple[Training, dict[str, Any]]:
-    """The training that the rules lead to, its epoch selected; and `fit`, warm or full, `reason` and scores."""
+    """The training that the rules lead to, its epoch selected; and `fit`, warm or full, `reason` and scores.
+
+    `reason`: as `why_full` gives it.
+    """
     (of_full, of_warm), scores = checkpoints, dict[str, float]()
-    reason = why_full(experiment, parent, params)
     if parent is not None and reason is None:
         try:
             epochs = max(1, round(params.epoch_share * experiment.settings.max_epochs))
@@ -147,7 +162,7 @@ def _selected(
     return training, {"fit": "full", "reason": reason, **scores}
 
 
-def leave(training: Training, settings: Frozen, parent: Parent | None) -> Parent:
+def leave(training: Training, settings: Frozen, split_settings: Mapping[str, Any], parent: Parent | None) -> Parent:
     """What a training that has run leaves to the next one, under the settings of a full fit; `parent`: its start."""
     prepared, section = training.experiment.prepared, settings.model_dump(mode="json")
     ids = np.asarray(prepared.item_ids, np.str_)
@@ -155,14 +170,27 @@ def leave(training: Training, settings: Frozen, parent: Parent | None) -> Parent
         Start(weights, ids, prepared.encoding) for weights in (training.best_weights, training.refit_weights)
     )
     if parent is None:
-        return Parent(last, shipped, last, section, 0, _newest(prepared))
-    return Parent(last, shipped, parent.full, section, parent.nights + 1, parent.newest)
+        return Parent(last, shipped, last, section, split_settings, 0, _newest(prepared))
+    return Parent(last, shipped, parent.full, section, split_settings, parent.nights + 1, parent.newest)
 
 
-def why_full(experiment: Experiment, parent: Parent | None, params: WarmStartParams) -> str | None:
+def why_full(
+    experiment: Experiment, parent: Parent | None, params: WarmStartParams, split_settings: Mapping[str, Any]
+) -> str | None:
     """Why a training is a full fit before anything is trained, in a sentence; None if it may start from the parent."""
     if parent is None:
         return "There is no model to start from."
+    if parent.split_settings is None:
+        return (
+            "The model in production comes from a version that did not record how its events were split: that model "
+            "may have learned from events that are test now."
+        )
+    names = [name for name, value in split_settings.items() if value != parent.split_settings.get(name)]
+    if names:
+        return (
+            f"The split has changed since the model in production was trained ({', '.join(names)}): that model may "
+            "have learned from events that are test now."
+        )
     ours = experiment.settings.model_dump(mode="json")
     names = [f"{experiment.spec.name}.{name}" for name in ours if ours[name] != parent.settings.get(name)]
     if names:

@@ -227,13 +227,15 @@ class PositivesOnlyBatches(Batches):
     """Batches in which every candidate is masked: a user's positives compete with each other and nothing else."""
 
     def _make_sampler(self, num_items: int) -> NegativeSampler:
-        return in_batch_sampler(self._queries.histories, num_items, self._params)
+        return in_batch_sampler(self._queries.histories, num_items, self._params, self._params.users_per_batch)
 
     def _own(self, block: Queries, candidates: NDArray[np.int32]) -> NDArray[np.bool_]:
         return np.ones((len(block), len(candidates)), np.bool_)
 
 
-def in_batch_sampler(histories: Histories, num_items: int, params: SoftmaxParams) -> NegativeSampler:
-    """Negatives from the targets of batches of these users, whatever the settings say of negatives."""
+def in_batch_sampler(
+    histories: Histories, num_items: int, params: SoftmaxParams, users_per_batch: float
+) -> NegativeSampler:
+    """Negatives from the targets of batches of so many of these users, whatever the settings say of negatives."""
     negatives, chances = NegativesParams(sampler="in-batch"), partial(target_chances, params=params)
-    return make_sampler(histories, num_items, negatives, chances, params.users_per_batch)
+    return make_sampler(histories, num_items, negatives, chances, users_per_batch)
