@@ -54,7 +54,7 @@ def split(monkeypatch: pytest.MonkeyPatch, tmp_path):
 def test_each_model_is_tuned_on_every_rung_that_gives_it_something(split, tmp_path):
     mf = Experiment(spec("mf"), split.params.mf, split.prepared, seed=0)
     score(mf, split.truth["test"], split.truth["test"])  # what is compiled first takes longer than the search may
-    cells = list(climb(split, tmp_path, 0.1, range(2)))
+    cells = list(climb(split, tmp_path, 0.5, range(2)))
     rungs = [(cell.model, cell.rung) for cell in cells]
     climbed = ["ids", "+ order in the query", "+ order in training"]
     assert rungs == [(model, rung) for rung in climbed for model in ("mf", "ease")]  # neither can read features
