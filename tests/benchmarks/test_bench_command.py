@@ -4,31 +4,38 @@ import subprocess
 import sys
 from pathlib import Path
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+import bench
+import pytest
 
 
-def command(script, *arguments):
-    return subprocess.run(
-        [sys.executable, str(BENCHMARKS / script), *arguments], capture_output=True, text=True, check=False
-    )
+@pytest.fixture
+def refused(monkeypatch, capsys):
+    """What the command says of arguments that it refuses."""
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["bench.py", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            bench.main()
+        assert ended.value.code == 2
+        return capsys.readouterr().err
+
+    return call
 
 
 def test_help_names_data_sets_and_systems():
-    shown = command("bench.py", "--help").stdout
+    command = [sys.executable, str(Path(bench.__file__)), "--help"]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert all(word in shown for word in ("ml-100k-random", "gowalla", "--tune", "--resume", "mult_vae", "softmax"))
 
 
-def test_an_unknown_data_set_is_refused_with_those_there_are():
-    refused = command("bench.py", "netflix")
-    assert refused.returncode == 2
-    assert "'netflix'" in refused.stderr
-    assert "gowalla" in refused.stderr
+def test_an_unknown_data_set_is_refused_with_those_there_are(refused):
+    said = refused("netflix")
+    assert "'netflix'" in said
+    assert "gowalla" in said
 
 
-def test_an_unknown_system_is_refused_with_those_there_are():
-    refused = command("bench.py", "--only", "als")
-    assert refused.returncode == 2
-    assert "implicit_als" in refused.stderr
+def test_an_unknown_system_is_refused_with_those_there_are(refused):
+    assert "implicit_als" in refused("--only", "als")
 
 
 def test_step_times_are_given_as_a_ratio():

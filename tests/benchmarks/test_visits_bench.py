@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import small_split
+import visits
 from visits import KINDS, TIMED, UNTIMED, Judge, RecentPopularity, markdown, rows_of
 
 from bakeoff.core.histories import Histories, Queries
@@ -15,17 +16,44 @@ from bakeoff.data.prepared.tables import load_held_out, load_prepared
 DAY = 86_400
 
 
+class Drawn:
+    """Stands in for a network: embeddings that are drawn."""
+
+    def __init__(self, num_items, seed):
+        self._rng = np.random.default_rng(seed)
+        self.item_embeddings = self.embed_queries(range(num_items))
+
+    def embed_queries(self, queries):
+        return self._rng.normal(size=(len(queries), 4)).astype(np.float32)
+
+
 @pytest.fixture(scope="module")
-def rows(tmp_path_factory):
+def judge(tmp_path_factory):
     workspace = Workspace(tmp_path_factory.mktemp("visits"))
     small_split.write_split(workspace)
     prepared = load_prepared(workspace)
     test = load_held_out(workspace, prepared).test
     test = replace(test, timestamps=test.timestamps + DAY * (test.rows % 2))  # every second user comes back
-    judge = Judge.of(prepared, prepared.known(), test)
-    once = {name: small_split.PARAMS.section(name).model_copy(update={"max_epochs": 1}) for name in ("mf", "softmax")}
-    params = small_split.PARAMS.model_copy(update=once)
-    return json.loads(json.dumps([*rows_of(judge, params, 1, [1, 2])])), judge.facts()
+    return Judge.of(prepared, prepared.known(), test)
+
+
+@pytest.fixture(scope="module")
+def rows(judge):
+    def fitted(judge, params, name, seed, **changed):
+        return plain(judge, params, name, seed) if name == "mf" else Drawn(judge.prepared.num_items, seed)
+
+    plain = visits.fitted
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(visits, "fitted", fitted)
+        return json.loads(json.dumps([*rows_of(judge, small_split.PARAMS, 1, [1, 2])])), judge.facts()
+
+
+def test_a_network_that_reads_the_time_of_the_query_is_trained_to(judge):
+    network = visits.fitted(judge, small_split.PARAMS, "softmax", 1, use_query_time=True)
+    asked = judge.visits.queries
+    now, later = (network.embed_queries(replace(asked, times=asked.times + hours)) for hours in (0, 5 * 3600))
+    assert network.item_embeddings.shape == (judge.prepared.num_items, small_split.PARAMS.softmax.dim)
+    assert not np.allclose(now, later, atol=1e-3)
 
 
 def test_a_row_has_figures_with_intervals_of_each_kind_of_visit(rows):

@@ -1,5 +1,8 @@
+from types import SimpleNamespace
+
 import numpy as np
 
+from bakeoff.experiments import step_time
 from bakeoff.experiments.step_time import FEWEST_TURNS, Steps, made_queries, measure_steps, needed_bytes
 
 QUICK = Steps(users_per_batch=2, full=1, sampled=2, turns=2)
@@ -20,7 +23,8 @@ def test_both_kinds_of_step_are_timed_over_all_turns_but_the_first():
     assert times["repeats"] == 2
 
 
-def test_no_turn_begins_after_the_time_is_over_but_a_few_are_measured():
+def test_no_turn_begins_after_the_time_is_over_but_a_few_are_measured(monkeypatch):
+    monkeypatch.setattr(step_time, "_trainer", lambda *_: SimpleNamespace(run_epoch=lambda: sum(range(1000))))
     late = Steps(users_per_batch=2, full=1, sampled=2, turns=5, seconds=0)
     assert measure_steps(300, late, seed=0)["repeats"] == FEWEST_TURNS
 

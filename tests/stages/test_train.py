@@ -18,15 +18,27 @@ from bakeoff.models.base.storage import load_trained
 from bakeoff.stages import evaluate, train
 
 TRAIN_ALL = """
-import sys
+import json, sys
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
-from bakeoff.params import Params
 from bakeoff.core.workspace import Workspace
-from bakeoff.models.base import specs
-from bakeoff.stages import train
-params = Params.model_validate_json(sys.argv[1])
-for name in specs.names():
-    train.run(params, Workspace(Path(sys.argv[2])), name)
+from bakeoff.ops import recommend
+from bakeoff.params import Params
+from bakeoff.stages import evaluate, train
+params, workspace, loaded = Params.model_validate_json(sys.argv[1]), Workspace(Path(sys.argv[2])), {}
+*no_networks, softmax, two_tower = sys.argv[3:]
+for name in no_networks:
+    train.run(params, workspace, name)
+    with redirect_stdout(StringIO()):
+        evaluate.run(params, workspace, name)
+        recommend.run(workspace, model=name, user="u1", history=None, features=(), k=3, why=False)
+    loaded[name] = [module for module in ("tensorflow", "tf_keras") if module in sys.modules]
+(workspace.root / "loaded.json").write_text(json.dumps(loaded))
+from bakeoff.models.base.tensorflow import tf
+tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})  # as in all tests, see forking.py
+train.run(params, workspace, softmax)
+train.run(params, workspace, two_tower)
 """
 NO_EPOCHS = ("popularity", "recent_popularity", "ease")
 """Models that are fitted at once: there is no epoch to choose."""
@@ -39,7 +51,16 @@ def run(tmp_path_factory):
     """A workspace in which a process of its own trained every model, and what it printed."""
     root = tmp_path_factory.mktemp("trained")
     small_split.write_split(Workspace(root))
-    command = [sys.executable, "-W", "error", "-c", TRAIN_ALL, small_split.PARAMS.model_dump_json(), root]
+    command = [
+        sys.executable,
+        "-W",
+        "error",
+        "-c",
+        TRAIN_ALL,
+        small_split.PARAMS.model_dump_json(),
+        root,
+        *specs.names(),
+    ]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done
     return Workspace(root), done
@@ -85,7 +106,7 @@ def test_a_trained_model_is_arrays_and_what_it_knows_of_items_users_and_features
     assert FeatureEncoding.model_validate_json(encoding) == load_prepared(trained).encoding
 
 
-@pytest.mark.parametrize(("name", "dim", "epochs"), [("mf", 4, 3), ("softmax", 4, 2)])
+@pytest.mark.parametrize(("name", "dim", "epochs"), [("mf", 4, 3), ("softmax", 4, 2), ("two_tower", 4, 2)])
 def test_training_json_describes_a_contender(trained, name, dim, epochs):
     found = training(trained, name)
     assert set(found) == {
@@ -109,7 +130,7 @@ def test_training_json_describes_a_contender(trained, name, dim, epochs):
     assert found["selected_epoch"] == 1 + scores.index(max(scores))
     assert [row["epoch"] for row in found["refit_curve"]] == list(range(1, found["selected_epoch"] + 1))
     assert found["settings"] == getattr(small_split.PARAMS, name).model_dump(mode="json")
-    assert (found["fallback"] is None) == (name == "softmax")
+    assert (found["fallback"] is None) == (name != "mf")
 
 
 @pytest.mark.parametrize(
@@ -150,6 +171,11 @@ def test_training_json_of_a_baseline_has_nothing_to_select(trained, name, differ
         "notes": {},
     }
     assert training(trained, name) == same | different
+
+
+def test_the_item_tower_embeds_an_item_without_events(trained):
+    embeddings = load_trained(trained.trained("two_tower")).item_embeddings
+    assert np.linalg.norm(embeddings[-1]) == pytest.approx(1, abs=1e-5)  # the last item of the split has none
 
 
 def test_popularity_counts_train_and_validation(trained):
@@ -234,6 +260,12 @@ def test_a_summary_is_printed_and_nothing_else(run):
     assert lines[7].startswith("two_tower: epoch ")
     assert len(lines) == 9
     assert errors == ""
+
+
+def test_models_that_are_no_networks_are_trained_evaluated_and_asked_without_tensorflow(trained):
+    # One after the other by one process: what loads TensorFlow for one of them is found all the same.
+    loaded = json.loads((trained.root / "loaded.json").read_text(encoding="utf-8"))
+    assert loaded == {name: [] for name in ("popularity", "recent_popularity", "ease", "mf")}
 
 
 def test_without_validation_events_the_last_epoch_is_taken_and_said_to_be(tmp_path, capsys):

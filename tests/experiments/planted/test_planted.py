@@ -6,7 +6,7 @@ import pytest
 
 from bakeoff.core.workspace import Workspace
 from bakeoff.experiments.params import EvidenceParams, PlantedParams
-from bakeoff.experiments.planted import measure
+from bakeoff.experiments.planted import contenders, measure
 from bakeoff.experiments.planted.contenders import LEARNING_RATE, SOFTMAX_EPOCHS, planted_contenders
 from bakeoff.params import Params
 from bakeoff.stages import planted
@@ -123,6 +123,7 @@ def test_every_item_has_a_place_in_the_picture_of_every_variant(written):
 
 
 def test_the_same_params_write_the_same_bytes(tmp_path, monkeypatch):
+    monkeypatch.setattr(contenders, "SOFTMAX_EPOCHS", 2)
     folders = [run(tmp_path / name, monkeypatch, TINY, ("mf-0", "softmax-own-group")) for name in ("one", "other")]
     for name in ("planted.json", "items.parquet"):
         one, other = ((folder / name).read_bytes() for folder in folders)

@@ -2,7 +2,6 @@ import hashlib
 import json
 import re
 import subprocess
-import sys
 
 import fake_trials
 import pandas as pd
@@ -217,11 +216,11 @@ def test_the_record_is_pinned_for_dvc(workspace, faked):
     ]
 
 
-def test_dvc_calls_the_record_clean_changed_when_edited_and_runs_nothing(workspace, faked):
+def test_dvc_calls_the_record_clean_changed_when_edited_and_runs_nothing(workspace, faked, warm):
     run(workspace, trials=1)
 
     def dvc(*arguments):
-        command = [sys.executable, "-m", "dvc", *arguments]
+        command = [f"{warm}/dvc", *arguments]
         done = subprocess.run(command, cwd=workspace.root, capture_output=True, text=True)
         assert done.returncode == 0, done
         return done.stdout

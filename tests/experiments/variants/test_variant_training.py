@@ -104,8 +104,9 @@ def test_training_is_on_the_train_part_alone(prepared):
 
 
 def test_settings_reach_the_trainer(prepared):
-    deep = train("softmax", with_settings(softmax__hidden=[4, 4, 4], softmax__max_epochs=1), prepared)
-    shallow = train("softmax", with_settings(softmax__max_epochs=1), prepared)
+    queries = prepared.queries(prepared.train, prepared.warm_users)
+    given = with_settings(softmax__hidden=[4, 4, 4]), SHIPPED
+    deep, shallow = (of("softmax", settings, prepared).trainer(queries) for settings in given)
     assert deep.num_parameters - shallow.num_parameters == 2 * (4 * 4 + 4)  # two more layers of 4 on 4, with biases
 
 
