@@ -12,6 +12,8 @@ from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 
+from harness.pages import Page, show
+
 SWITCHED_OFF = "save_dvc_exp=False, dvcyaml=None"
 COST = """
 import time
@@ -37,29 +39,49 @@ for epoch in range({first}, {last}):
 {end}
 """
 TRACED = ("dvc.yaml", ".dvcignore", ".dvc", "curves")
+SITUATIONS = (
+    ("this project's repository", True, True, True),
+    ("Git with a commit, no DVC", True, False, True),
+    ("Git without a commit", True, False, False),
+    ("neither Git nor DVC", False, False, False),
+)
+"""Where a training runs: words, Git, DVC, a commit."""
 
 
 def main() -> None:
-    """Measure, and print the page."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Print the page; with --write, keep its figures and the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=5)
-    seconds = [float(_python(COST, _workspace())) for _ in range(parser.parse_args().runs)]
-    print("# DVCLive for the learning curves\n")
-    print(f"Made by `python benchmarks/live_curves.py`; DVCLive {version('dvclive')}, DVC {version('dvc')}.\n")
-    print(
-        f"CPU of a training process that has everything else loaded, for the import, `Live` and 24 epochs of three "
-        f"metrics: {median(seconds):.2f} s ({min(seconds):.2f} to {max(seconds):.2f} in {len(seconds)} processes).\n"
-    )
-    print("| situation | `Live()` | what comes of it, besides `curves/` |\n|---|---|---|")
-    for situation, git, dvc, commit in (
-        ("this project's repository", True, True, True),
-        ("Git with a commit, no DVC", True, False, True),
-        ("Git without a commit", True, False, False),
-        ("neither Git nor DVC", False, False, False),
-    ):
-        for options in ("", SWITCHED_OFF):
-            print(f"| {situation} | `Live({options})` | {_written(options, _workspace(git, dvc, commit))} |")
-    print(f"\nKilled after epoch 4, resumed from a checkpoint of epoch 2: {_resumed()}")
+    parser.add_argument("--write", type=Path, help="file for the figures: benchmarks/results/live_curves.json")
+    arguments = parser.parse_args()
+    page = {
+        "command": "python benchmarks/live_curves.py",
+        "versions": {name: version(name) for name in ("dvclive", "dvc")},
+        "cpu_s": [float(_python(COST, _workspace())) for _ in range(arguments.runs)],
+        "situations": [
+            {"where": where, "options": options, "written": _written(options, _workspace(*made))}
+            for where, *made in SITUATIONS
+            for options in ("", SWITCHED_OFF)
+        ],
+        "resumed_steps": _resumed(),
+    }
+    show(page, markdown, arguments.write)
+
+
+def markdown(page: Page) -> str:
+    """The page of these figures."""
+    seconds, versions = page["cpu_s"], page["versions"]
+    lines = [
+        "# DVCLive for the learning curves\n",
+        f"Made by `{page['command']}`; DVCLive {versions['dvclive']}, DVC {versions['dvc']}.\n",
+        "CPU of a training process that has everything else loaded, for the import, `Live` and 24 epochs of three "
+        f"metrics: {median(seconds):.2f} s ({min(seconds):.2f} to {max(seconds):.2f} in {len(seconds)} processes).\n",
+        "| situation | `Live()` | what comes of it, besides `curves/` |\n|---|---|---|",
+        *(f"| {row['where']} | `Live({row['options']})` | {row['written']} |" for row in page["situations"]),
+        "\nKilled after epoch 4, resumed from a checkpoint of epoch 2: the steps in `loss.tsv` are "
+        f"{', '.join(map(str, page['resumed_steps']))}.",
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def _workspace(git: bool = True, dvc: bool = True, commit: bool = True) -> Path:
@@ -103,13 +125,14 @@ def _written(options: str, folder: Path) -> str:
     return ", ".join(found) or "nothing"
 
 
-def _resumed() -> str:
+def _resumed() -> list[int]:
+    """Steps in the file of a metric after a kill and a resumption."""
     folder = _workspace()
     killed = EPOCHS.format(options=SWITCHED_OFF, first=0, last=4, end="os._exit(9)")
     _python(killed, folder, may_fail=True)
     _python(EPOCHS.format(options=f"resume=True, {SWITCHED_OFF}", first=2, last=5, end="live.end()"), folder)
     rows = (folder / "curves/plots/metrics/loss.tsv").read_text().splitlines()[1:]
-    return f"the steps in `loss.tsv` are {', '.join(row.split()[0] for row in rows)}."
+    return [int(row.split()[0]) for row in rows]
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from harness.pages import Page, show
 
 ROOT = Path(__file__).resolve().parent.parent
 SLEEP = 1.0
@@ -43,44 +44,84 @@ json.dump(time.time() - begun, open(f"seconds_{sys.argv[1]}", "w"))
 
 
 def main() -> None:
-    """Print the page."""
+    """Print the page; with --write, keep its figures and the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workspace", type=Path, help="a finished workspace, of which a copy is run unchanged")
     parser.add_argument("--port", type=int, default=4290, help="of the server (default: 4290)")
     parser.add_argument("--queued", type=int, default=20, help="runs that are queued at once (default: 20)")
     parser.add_argument("--history", type=int, default=200, help="runs of the past (default: 200)")
+    parser.add_argument("--write", type=Path, help="file for the figures: benchmarks/results/overhead.json")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, stack(Path(folder), arguments.port) as server:
-        print("# What orchestration costs\n")
-        print("Made by `python benchmarks/overhead.py`, the server on SQLite and already up.\n")
-        print(
-            "| run | stages | wall, s | stages' own, s | overhead, s | bar, s | CPU, s |\n|---|--:|--:|--:|--:|--:|--:|"
-        )
         small = make_project(Path(folder, "small"), 4, SLEEP)
-        report("a chain, all stages run", small, server, own=4)
-        report("the same, unchanged", small, server)
+        runs = [
+            measured("a chain, all stages run", small, server, own=4),
+            measured("the same, unchanged", small, server),
+        ]
         if arguments.workspace:
             copy = Path(folder, "copy")
             shutil.copytree(arguments.workspace, copy, symlinks=True)
-            report(f"{arguments.workspace.name}, unchanged", copy, server)
+            runs.append(measured("the given workspace, unchanged", copy, server))
         tiny = make_project(Path(folder, "tiny"), 2, 0)
         run_flow(tiny, server)
-        history(tiny, server, arguments.history)
-        queue(tiny, server, arguments.queued)
+        page = {
+            "command": f"python benchmarks/overhead.py{' --workspace DIR' if arguments.workspace else ''}",
+            "cores": os.cpu_count(),
+            "fixed_s": FIXED,
+            "per_stage_s": PER_STAGE,
+            "runs": runs,
+            "history": history(tiny, server, arguments.history),
+            "queue": queue(tiny, server, arguments.queued),
+        }
+    show(page, markdown, arguments.write)
 
 
-def report(name: str, workspace: Path, server: str, own: int = 0) -> None:
-    """A row: a run by `python flows/pipeline.py`, from its process's start to its end; CPU with DVC and stages."""
+def markdown(page: Page) -> str:
+    """The page of these figures."""
+    fixed, per_stage, met = page["fixed_s"], page["per_stage_s"], True
+    lines = [
+        "# What orchestration costs\n",
+        f"Made by `{page['command']}`, the server on SQLite and already up. {page['cores']} cores, one run of each.\n",
+        "| run | stages | wall, s | stages' own, s | overhead, s | bar, s | CPU, s |\n|---|--:|--:|--:|--:|--:|--:|",
+    ]
+    for run in page["runs"]:
+        overhead, bar = run["wall_s"] - run["own_s"], fixed + per_stage * run["stages"]
+        met = met and overhead <= bar
+        cells = f"{run['wall_s']:.1f} | {run['own_s']:.1f} | {overhead:.1f} | {bar:.0f} | {run['cpu_s']:.1f}"
+        lines.append(f"| {run['name']} | {run['stages']} | {cells} |")
+    verdict = "met" if met else "not met"
+    lines.append(
+        f"\nThe bar is {fixed:g} s for a run and {per_stage:g} s for each of its stages: {verdict}. "
+        "`make run` asks DVC first and needs no flow where nothing is stale.\n"
+    )
+    queued = page["queue"]
+    count, seconds = queued["count"], queued["seconds"]
+    order = "in the order in which they were asked for" if queued["in_order"] else "NOT in order"
+    apart = "one after the other" if queued["apart"] else "OVERLAPPING"
+    lines.append(
+        f"{count} runs of one workspace, of two stages that are up to date, asked for at once: {queued['completed']} "
+        f"completed, {order}, {apart}; {seconds:.0f} s, {seconds / count:.1f} s each.\n"
+    )
+    past = page["history"]
+    repeats = len(past["before"]["start_s"])
+    lines += [
+        f"| history | to the first stage, s: fastest, median of {repeats} | CPU of run and server, s |\n|---|--:|--:|"
+    ]
+    for name, starts in (("a few runs", past["before"]), (f"{past['runs']} runs more", past["after"])):
+        seconds = starts["start_s"]
+        cpu = statistics.median(starts["cpu_s"])
+        lines.append(f"| {name} | {min(seconds):.1f}, {statistics.median(seconds):.1f} | {cpu:.2f} |")
+    return "\n".join(lines) + "\n"
+
+
+def measured(name: str, workspace: Path, server: str, own: int = 0) -> dict[str, Any]:
+    """A run by `python flows/pipeline.py`, from its process's start to its end; CPU with DVC and stages."""
     used = children_cpu()
     seconds, printed = run_flow(workspace, server)
     used = children_cpu() - used
-    stages = int(printed.split(" stages:")[0])
     spent = sum(json.loads(path.read_text()) for path in workspace.glob("seconds_*")) if own else 0.0
-    bar = FIXED + PER_STAGE * stages
-    print(
-        f"| {name} | {stages} | {seconds:.1f} | {spent:.1f} | {seconds - spent:.1f} | {bar:.0f} | {used:.1f} |",
-        flush=True,
-    )
+    stages = int(printed.split(" stages:")[0])
+    return {"name": name, "stages": stages, "wall_s": seconds, "own_s": spent, "cpu_s": used}
 
 
 def settle(server: str) -> None:
@@ -107,7 +148,7 @@ def children_cpu() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def history(workspace: Path, server: str, count: int) -> None:
+def history(workspace: Path, server: str, count: int) -> dict[str, Any]:
     """Whether a flow starts more slowly after many runs: by the clock, and by CPU, which other work does not touch."""
     before = [start_of_flow(workspace, server) for _ in range(REPEATS)]
     flow = ask(server, "flows/filter", flows={"name": {"any_": ["pipeline"]}})[0]["id"]
@@ -117,16 +158,14 @@ def history(workspace: Path, server: str, count: int) -> None:
             ask(server, f"flow_runs/{run['id']}/set_state", state={"type": state}, force=True)
     settle(server)  # the server may still work on the events of so many runs
     after = [start_of_flow(workspace, server) for _ in range(REPEATS)]
-    print(
-        f"\n| history | to the first stage, s: fastest, median of {REPEATS} | CPU of run and server, s |\n|---|--:|--:|"
-    )
-    for name, starts in (("a few runs", before), (f"{count} runs more", after)):
-        seconds, used = zip(*starts, strict=True)
-        print(f"| {name} | {min(seconds):.1f}, {statistics.median(seconds):.1f} | {statistics.median(used):.2f} |")
-    print(flush=True)
+    starts = {}
+    for name, found in (("before", before), ("after", after)):
+        seconds, used = zip(*found, strict=True)
+        starts[name] = {"start_s": list(seconds), "cpu_s": list(used)}
+    return {"runs": count} | starts
 
 
-def queue(workspace: Path, server: str, count: int) -> None:
+def queue(workspace: Path, server: str, count: int) -> dict[str, Any]:
     """Runs of one workspace that are requested at once; the worker takes them one by one."""
     deployment = ask(server, "deployments/filter", deployments={"name": {"any_": ["on-demand"]}})[0]["id"]
     begun = time.perf_counter()
@@ -145,15 +184,15 @@ def queue(workspace: Path, server: str, count: int) -> None:
             break
         time.sleep(0.5)
     seconds = time.perf_counter() - begun
-    completed = sum(run["state"]["type"] == "COMPLETED" for run in runs.values())
     starts = [runs[id]["start_time"] for id in ids]
     ends = [runs[id]["end_time"] for id in ids]
-    order = "in the order in which they were asked for" if starts == sorted(starts) else "NOT in order"
-    apart = all(end <= start for end, start in zip(ends, starts[1:], strict=False))
-    print(
-        f"{count} runs of one workspace, of two stages that are up to date, asked for at once: {completed} completed, "
-        f"{order}, {'one after the other' if apart else 'OVERLAPPING'}; {seconds:.0f} s, {seconds / count:.1f} s each."
-    )
+    return {
+        "count": count,
+        "completed": sum(run["state"]["type"] == "COMPLETED" for run in runs.values()),
+        "in_order": starts == sorted(starts),
+        "apart": all(end <= start for end, start in zip(ends, starts[1:], strict=False)),
+        "seconds": seconds,
+    }
 
 
 def start_of_flow(workspace: Path, server: str) -> tuple[float, float]:
