@@ -23,10 +23,11 @@ def lists_of(items):
 LISTS = lists_of([[0, 1, 2], [3, 0, PAD], [PAD, PAD, PAD]])
 
 
-def per_user(name, lists=LISTS, counts=COUNTS, num_users=8):
-    """A popularity metric, named with its cutoff."""
+def per_user(name, lists=LISTS, counts=COUNTS, num_users=8, users=None):
+    """A popularity metric, named with its cutoff; each event is of a user of its own unless `users` is given."""
+    users = counts if users is None else users
     nothing = Histories(np.zeros(len(lists) + 1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.int64))
-    return popularity_per_user(lists, nothing, counts, num_users, [int(name.partition("@")[2])])[name]
+    return popularity_per_user(lists, nothing, counts, users, num_users, [int(name.partition("@")[2])])[name]
 
 
 def lift(lists, histories):
@@ -71,6 +72,12 @@ def test_lift_without_popularity_in_histories_is_not_defined():
 def test_novelty_is_the_mean_surprise_in_bits():
     # of 8 users all have item 0 (0 bits) and half have item 1 (1 bit)
     assert per_user("novelty@2")[0] == pytest.approx(0.5)
+
+
+def test_novelty_counts_users_and_not_how_often_they_had_an_item():
+    # item 0: 8 events of 2 of 4 users, 1 bit; item 1: 4 events of all 4, 0 bits, where counting events gives −1 and 0
+    users = np.array([2, 4, 1, 1, 0])
+    assert per_user("novelty@2", lists_of([[0, 1]]), num_users=4, users=users).tolist() == [0.5]
 
 
 def test_an_item_that_nobody_has_is_as_novel_as_one_that_one_user_has():

@@ -1,18 +1,24 @@
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import log2
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bakeoff.core.histories import PAD, Histories, Queries
+from bakeoff.data.features.encoding import FeatureEncoding
+from bakeoff.data.prepared.tables import HeldOut, Prepared
 from bakeoff.evaluation import sampled
 from bakeoff.evaluation.metrics import formulas
+from bakeoff.evaluation.metrics.params import EvaluateParams
 from bakeoff.evaluation.ranking import rank
-from bakeoff.evaluation.ranking.protocol import EvalSet
+from bakeoff.evaluation.ranking.protocol import TEST, EvalQueries, EvalSet
+from bakeoff.evaluation.results import UserBatch
 from bakeoff.evaluation.sampled import draw_candidates, full_metrics, sampled_metrics
+from bakeoff.models.popularity.popularity import PopularityRetriever
 
 
 @dataclass
@@ -42,9 +48,10 @@ def queries(seen):
     return Queries(histories(seen), np.arange(len(seen), dtype=np.float32)[:, None], np.zeros((len(seen), 0), np.int32))
 
 
-def measure(table, seen, truth, num_candidates=99, seed=0, users_per_block=1024):
+def measure(table, seen, truth, num_candidates=99, seed=0, users_per_block=1024, exclude=None):
     table = np.asarray(table, np.float32)
-    eval_set = EvalSet(np.arange(len(table)), queries(seen), histories(seen), histories(truth))
+    exclude = seen if exclude is None else exclude
+    eval_set = EvalSet(np.arange(len(table)), queries(seen), histories(exclude), histories(truth))
     return sampled_metrics(Table(table), eval_set, num_candidates, np.random.default_rng(seed), users_per_block)
 
 
@@ -148,9 +155,10 @@ def test_each_test_item_has_candidates_of_its_own():
     assert found[0].tolist() != found[1].tolist()
 
 
-def full(table, seen, truth, list_length):
+def full(table, seen, truth, list_length, exclude=None):
     table = np.asarray(table, np.float32)
-    lists = rank(Table(table), queries(seen), histories(seen), histories(truth), list_length, 1024)
+    exclude = seen if exclude is None else exclude
+    lists = rank(Table(table), queries(seen), histories(exclude), histories(truth), list_length, 1024)
     return full_metrics(lists, histories(truth))
 
 
@@ -167,6 +175,37 @@ def test_with_every_other_item_as_a_candidate_both_ways_are_one(data):
         # there is no rank among nobody; in a list of test items alone each of them is first
         known = ~np.isnan(values)
         np.testing.assert_allclose(found[name][known], values[known])
+
+
+def test_both_ways_rank_a_test_item_among_what_was_had_where_lists_may_hold_it():
+    # items 0, 1 and 3 are better than the test item 2: the user had 0 and 1
+    one = {"table": [[9, 8, 6, 7, 5]], "seen": [[0, 1]], "truth": [[2]]}
+    again, anew = one | {"exclude": [[]]}, one
+    assert full(**again, list_length=5)["mrr@10"].tolist() == measure(**again)["mrr@10"].tolist() == [1 / 4]
+    assert full(**anew, list_length=5)["mrr@10"].tolist() == measure(**anew)["mrr@10"].tolist() == [1 / 2]
+
+
+@pytest.mark.parametrize("keeps_repeats", [False, True])
+def test_figures_do_not_depend_on_the_number_of_batches(keeps_repeats):
+    rng = np.random.default_rng(0)
+    num_users, num_items = 12, 60
+    had = [rng.choice(8, 6, replace=keeps_repeats).tolist() for _ in range(num_users)]
+    nothing = histories([[]] * num_users)
+    users = pd.DataFrame({"user_id": [str(user) for user in range(num_users)], "is_new": False})
+    items = pd.DataFrame({"item_id": [str(item) for item in range(num_items)], "title": "x"})
+    prepared = Prepared.encoded(users, items, FeatureEncoding(), histories([[9]] * num_users), nothing)
+    prepared = replace(prepared, keeps_repeats=keeps_repeats)
+    asked = EvaluateParams(cutoffs=(10,), list_length=10, users_per_block=2)
+    of_split = EvalQueries(prepared, HeldOut(histories(had), nothing, nothing), asked, seed=42, sampled_candidates=20)
+    model = PopularityRetriever(rng.random(num_items))
+
+    def found(wanted):
+        batches = of_split.batches(TEST, wanted)
+        assert len(batches) == wanted
+        return np.concatenate([UserBatch.measure(of_split, model, TEST, each).sampled["ndcg@10"] for each in batches])
+
+    np.testing.assert_array_equal(found(3), found(1))
+    np.testing.assert_array_equal(found(6), found(1))
 
 
 def test_other_test_items_do_not_stand_before_a_test_item():

@@ -157,6 +157,39 @@ def test_the_graph_embeds_as_the_arrays_do_in_blocks_of_any_size(shop, size, mon
     assert graph.embed_queries(people) == pytest.approx(shop.retriever.embed_queries(people), abs=1e-6)
 
 
+class Blocks:
+    """Embeds a history as its first item, and keeps the shapes of the blocks that it is given."""
+
+    item_embeddings = np.zeros((1, 1), np.float32)
+
+    def __init__(self):
+        self.shapes = []
+
+    def embed_queries(self, history, *_):
+        self.shapes.append(history.shape)
+        return history[:, :1]
+
+
+@pytest.mark.parametrize(
+    ("lengths", "shapes"),
+    [
+        ([20_000] + [50] * 127, [(127, 50), (1, 20_000)]),
+        # of 262,144 events: four times 60,000, with the empty one, then the others
+        ([300_000, 0, 200_000] + [60_000] * 5, [(4, 60_000), (2, 60_000), (1, 200_000), (1, 300_000)]),
+        ([10] * 300, [(128, 10), (128, 10), (44, 10)]),
+        ([2048] * 128, [(128, 2048)]),
+        ([], []),
+    ],
+)
+def test_one_long_history_does_not_make_all_of_its_block_long(lengths, shapes):
+    blocks = Blocks()
+    found = EncoderRetriever(blocks).embed_queries(
+        queries([np.full(length, row) for row, length in enumerate(lengths)])
+    )
+    assert blocks.shapes == shapes
+    assert found[:, 0].tolist() == [row if length else PAD for row, length in enumerate(lengths)]
+
+
 def test_asking_by_history_gives_what_asking_by_user_gives(shop):
     people = shop.world.people
     by_user = for_users(shop, shop.world.user_ids, 5)

@@ -158,6 +158,15 @@ class Histories:
             counts += np.bincount(block.items, minlength=num_items)
         return counts
 
+    def row_counts(self, num_items: int) -> NDArray[np.int64]:
+        """[num_items] number of rows that hold each item, however often."""
+        counts = np.zeros(num_items, np.int64)
+        for _, block in self.blocks():
+            keys = np.sort(block.keys(num_items), kind="stable")  # of whole rows, so that no pair is in two blocks
+            different = keys[np.diff(keys, prepend=-1) > 0]
+            counts += np.bincount(different % num_items, minlength=num_items)
+        return counts
+
     def merged(self, other: Self) -> Self:
         """Events of both in time order, row by row; at equal timestamps those of `other` come last."""
         return self.joined(self.merged_blocks(other))

@@ -37,13 +37,14 @@ def sampled_metrics(
 ) -> dict[str, NDArray[np.float64]]:
     """ndcg@10, hit_rate@10 and mrr@10 of each user, float64 [n] in [0, 1]: means over the user's test items.
 
-    A test item is ranked among items drawn without replacement from those that the user has never had; with one
+    A test item is ranked among items drawn without replacement from those that a list for the user may hold and that
+    are no test items: what the user has never had, or with `split.keep_repeats` also what came before. With one
     relevant item the ideal DCG is 1. Candidates depend on `eval_set` and `rng` and on nothing else, so that all
     models get the same ones, whatever the size of blocks.
 
     Args:
         retriever: the model.
-        eval_set: n queries, whose histories and truth, in which repeats count once, are all that users ever had.
+        eval_set: n queries; what lists exclude and the truth, in which repeats count once, are no candidates.
         num_candidates: drawn for each test item; all that exist where they are fewer.
         rng: source of the candidates.
         users_per_block: users scored at once.
@@ -53,12 +54,12 @@ def sampled_metrics(
     """
     queries, truth = eval_set.queries, eval_set.truth
     users, ranks = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-    seen = queries.histories.merged(truth)
+    ruled_out = eval_set.exclude.merged(truth)
     catalogue = exact.rounded(retriever.item_embeddings)
     for part, block in queries.blocks(max(1, users_per_block)):
         rows, embedded = np.arange(part.start, part.stop), exact.rounded(retriever.embed_queries(block))
-        had = seen.take(rows)
-        draw = partial(draw_candidates, seen=had, num_items=len(catalogue), count=num_candidates, rng=rng)
+        mine = ruled_out.take(rows)
+        draw = partial(draw_candidates, ruled_out=mine, num_items=len(catalogue), count=num_candidates, rng=rng)
         user, rank = _ranks(embedded, catalogue, truth.take(rows), draw)
         users.append(part.start + user)
         ranks.append(rank)
@@ -67,13 +68,13 @@ def sampled_metrics(
 
 
 def full_metrics(lists: TopLists, truth: Histories) -> dict[str, NDArray[np.float64]]:
-    """The metrics of `sampled_metrics` where every item that the user has never had is a candidate.
+    """The metrics of `sampled_metrics` where every item that they may draw is a candidate.
 
     A test item's rank follows from the list: one more than the number of items before it that are no test items. A test
     item that is not in the list ranks behind all of those, which is beyond the cutoff if the list is long enough.
 
     Args:
-        lists: n lists, the items that users have had left out.
+        lists: n lists, which exclude what `sampled_metrics` excludes.
         truth: n rows, test items; repeats count once.
 
     Returns:
@@ -90,13 +91,13 @@ def full_metrics(lists: TopLists, truth: Histories) -> dict[str, NDArray[np.floa
 
 
 def draw_candidates(
-    rows: IntArray, seen: Histories, num_items: int, count: int, rng: np.random.Generator
+    rows: IntArray, ruled_out: Histories, num_items: int, count: int, rng: np.random.Generator
 ) -> NDArray[np.int32]:
-    """Items that a user has never had, uniform without replacement.
+    """Items that are not ruled out for a user, uniform without replacement.
 
     Args:
-        rows: [p], row of `seen` for which to draw; each is drawn for anew.
-        seen: what the users have had.
+        rows: [p], row of `ruled_out` for which to draw; each is drawn for anew.
+        ruled_out: what is no candidate, a row for each user; repeats count once.
         num_items: size of the catalogue.
         count: c, items per draw.
         rng: source of the draw, c numbers for each row.
@@ -104,13 +105,13 @@ def draw_candidates(
     Returns:
         int32 [p, c], PAD at the end where fewer are left.
     """
-    keys = distinct(seen.keys(num_items))
+    keys = distinct(ruled_out.keys(num_items))
     owner, item = np.divmod(keys, max(num_items, 1))
-    num_seen = np.bincount(owner, minlength=len(seen))
-    start = np.cumsum(num_seen) - num_seen
-    place = _distinct(num_items - num_seen[rows], rng.random((len(rows), count)))
-    # The item at place p among those never had is p + the number of seen items before it. The j-th seen item has
-    # item − j others before it, so these are the seen items whose item − j is at most p.
+    num_out = np.bincount(owner, minlength=len(ruled_out))
+    start = np.cumsum(num_out) - num_out
+    place = _distinct(num_items - num_out[rows], rng.random((len(rows), count)))
+    # The candidate at place p is item p + the number of items ruled out before it. The j-th that is ruled out has
+    # item − j candidates before it, so these are the ones whose item − j is at most p.
     before = owner * (num_items + 1) + item - (np.arange(len(item)) - start[owner])
     skipped = np.searchsorted(before, rows[:, None] * (num_items + 1) + place, side="right") - start[rows][:, None]
     return np.where(place == PAD, PAD, place + skipped).astype(np.int32)

@@ -17,6 +17,10 @@ events = st.dictionaries(st.tuples(users, items), places, min_size=1, max_size=6
     lambda pairs: [(*pair, *place) for pair, place in pairs.items()]
 )
 """Rows (user, item, timestamp, predefined part), one per user and item."""
+repeated_events = st.sets(
+    st.tuples(users, st.sampled_from(["x", "Ÿ"]), st.integers(1, 12)), min_size=1, max_size=60
+).map(sorted)
+"""Rows (user, item, timestamp), several times of most pairs."""
 FEW = settings(max_examples=10, deadline=None)
 """Each example is a query to an engine."""
 

@@ -142,6 +142,16 @@ def test_features_that_the_encoding_does_not_name_are_missing(workspace):
         load_prepared(workspace)
 
 
+def test_users_of_an_item_count_once_however_often_they_had_it(workspace):
+    train = events([("9", "b", 4), ("9", "b", 5), ("9", "a", 6), ("10", "b", 1)])
+    repeats = {"is_repeat": [False, True, False, False]}
+    pd.DataFrame(train | repeats).to_parquet(workspace.split / "train.parquet")
+    complete(workspace)
+    prepared = load_prepared(workspace)
+    assert prepared.train_counts.tolist() == [1, 3, 0]
+    assert prepared.train_users.tolist() == [1, 2, 0]
+
+
 def test_what_is_large_is_mapped_and_the_same(workspace, monkeypatch):
     few = load_prepared(workspace)
     monkeypatch.setattr(keeping, "MAX_IN_MEMORY", 0)

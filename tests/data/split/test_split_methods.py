@@ -2,7 +2,7 @@ from fractions import Fraction
 
 from hypothesis import given
 from hypothesis import strategies as st
-from split_oracle import FEW, SHARES, digest, events, part_of
+from split_oracle import FEW, SHARES, digest, events, part_of, repeated_events
 
 
 @FEW
@@ -50,6 +50,36 @@ def test_random_cuts_each_users_events_in_the_order_of_a_hash(assign, rows, test
         by_hash = sorted(history.item_id, key=lambda item: (digest(f"42|random|{user}|{item}"), item))
         expected = {i: part_of(p, len(by_hash), test_share, valid_share) for p, i in enumerate(by_hash)}
         assert dict(zip(history.item_id, history.part, strict=True)) == expected
+
+
+@FEW
+@given(repeated_events, st.sampled_from(SHARES), st.sampled_from(SHARES))
+def test_random_draws_each_event_of_a_pair_by_itself_where_repeats_are_kept(assign, rows, test_share, valid_share):
+    parts = assign(rows, method="random", keep_repeats=True, test_share=test_share, valid_share=valid_share)
+    for user, history in parts.groupby("user_id"):
+        had = list(zip(history.item_id, history.timestamp, strict=True))
+        by_hash = sorted(had, key=lambda event: (digest(f"42|random|{user}|{event[0]}|{event[1]}"), event))
+        expected = {event: part_of(p, len(had), test_share, valid_share) for p, event in enumerate(by_hash)}
+        assert dict(zip(had, history.part, strict=True)) == expected
+
+
+def test_a_random_split_of_repeats_tests_items_that_are_known(assign):
+    # 10 plays of each of 10 items: the chance that all 10 of an item are among the 20 test events of 100 is 1e-8.
+    rows = [("u", f"i{play % 10}", play) for play in range(100)]
+    parts = assign(rows, method="random", keep_repeats=True, test_share=0.2, valid_share=0)
+    assert set(parts.item_id[parts.part == "test"]) <= set(parts.item_id[parts.part == "train"])
+
+
+@FEW
+@given(repeated_events, st.sampled_from(SHARES))
+def test_validation_of_a_predefined_split_is_drawn_event_by_event_where_repeats_are_kept(assign, rows, share):
+    known = [(*row, "train") for row in rows]
+    parts = assign(known, method="predefined", keep_repeats=True, valid_share=share)
+    for user, history in parts.groupby("user_id"):
+        had = list(zip(history.item_id, history.timestamp, strict=True))
+        by_hash = sorted(had, key=lambda event: (digest(f"42|valid|{user}|{event[0]}|{event[1]}"), event))
+        chosen = by_hash[: int(len(had) * Fraction(share))]
+        assert {event for event, part in zip(had, history.part, strict=True) if part == "valid"} == set(chosen)
 
 
 @FEW

@@ -78,6 +78,15 @@ def test_chance_is_the_share_of_the_catalogue_that_a_list_covers(evidence: Evide
     assert chance.second == pytest.approx((100 / (len(evidence.items) - known)).clip(upper=1).mean())
 
 
+def test_chance_is_among_all_items_where_lists_may_hold_what_was_had(evidence: Evidence, params: Params):
+    repeats = params.model_copy(update={"split": params.split.model_copy(update={"keep_repeats": True})})
+    mf = evidence.models["mf"]
+    # more events than there are items, which is what histories with repeats may have
+    often = replace(mf, users=mf.users.assign(num_history=2 * len(evidence.items)))
+    chance = parts(judged(replace(evidence, models=evidence.models | {"mf": often}), repeats)["new_items"])["chance"]
+    assert chance.second == pytest.approx(min(100 / len(evidence.items), 1))
+
+
 def test_new_items_are_not_measured_without_the_two_tower_model(evidence: Evidence, params: Params):
     group = evidence.part("new-items")
     assert isinstance(group, VariantGroup)

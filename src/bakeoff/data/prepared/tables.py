@@ -83,6 +83,11 @@ class Prepared:
         """[num_items] train events of each item."""
         return self.train.item_counts(self.num_items)
 
+    @cached_property
+    def train_users(self) -> NDArray[np.int64]:
+        """[num_items] users with a train event of each item: `train_counts`, unless users have items again."""
+        return self.train.row_counts(self.num_items) if self.keeps_repeats else self.train_counts
+
     def user_ids(self, rows: NDArray[np.integer]) -> pa.StringArray:
         """[n] ids of the users with index `rows`."""
         return ids_at(self.users["user_id"], rows)

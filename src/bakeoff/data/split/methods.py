@@ -173,7 +173,7 @@ def _user_temporal(events: ir.Table, split: SplitParams, _seed: int, _cuts: Cuts
 
 
 def _random(events: ir.Table, split: SplitParams, seed: int, _cuts: Cuts) -> ir.StringValue:
-    return _by_share(_place(events, seed, "random", ["user_id"]), events.num_events, split)
+    return _by_share(_place(events, split, seed, "random", ["user_id"]), events.num_events, split)
 
 
 def _leave_last_out(events: ir.Table, _split: SplitParams, _seed: int, _cuts: Cuts) -> ir.StringValue:
@@ -192,15 +192,17 @@ def _predefined(events: ir.Table, split: SplitParams, seed: int, cuts: Cuts) -> 
     """As given; without any valid event, a share of each user's train events becomes valid by chance."""
     if cuts.has_valid:
         return events.split
-    place = _place(events, seed, "valid", ["user_id", "split"])
+    place = _place(events, split, seed, "valid", ["user_id", "split"])
     num_train = events.count().over(ibis.window(group_by=["user_id", "split"]))
     chosen = (events.split == "train") & (place < share_of(num_train, split.valid_share))
     return ibis.cases((chosen, "valid"), else_=events.split)
 
 
-def _place(events: ir.Table, seed: int, purpose: str, group_by: list[str]) -> ir.IntegerColumn:
-    """0-based place within the group in an order by chance."""
-    by_chance = chance(seed, purpose, events.user_id, events.item_id)
+def _place(events: ir.Table, split: SplitParams, seed: int, purpose: str, group_by: list[str]) -> ir.IntegerColumn:
+    """0-based place within the group in an order by chance, in which each event has a place of its own."""
+    # Without the time, the events of a pair would follow each other, and most would lie in one part.
+    time = [events.timestamp.cast("string")] if split.keep_repeats else []
+    by_chance = chance(seed, purpose, events.user_id, events.item_id, *time)
     order = [by_chance, events.item_id, events.timestamp]
     return ibis.row_number().over(ibis.window(group_by=group_by, order_by=order))
 

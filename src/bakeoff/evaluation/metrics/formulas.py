@@ -150,12 +150,16 @@ def history_popularity(histories: Histories, counts: IntArray) -> FloatArray:
     return divide(total, histories.lengths)
 
 
-def self_information(counts: IntArray, num_users: int) -> FloatArray:
-    """−log2(φ(i) / num_users) of each item, [num_items], in bits.
+def self_information(users: IntArray, num_users: int) -> FloatArray:
+    """−log2(users(i) / num_users) of each item, [num_items], in bits: at least 0.
 
-    An item without a train interaction counts as if it had one: its information would be infinite.
+    An item without a train interaction counts as if one user had it: its information would be infinite.
+
+    Args:
+        users: [num_items], users with a train interaction with each item; with repeats fewer than interactions.
+        num_users: all users with train interactions.
     """
-    return np.asarray(-np.log2(np.maximum(counts, 1) / num_users))
+    return np.asarray(-np.log2(np.maximum(users, 1) / num_users))
 
 
 def long_tail(counts: IntArray, head_share: float = 0.8) -> BoolArray:

@@ -41,7 +41,8 @@ class MetricSet(Enum):
     ACCURACY = "accuracy"
     """(relevant [n, length], num_relevant [n], k) → [n] values of users."""
     POPULARITY = "popularity"
-    """(counts [num_items], num_users) → [num_items] values of items, averaged over the first k of each user's list."""
+    """(counts [num_items], users [num_items], num_users) → [num_items] values of items, averaged over the first k of
+    each user's list; see `popularity_per_user`."""
     CATALOGUE = "catalogue"
     """(Evaluated, Prepared, k) → [n] values of users, from lists and what is known of the items. They are not in the
     family of tests of the accuracy metrics."""
@@ -139,9 +140,9 @@ METRICS = (
     Metric("ndcg", "NDCG", MetricSet.ACCURACY, formulas.ndcg),
     Metric("mrr", "MRR", MetricSet.ACCURACY, formulas.mrr),
     Metric("hit_rate", "Hit rate", MetricSet.ACCURACY, formulas.hit_rate),
-    Metric("arp", "ARP", MetricSet.POPULARITY, lambda counts, _: counts),
-    Metric("novelty", "Novelty", MetricSet.POPULARITY, formulas.self_information),
-    Metric("long_tail_share", "Long-tail share", MetricSet.POPULARITY, lambda counts, _: formulas.long_tail(counts)),
+    Metric("arp", "ARP", MetricSet.POPULARITY, lambda counts, *_: counts),
+    Metric("novelty", "Novelty", MetricSet.POPULARITY, lambda _, users, n: formulas.self_information(users, n)),
+    Metric("long_tail_share", "Long-tail share", MetricSet.POPULARITY, lambda counts, *_: formulas.long_tail(counts)),
     Metric("debiased_ndcg", f"Debiased NDCG (β {DEBIAS_EXPONENT})", MetricSet.CATALOGUE, _debiased_ndcg),
     Metric("diversity", "Intra-list diversity", MetricSet.CATALOGUE, _diversity),
     Metric("coverage", "Coverage", MetricSet.ALL_LISTS, lambda totals: formulas.coverage(totals.slots)),
@@ -173,7 +174,7 @@ def accuracy_of(relevant: BoolArray, truth: Histories, cutoffs: Sequence[int]) -
 
 
 def popularity_per_user(
-    lists: TopLists, histories: Histories, counts: IntArray, num_users: int, cutoffs: Sequence[int]
+    lists: TopLists, histories: Histories, counts: IntArray, users: IntArray, num_users: int, cutoffs: Sequence[int]
 ) -> dict[str, FloatArray]:
     """history_arp, and arp@k, novelty@k and long_tail_share@k of each user's list, float64 [n].
 
@@ -181,10 +182,13 @@ def popularity_per_user(
         lists: lists of n users.
         histories: n rows, what each user interacted with before.
         counts: [num_items] train interactions of each item.
+        users: [num_items] users with a train interaction with each item.
         num_users: users whose train interactions were counted.
         cutoffs: the k.
     """
-    values = {name: entry.function(counts, num_users) for name, entry in metrics_of(MetricSet.POPULARITY).items()}
+    values = {
+        name: entry.function(counts, users, num_users) for name, entry in metrics_of(MetricSet.POPULARITY).items()
+    }
     return {HISTORY_POPULARITY: formulas.history_popularity(histories, counts)} | {
         f"{name}@{k}": formulas.mean_over_list(lists, of_items, k) for k in cutoffs for name, of_items in values.items()
     }

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.core.histories import Histories, Queries
+from bakeoff.core.histories import Histories, Queries, offsets_of
 from bakeoff.data.prepared.tables import HeldOut, Prepared
 from bakeoff.evaluation.metrics import table
 from bakeoff.evaluation.metrics.formulas import divide, num_relevant, relevance
@@ -117,8 +117,8 @@ class Evaluated:
 
     def popularity(self, prepared: Prepared) -> PerUser:
         """Popularity metrics of each user's list, float64 [n]."""
-        history, counts = self.eval_set.queries.histories, prepared.train_counts
-        return table.popularity_per_user(self.lists, history, counts, prepared.num_warm_users, self.cutoffs)
+        history, counts, users = self.eval_set.queries.histories, prepared.train_counts, prepared.train_users
+        return table.popularity_per_user(self.lists, history, counts, users, prepared.num_warm_users, self.cutoffs)
 
     def beyond_accuracy(self, prepared: Prepared) -> PerUser:
         """Popularity metrics of each user, and those that depend on what is known of the items, float64 [n]."""
@@ -229,6 +229,11 @@ class EvalQueries:
 
     def candidate_rng(self, users: Users) -> np.random.Generator:
         """Source of the sampled candidates of a batch of TEST: the same draws for every model."""
-        earlier = int(self.held_out.test.offsets[users[0]]) if len(users) else 0
+        earlier = int(self._test_items_before[users[0]]) if len(users) else 0
         stream = np.random.PCG64([self.seed, 1])  # 1 tells these draws from others of the seed
         return np.random.Generator(stream.advance(earlier * self.sampled_candidates))
+
+    @cached_property
+    def _test_items_before(self) -> NDArray[np.int64]:
+        """[num_users + 1] test items of all users before each: an item that comes several times is ranked once."""
+        return offsets_of(np.concatenate([num_relevant(block) for _, block in self.held_out.test.blocks()]))

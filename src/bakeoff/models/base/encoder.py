@@ -28,7 +28,11 @@ EXPLAIN_SIGNATURE = (*QUERY_SIGNATURE, tf.TensorSpec([None], tf.int32, name="ite
 """One query as in QUERY_SIGNATURE, and the items [m] whose scores are explained."""
 
 QUERIES_PER_BLOCK = 128
-"""Queries that are embedded at once."""
+"""Queries that are embedded at once, unless they have long histories."""
+
+PADDED_EVENTS_PER_BLOCK = 1 << 18
+"""Width times queries of the padded histories that are embedded at once, unless a single query has more: 67 MB of
+embeddings of 64 dimensions. It is reached by 128 histories of 2,048 events."""
 
 
 class Encoder(Protocol):
@@ -137,11 +141,18 @@ class EncoderRetriever:
         return found[:, : len(query.histories.items)]
 
     def _blocks(self, queries: Queries) -> Iterator[tuple[NDArray[np.int64], tuple[NDArray[Any], ...]]]:
-        """Rows and inputs (QUERY_SIGNATURE) of blocks of queries of similar length, so that little is padding."""
+        """Rows and inputs (QUERY_SIGNATURE) of blocks of queries of similar length, so that little is padding.
+
+        A block is smaller where histories are long: all of its rows are as wide as the longest.
+        """
         if not self.reads_time:
             queries = replace(queries, times=None)
-        order = np.argsort(queries.histories.lengths, kind="stable")
-        for start in range(0, len(order), QUERIES_PER_BLOCK):
+        lengths = queries.histories.lengths
+        order, start = np.argsort(lengths, kind="stable"), 0
+        while start < len(order):
             rows = order[start : start + QUERIES_PER_BLOCK]
+            padded = lengths[rows] * np.arange(1, len(rows) + 1)  # events of a block that ends there, at its longest
+            rows = rows[: max(1, np.count_nonzero(padded <= PADDED_EVENTS_PER_BLOCK))]
+            start += len(rows)
             block = queries if len(queries) == 1 else queries.take(rows)  # most requests of a server: nothing to copy
             yield rows, (*block.padded(), block.dense, block.categorical)

@@ -138,22 +138,25 @@ def _ask_of_items(evidence: Evidence, params: ReportParams) -> list[Question]:
     tower = group.base(TWO_TOWER)
     if tower is None:
         return [unknown(chance, "The two-tower model was not trained without the new items.")]
-    by_chance = paired(group.values(tower["name"], f"recall@{cutoffs[-1]}"), _by_chance(evidence, group, cutoffs[-1]))
-    questions = [Paired(chance, *by_chance), _among_new(group)]
+    by_chance = _by_chance(evidence, group, cutoffs[-1], params.split.keep_repeats)
+    found = paired(group.values(tower["name"], f"recall@{cutoffs[-1]}"), by_chance)
+    questions = [Paired(chance, *found), _among_new(group)]
     dnn = group.base(SOFTMAX)
     if dnn is not None and resolved(dnn, "softmax.use_item_features", params):
         questions += [_against_features(group, tower, dnn, f"recall@{k}") for k in cutoffs]
     return of_variants(questions, params)
 
 
-def _by_chance(evidence: Evidence, group: VariantGroup, k: int) -> pd.Series:
-    """User id → expected recall@k of k items that are drawn from those that the user has not had.
+def _by_chance(evidence: Evidence, group: VariantGroup, k: int, keeps_repeats: bool) -> pd.Series:
+    """User id → expected recall@k of k items that are drawn from those that the user's list may hold.
 
-    A list of k among n items holds k/n of the |T| new items that came next: k |T| / n / min(k, |T|).
+    These are the n items that the user has not had, or all items where the split keeps repeats. A list of k among them
+    holds k/n of the |T| new items that came next: k |T| / n / min(k, |T|).
     """
     users = group.users[group.users.variant == group.users.variant.iloc[0]].set_index("user_id")
     known = evidence.models[MF].users.set_index("user_id").num_history.reindex(users.index)
-    found = k * users.num_test / (len(evidence.items) - known) / users.num_test.clip(upper=k)
+    left_out = 0 if keeps_repeats else known
+    found = k * users.num_test / (len(evidence.items) - left_out) / users.num_test.clip(upper=k)
     return found.clip(upper=1.0).where(users.num_test > 0)
 
 
