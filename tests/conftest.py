@@ -14,6 +14,8 @@ from services.postgres import Postgres, running_postgres
 from warm_commands import warm_commands
 from xdist.scheduler import LoadScopeScheduling
 
+from bakeoff.core import subprocesses
+
 # Whoever sets up logging anew (gto, Prefect) closes the handler of TensorFlow's logger, which closes what it writes to
 # if that isn't the standard error of that moment: it must not be what pytest captures with.
 get_absl_handler().python_handler.setStream(sys.__stderr__)
@@ -122,6 +124,20 @@ def warm(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> str:
     if worker_id == "master":
         return warm_commands(base / "warm", os.getpid())
     return str(base.parent / "warm")  # of which this process is a fork
+
+
+@pytest.fixture(scope="module")
+def warm_children(warm: str) -> Iterator[None]:
+    """`bakeoff` and `dvc` start at once where Bakeoff calls them."""
+    usual = subprocesses.environment
+
+    def environment(directory: Path) -> dict[str, str]:
+        settings = usual(directory)
+        return {**settings, "PATH": os.pathsep.join([warm, settings["PATH"]])}
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(subprocesses, "environment", environment)
+        yield
 
 
 @pytest.fixture(scope="session")
