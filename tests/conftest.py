@@ -37,6 +37,7 @@ SLOWEST_FIRST = (
     "tests/data/engine/",
     "tests/report/test_browser.py",
     "tests/stages/test_train.py",
+    "tests/report/",
     "tests/experiments/",
     "tests/stages/",
 )
@@ -70,8 +71,8 @@ those that train on real data or measure what training and serving cost."""
 
 WHOLE = tuple(start for start in SYSTEM if "::" not in start)
 
-TOGETHER = ("tests/flows/",)
-"""Tests of these directories run in one process: a Prefect server for each would cost more than the tests do."""
+TOGETHER = ("tests/flows/", "tests/report/")
+"""Tests of these directories run in one process: a Prefect server, or a report, for each file would cost more."""
 
 
 class ByFile(LoadScopeScheduling):
