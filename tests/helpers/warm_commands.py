@@ -3,6 +3,7 @@
 A program too: the server, given the path of its socket and the id of the process that it serves.
 """
 
+import gc
 import json
 import os
 import signal
@@ -114,10 +115,12 @@ if __name__ == "__main__":
     with socket.socket(socket.AF_UNIX) as unix:
         unix.bind(sys.argv[1])
         unix.listen()
+        gc.disable()  # what is loaded stays: looking for garbage among it takes two seconds
         take_chart_library = bundle_chart_library()
         load_stages()
         load_dvc()
         take_chart_library()
+        gc.enable()
         keep()
         print("ready", flush=True)
         os.dup2(2, 1)  # whoever waited for this goes on
