@@ -96,6 +96,14 @@ def test_added_items_are_listed_and_taken_out_again(workspace, folder, tmp_path,
         catalogue.remove(workspace, ["n2"], "mf")
 
 
+def test_a_title_reaches_the_terminal_without_its_control_characters(workspace, folder, tmp_path, capsys):
+    row = twin_of(workspace, "i1", "n").replace("Twin", "\x1b]0;owned\x07\x1b[2J title")
+    catalogue.add(workspace, DATA, table(tmp_path / "items.csv", row), "mf")
+    catalogue.show(workspace, "mf")
+    assert r"\x1b]0;owned\x07\x1b[2J title" in (printed := capsys.readouterr().out)
+    assert printed.replace("\n", "").isprintable()
+
+
 def test_additions_and_removals_at_once_lose_nothing(workspace, folder, tmp_path, monkeypatch):
     """Each takes a moment between reading the file and writing it, so that without a lock the last one wins."""
 

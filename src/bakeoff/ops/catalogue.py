@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bakeoff.core.errors import BakeoffError, reading, shortened
+from bakeoff.core.errors import BakeoffError, reading, shortened, visible
 from bakeoff.core.files import written
 from bakeoff.core.histories import Queries
 from bakeoff.core.workspace import Workspace
@@ -159,7 +159,7 @@ def add(workspace: Workspace, data: DataParams, source: Path, model: str | None)
     count = "1 item" if len(added) == 1 else f"{len(added):,} items"
     print(f"{target.name} ranks {count} from {source} now, embedded {how}; {len(everything):,} in all.")
     if passed_over := [name for name in table.column_names if name not in ("item_id", "title", *encoding.names)]:
-        print(f"Columns that {target.name} does not read: {', '.join(passed_over)}.")
+        print(f"Columns that {target.name} does not read: {visible(', '.join(passed_over))}.")
     print(f"{target.path}: `bakeoff serve` takes it up within a second, and without the file they are gone.")
 
 
@@ -198,7 +198,7 @@ def show(workspace: Workspace, model: str | None) -> None:
     described = held.drop(columns=EMBEDDING)
     shown = Table(*map(str, described), title=f"Added to {target.name}", title_justify="left")
     for row in described.itertuples(index=False):
-        shown.add_row(*("" if pd.isna(value) else Text(str(value)) for value in row))
+        shown.add_row(*("" if pd.isna(value) else Text(visible(str(value))) for value in row))
     Console().print(shown)
 
 
