@@ -141,7 +141,8 @@ def nightly(
         approval: Whether a person must agree to every promotion, or to the first one only.
         approval_timeout_seconds: After which nobody has agreed.
         stage_timeout_seconds: A stage that takes longer is ended, and fails.
-        keep_versions: Versions that stay in the clone's DVC cache, besides all that were promoted.
+        keep_versions: Versions that stay in the clone's DVC cache, besides all that were promoted. All stay without a
+            DVC remote.
     """
     began, log = time.monotonic(), get_run_logger().info
     clone = (clone or workspace / ".bakeoff/nightly").resolve()
