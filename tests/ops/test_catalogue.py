@@ -2,6 +2,8 @@
 
 import json
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import numpy as np
@@ -98,6 +100,33 @@ def test_added_items_are_listed_and_taken_out_again(workspace, folder, tmp_path,
     assert list(folder.glob("mf-*")) == []
     with pytest.raises(BakeoffError, match="'n2' was not added to mf"):
         catalogue.remove(workspace, ["n2"], "mf")
+
+
+def test_a_title_reaches_the_terminal_without_its_control_characters(workspace, folder, tmp_path, capsys):
+    row = twin_of(workspace, "i1", "n").replace("Twin", "\x1b]0;owned\x07\x1b[2J title")
+    catalogue.add(workspace, DATA, table(tmp_path / "items.csv", row), "mf")
+    catalogue.show(workspace, "mf")
+    assert r"\x1b]0;owned\x07\x1b[2J title" in (printed := capsys.readouterr().out)
+    assert printed.replace("\n", "").isprintable()
+
+
+def test_additions_and_removals_at_once_lose_nothing(workspace, folder, tmp_path, monkeypatch):
+    """Each takes a moment between reading the file and writing it, so that without a lock the last one wins."""
+
+    def slowly(path, read=read_additions):
+        found = read(path)
+        time.sleep(0.3)
+        return found
+
+    catalogue.add(workspace, DATA, table(tmp_path / "old.csv", twin_of(workspace, "i1", "old")), "mf")
+    monkeypatch.setattr(catalogue, "read_additions", slowly)
+    sources = [table(tmp_path / f"{name}.csv", twin_of(workspace, "i1", name)) for name in ("a", "b", "c")]
+    with ThreadPoolExecutor(4) as threads:
+        calls = [threads.submit(catalogue.add, workspace, DATA, source, "mf") for source in sources]
+        calls.append(threads.submit(catalogue.remove, workspace, ["old"], "mf"))
+        for call in calls:
+            call.result()
+    assert sorted(added(folder, "mf")["item_id"]) == ["a", "b", "c"]
 
 
 def test_others_get_the_mean_of_the_nearest_items_as_long_as_these_are():
