@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.data.features.encoding import category_code
-from bakeoff.ops.server import http_server
+from bakeoff.ops.server import http_server, schemas
 from bakeoff.ops.server.app import BodyRoute, answer_errors
 from bakeoff.ops.server.http_server import MAX_BODY, DrainingServer, listen, url
 
@@ -26,8 +26,8 @@ def body(size):
     return b'{"text": "%s"}' % (b"x" * (size - 12))
 
 
-def post(address, content):
-    return httpx.post(f"{address}/size", content=content, headers={"Content-Type": "application/json"})
+def post(address, content, route="size", kind="application/json"):
+    return httpx.post(f"{address}/{route}", content=content, headers={"Content-Type": kind}, timeout=60)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,15 @@ def address():
     async def size(body: Text) -> Response:
         return Response(str(len(body.text)))
 
-    app.router.add_api_route("/size", size, methods=["POST"], route_class_override=BodyRoute)
+    async def query(query: schemas.Query) -> Response:
+        return Response(query.model_dump_json(exclude_unset=True))
+
+    async def batch(batch: schemas.BatchRequest) -> Response:
+        return Response(str(len(batch.queries)))
+
+    for endpoint in (size, query, batch):
+        path = f"/{endpoint.__name__}"
+        app.router.add_api_route(path, endpoint, methods=["POST"], route_class_override=BodyRoute)
 
     started = threading.Event()
     server = DrainingServer(app, 0, started.set, lambda: None)
@@ -91,6 +99,59 @@ def test_a_body_without_a_declared_size_is_read_to_the_limit_and_no_further(addr
         connection.sendall(b"POST /size HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
         sent = flood(connection, b"10000\r\n" + b"x" * 0x10000 + b"\r\n")
         assert sent < 20 * MAX_BODY  # the buffers of both sides included
+
+
+def pairs(value, count):
+    """Entries of a JSON object, under different names."""
+    return b",".join(b'"%x":%s' % (number, value) for number in range(count))
+
+
+MALFORMED = {
+    "features": (
+        "query",
+        b'{"features":{%s}}' % pairs(b"{}", 340_000),
+        "features: Dictionary should have at most 1000",
+    ),
+    "vector": ("query", b'{"features":{"v":[%s0]}}' % (b"{}," * 1_340_000), "v.list[float].0: Input should be a valid"),
+    "numbers": ("query", b'{"features":{"v":[%s0]}}' % (b"0," * 2_000_000), "List should have at most 16384 items"),
+    "names": ("query", b"{%s}" % pairs(b"0", 400_000), "The body has 400,000 faults."),
+    "histories": (
+        "batch",
+        b'{"queries":[%s{}]}' % (b'{"history":[%s0]},' % (b"{}," * 5_300) * 255),
+        "The body has 5,300 faults.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("route", "content", "said"), MALFORMED.values(), ids=MALFORMED)
+def test_a_body_with_a_million_faults_is_refused_without_naming_them(address, route, content, said):
+    assert len(content) <= MAX_BODY
+    answer = post(address, content, route)
+    assert answer.status_code == 422
+    assert said in answer.json()["error"]
+    assert "more" not in answer.json()["error"]
+
+
+@pytest.mark.parametrize("kind", ["application/json; charset=utf-8", "application/vnd.api+json"])
+def test_faults_are_bounded_however_json_is_spelled(address, kind):
+    content = b'{"user_id":"\\ud800",%s}' % pairs(b"0", 2_000)  # half of a surrogate pair: pydantic reads no such JSON
+    for each in (content, content.decode().encode("utf-16")):
+        assert post(address, each, "query", kind).json()["error"].startswith("The body has 2,000 faults.")
+
+
+def test_faults_are_worded_for_people_who_know_python(address):
+    def said(content, route="query"):
+        return post(address, content, route).json()["error"].removesuffix(". GET /docs shows what can be sent.")
+
+    assert said(b"[]") == "body: Input should be a valid dictionary or object to extract fields from"
+    assert said(b'{"history": {}}') == "body.history: Input should be a valid list"
+    assert said(b'{"features": 1, "usr": 2}') == (
+        "body.features: Input should be a valid dictionary; body.usr: Extra inputs are not permitted"
+    )
+    assert said(b'{"queries": [{"filters": [{"feature": "year"}]}]}', "batch") == (
+        "body.queries.0.filters.0: Value error, a filter needs any_of, none_of, min or max"
+    )
+    assert said(b'{"history": [%s0]}' % (b"{}," * 30)).endswith("valid string; and 20 more")
 
 
 @pytest.mark.parametrize(
