@@ -1,5 +1,6 @@
 """What one client can make the server hold: a real server on loopback around a small application."""
 
+import asyncio
 import socket
 import threading
 import time
@@ -15,6 +16,9 @@ from bakeoff.data.features.encoding import category_code
 from bakeoff.ops.server import http_server, schemas
 from bakeoff.ops.server.app import BodyRoute, answer_errors
 from bakeoff.ops.server.http_server import MAX_BODY, DrainingServer, listen, url
+
+LARGE = 30_000_000
+"""Bytes of an answer: more than the buffers of both sides take."""
 
 
 class Text(BaseModel):
@@ -44,7 +48,14 @@ def address():
     async def batch(batch: schemas.BatchRequest) -> Response:
         return Response(str(len(batch.queries)))
 
-    for endpoint in (size, query, batch):
+    async def large(body: Text) -> Response:
+        return Response(b"x" * LARGE)
+
+    async def slow(body: Text) -> Response:
+        await asyncio.sleep(1.2)  # longer than a request may take
+        return Response("done")
+
+    for endpoint in (size, query, batch, large, slow):
         path = f"/{endpoint.__name__}"
         app.router.add_api_route(path, endpoint, methods=["POST"], route_class_override=BodyRoute)
 
@@ -52,6 +63,7 @@ def address():
     server = DrainingServer(app, 0, started.set, lambda: None)
     with pytest.MonkeyPatch.context() as patch, closing(listen("127.0.0.1", 0)) as bound:
         patch.setattr(http_server, "REQUEST_SECONDS", 0.5)
+        patch.setattr(http_server, "ANSWER_SECONDS", 1.0)
         patch.setattr(server, "install_signal_handlers", lambda: None, raising=False)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
         thread.start()
@@ -170,13 +182,49 @@ def test_a_request_that_does_not_arrive_in_time_loses_its_connection(address, ha
         assert ended(connection) < 10
 
 
+def request(path, size, *headers):
+    lines = [f"POST {path} HTTP/1.1", "Host: x", "Content-Type: application/json", f"Content-Length: {size}", *headers]
+    return "\r\n".join([*lines, "\r\n"]).encode() + body(size)
+
+
+def received(connection):
+    """All that comes until the server closes the connection."""
+    return b"".join(iter(lambda: connection.recv(1 << 20), b""))
+
+
+@pytest.mark.parametrize("missing", [16, 40], ids=["body", "headers"])
+def test_a_request_that_comes_with_the_one_before_it_has_a_deadline_too(address, missing):
+    whole = request("/size", 16)
+    with closing(connect(address)) as connection:
+        begun = time.monotonic()
+        connection.sendall(whole + whole[:-missing])
+        assert received(connection).startswith(b"HTTP/1.1 200")
+        assert time.monotonic() - begun < 10
+
+
+def test_a_request_that_waits_for_the_answer_to_the_one_before_it_is_not_late(address):
+    size = 1_000_000
+    with closing(connect(address)) as connection:
+        connection.sendall(request("/slow", 16) + request("/size", size, "Connection: close"))
+        assert received(connection).endswith(str(size - 12).encode())
+
+
+def test_an_answer_that_nobody_takes_is_dropped(address):
+    asked = request("/large", 16, "Connection: close")
+    with closing(connect(address)) as connection:
+        connection.sendall(asked)
+        assert len(received(connection)) > LARGE
+    with closing(connect(address)) as connection:
+        connection.sendall(asked)
+        time.sleep(3)
+        with suppress(ConnectionResetError):
+            assert len(received(connection)) < LARGE
+
+
 def test_a_connection_that_waits_between_two_requests_is_kept(address):
-    request = b"POST /size HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 16\r\n\r\n" + body(
-        16
-    )
     with closing(connect(address)) as connection:
         for _ in range(2):
-            connection.sendall(request)
+            connection.sendall(request("/size", 16))
             assert connection.recv(4096).startswith(b"HTTP/1.1 200")
             time.sleep(0.8)  # longer than a request may take
 
