@@ -5,16 +5,18 @@ import socket
 import threading
 import time
 from contextlib import closing, suppress
+from types import SimpleNamespace
 
 import httpx
 import pytest
 from fastapi import FastAPI, Response
+from prometheus_client import generate_latest
 from pydantic import BaseModel
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.data.features.encoding import category_code
 from bakeoff.ops.server import http_server, schemas
-from bakeoff.ops.server.app import BodyRoute, answer_errors
+from bakeoff.ops.server.app import BodyRoute, answer_errors, create_app
 from bakeoff.ops.server.http_server import MAX_BODY, DrainingServer, listen, url
 
 LARGE = 30_000_000
@@ -233,6 +235,36 @@ def test_headers_without_an_end_are_not_collected(address):
     with closing(connect(address)) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\nX: ")
         assert flood(connection, b"x" * 4096) < 20 * MAX_BODY
+
+
+def test_an_item_may_have_a_slash_in_its_id():
+    titles = {"i/1": "One", "i2": "Two"}
+
+    def index_of(item):
+        if item not in titles:
+            raise schemas.not_known(f"no {item}")
+        return item
+
+    def neighbours(item, k):
+        return schemas.Neighbours(item_id=index_of(item), neighbours=[], model=str(k), version="")
+
+    model = SimpleNamespace(titles=titles, index_of=index_of, neighbours=neighbours)
+    app = create_app(SimpleNamespace(model=model, submit=None), "1")
+
+    async def answers(*paths):
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as client:
+            return [await client.get(f"/items/{path}") for path in paths]
+
+    paths = ["i%2F1", "i/1", "i%2F1/neighbours", "i2", "i2/neighbours?k=3", "i%2F2", "i2/", "i2/neighbours/", ""]
+    found = asyncio.run(answers(*paths))
+    assert [answer.status_code for answer in found] == [200, 200, 200, 200, 200, 404, 307, 307, 404]
+    assert [answer.json().get("title") for answer in found[:4]] == ["One", "One", None, "Two"]
+    assert [answer.headers["location"] for answer in found[6:8]] == [
+        "http://x/items/i2",
+        "http://x/items/i2/neighbours",
+    ]
+    assert found[2].json()["item_id"] == "i/1"
+    assert 'route="/items/{item_id}",status="200"' in generate_latest().decode()
 
 
 def test_a_refusal_shows_a_few_known_values_and_shortens_what_was_sent():

@@ -16,6 +16,7 @@ from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
 from prometheus_client import generate_latest
 from pydantic import BaseModel, ValidationError
+from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
 
 from bakeoff.ops.online.serving import Online
@@ -200,17 +201,26 @@ def _add_recommendations(app: FastAPI, service: Service, online: Online | None) 
         post("/feedback", feedback, response_model=schemas.State, summary="What somebody did with a list")
 
 
+class ItemConvertor(PathConvertor):
+    """An item id in a path: it may hold slashes, but not end in one, since such paths redirect to those without."""
+
+    regex = r"[\s\S]*[^/]"
+
+
+register_url_convertor("item", ItemConvertor())
+
+
 def _add_items(app: FastAPI, service: Service) -> None:
-    @app.get("/items/{item_id}", summary="An item")
+    @app.get("/items/{item_id:item}/neighbours", summary="Nearest items")
+    def neighbours(item_id: str, k: Annotated[int, Parameter(ge=1, le=MOST_NEIGHBOURS)] = 10) -> schemas.Neighbours:
+        """Those whose embeddings point the same way."""
+        return service.model.neighbours(item_id, k)
+
+    @app.get("/items/{item_id:item}", summary="An item")  # the last one, since an id may hold /neighbours too
     async def item(item_id: str) -> schemas.ItemInfo:
         """Its title."""
         model = service.model
         return schemas.ItemInfo(item_id=item_id, title=model.titles[model.index_of(item_id)])
-
-    @app.get("/items/{item_id}/neighbours", summary="Nearest items")
-    def neighbours(item_id: str, k: Annotated[int, Parameter(ge=1, le=MOST_NEIGHBOURS)] = 10) -> schemas.Neighbours:
-        """Those whose embeddings point the same way."""
-        return service.model.neighbours(item_id, k)
 
 
 def _add_operations(app: FastAPI, service: Service) -> None:
