@@ -211,7 +211,7 @@ def only_run(workspace: Path, log: Log) -> Iterator[None]:
     DVC reads the DAG, which a dvc.lock that was cut off prevents.
 
     Raises:
-        BakeoffError: the workspace is not a DVC repository.
+        BakeoffError: the workspace is not a DVC repository, or a dvc.lock has the conflict markers of a merge.
     """
     if not (workspace / ".dvc").is_dir():
         raise BakeoffError(f"{workspace.resolve()} is not inside of a DVC repository: name the project's directory.")
@@ -230,11 +230,20 @@ def repair_lock(workspace: Path, name: str, log: Log) -> None:
 
     It comes from the last commit, or is removed. No stage runs again for it: DVC's run cache has what newer entries
     recorded.
+
+    Raises:
+        BakeoffError: it has the conflict markers of a merge; it stays as it is.
     """
     path = workspace / name
     with locked(workspace / ".dvc/tmp/lock"):  # DVC holds this lock while it writes
-        if not path.exists() or is_whole(path.read_bytes()):
+        if not path.exists() or is_whole(found := path.read_bytes()):
             return
+        if any(line.startswith(b"<<<<<<< ") for line in found.splitlines()):
+            raise BakeoffError(
+                f"{path.resolve()} has the conflict markers of a merge: `git checkout HEAD -- {name}` takes the file "
+                "of your branch, and what the other side ran is found in DVC's run cache or runs again. If the markers "
+                "were committed, name a commit before that in place of HEAD."
+            )
         committed = f"{ask(workspace, 'show', f'HEAD:./{name}') or ''}\n"
         if is_whole(committed.encode()):
             path.write_text(committed, encoding="utf-8")

@@ -149,6 +149,10 @@ def run_experiment(overrides: Sequence[str], name: str, workspace: Path, *, log:
     ]
 
 
+_PLAIN = ["--binary", "--no-ext-diff", "--no-textconv", "--no-color", "--src-prefix=a/", "--dst-prefix=b/"]
+"""Options with which `git diff` makes a patch that `git apply` takes, whatever the user's Git settings are."""
+
+
 @contextmanager
 def _clone(workspace: Path) -> Iterator[Path]:
     """A clone with the workspace's uncommitted changes, DVC settings and cache; removed afterwards."""
@@ -159,7 +163,7 @@ def _clone(workspace: Path) -> Iterator[Path]:
     with TemporaryDirectory(dir=scratch, prefix="what-if-") as directory:
         clone, patch = Path(directory, "clone").resolve(), Path(directory, "patch").resolve()
         git(workspace, "clone", "--quiet", "--local", ".", str(clone))
-        git(workspace, "diff", "HEAD", "--binary", f"--output={patch}")
+        git(workspace, "diff", "HEAD", *_PLAIN, f"--output={patch}")
         git(clone, "apply", "--allow-empty", str(patch))
         for key, fallback in (("user.name", "Bakeoff"), ("user.email", "bakeoff@localhost")):
             git(clone, "config", key, git(workspace, "config", "--default", fallback, key))

@@ -20,7 +20,7 @@ from prefect.tasks import exponential_backoff
 from pydantic import DirectoryPath, Field
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.core.subprocesses import ChildError, run_child
+from bakeoff.core.subprocesses import ChildError, run_child, succeeds
 from bakeoff.core.workspace import check_packages
 from bakeoff.flows import nightly_clone as clones
 from bakeoff.flows.dvc_stages import CORE, Dag, needed_for, only_run, read_dag, unchanged_stages
@@ -33,7 +33,7 @@ from bakeoff.ops.git import check_identity, git
 UNCHANGED = "Unchanged"
 """State of a night that found nothing to do."""
 PENDING = Path(".dvc/tmp/promotion")
-"""In the clone, the commit whose promotion is still to be requested."""
+"""In the clone, the commit whose promotion is still to be requested; the last decision says whether there is one."""
 WANTED = (*CORE, "export")
 """Stages that the decision on production and the delivery need, with all before them."""
 CHECKED_FIRST = "validate"
@@ -141,7 +141,8 @@ def nightly(
         approval: Whether a person must agree to every promotion, or to the first one only.
         approval_timeout_seconds: After which nobody has agreed.
         stage_timeout_seconds: A stage that takes longer is ended, and fails.
-        keep_versions: Versions that stay in the clone's DVC cache, besides all that were promoted.
+        keep_versions: Versions that stay in the clone's DVC cache, besides all that were promoted. All stay without a
+            DVC remote.
     """
     began, log = time.monotonic(), get_run_logger().info
     clone = (clone or workspace / ".bakeoff/nightly").resolve()
@@ -180,6 +181,7 @@ def take_steps(clone: Path, options: list[str], stage_timeout: float, keep_versi
     """
     log = get_run_logger().info
     update(clone)
+    drop_lost_request(clone)
     fetch(clone, options)
     stale = stale_stages(clone)
     if not stale and not is_undelivered(clone):
@@ -196,9 +198,21 @@ def take_steps(clone: Path, options: list[str], stage_timeout: float, keep_versi
     made = clones.commit(clone, f"Nightly run: {words}", str(flow_run.name))
     if decision["outcome"] == "promote":
         (clone / PENDING).write_text(git(clone, "rev-parse", "HEAD"))
+    else:  # an older night's request, which has not been answered yet
+        (clone / PENDING).unlink(missing_ok=True)
     push_history(clone, log)
     removed = clones.remove_old_versions(clone, keep_versions, log, STEP_SECONDS)
     return Completed(message=" ".join(filter(None, [final.message, words, made and f"Commit {made}.", removed])))
+
+
+def drop_lost_request(clone: Path) -> None:
+    """Drop the request to promote a commit that is no longer in the clone's history, and never gets to the remote.
+
+    It was rebased, so that this night decides anew and requests the new commit, or a person has dropped it.
+    """
+    pending = clone / PENDING
+    if pending.exists() and not succeeds(clone, "git", "merge-base", "--is-ancestor", pending.read_text(), "HEAD"):
+        pending.unlink()
 
 
 def stale_stages(clone: Path) -> frozenset[str]:

@@ -212,10 +212,12 @@ def push_history(clone: Path, log: Log) -> None:
 
 
 def remove_old_versions(clone: Path, keep: int, log: Log, timeout: float) -> str:
-    """Remove what only old versions need from the clone's cache, by `dvc gc`; the remote keeps everything.
+    """Remove what only old versions need from the clone's cache, by `dvc gc`; DVC's remote keeps everything.
+
+    Without a remote nothing is removed: the cache has the only copy.
 
     Args:
-        clone: All of it is pushed.
+        clone: All of it is pushed, where there is a remote.
         keep: Versions, commits that changed data.dvc or dvc.lock, that stay besides all that have a tag.
         log: Gets DVC's output.
         timeout: In seconds.
@@ -223,6 +225,8 @@ def remove_old_versions(clone: Path, keep: int, log: Log, timeout: float) -> str
     Returns:
         what was removed, in a sentence.
     """
+    if not has_data_remote(clone):
+        return "No DVC remote, so that no older version was removed."
     cache = clone / ".dvc/cache/files"
     versions = git(clone, "log", "--first-parent", f"-{keep}", "--format=%H", "--", "dvc.lock", "data.dvc").split()
     depth = 1 + int(git(clone, "rev-list", "--first-parent", "--count", f"{versions[-1]}..HEAD")) if versions else 1

@@ -14,6 +14,8 @@ from services.postgres import Postgres, running_postgres
 from warm_commands import warm_commands
 from xdist.scheduler import LoadScopeScheduling
 
+from bakeoff.core import subprocesses
+
 # Whoever sets up logging anew (gto, Prefect) closes the handler of TensorFlow's logger, which closes what it writes to
 # if that isn't the standard error of that moment: it must not be what pytest captures with.
 get_absl_handler().python_handler.setStream(sys.__stderr__)
@@ -35,6 +37,7 @@ SLOWEST_FIRST = (
     "tests/data/engine/",
     "tests/report/test_browser.py",
     "tests/stages/test_train.py",
+    "tests/report/",
     "tests/experiments/",
     "tests/stages/",
 )
@@ -68,8 +71,8 @@ those that train on real data or measure what training and serving cost."""
 
 WHOLE = tuple(start for start in SYSTEM if "::" not in start)
 
-TOGETHER = ("tests/flows/",)
-"""Tests of these directories run in one process: a Prefect server for each would cost more than the tests do."""
+TOGETHER = ("tests/flows/", "tests/report/")
+"""Tests of these directories run in one process: a Prefect server, or a report, for each file would cost more."""
 
 
 class ByFile(LoadScopeScheduling):
@@ -122,6 +125,20 @@ def warm(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> str:
     if worker_id == "master":
         return warm_commands(base / "warm", os.getpid())
     return str(base.parent / "warm")  # of which this process is a fork
+
+
+@pytest.fixture(scope="module")
+def warm_children(warm: str) -> Iterator[None]:
+    """`bakeoff` and `dvc` start at once where Bakeoff calls them."""
+    usual = subprocesses.environment
+
+    def environment(directory: Path) -> dict[str, str]:
+        settings = usual(directory)
+        return {**settings, "PATH": os.pathsep.join([warm, settings["PATH"]])}
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(subprocesses, "environment", environment)
+        yield
 
 
 @pytest.fixture(scope="session")

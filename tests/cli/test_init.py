@@ -4,7 +4,6 @@ import os
 import pty
 import sqlite3
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,8 @@ from typer.testing import CliRunner
 from bakeoff.cli.app import app
 from bakeoff.core.errors import BakeoffError
 from bakeoff.params import load_params
+
+pytestmark = pytest.mark.usefixtures("warm_children")
 
 EVENTS = "who;sku;when\n" + "".join(f"u{i % 5};P-{i % 7};17000000{i:02d}\n" for i in range(60))
 ITEMS = "code\tname\tcolour\n" + "".join(f"P-{i}\tA fine thing {i}\t{'red' if i % 2 else 'blue'}\n" for i in range(7))
@@ -128,9 +129,9 @@ def test_a_place_that_is_taken_is_refused_before_anything_is_read(files: list[st
         init(".", *files, "--yes")
 
 
-def test_questions_in_a_terminal(files: list[str], tmp_path: Path) -> None:
+def test_questions_in_a_terminal(files: list[str], tmp_path: Path, warm: str) -> None:
     ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "bakeoff", "init", "shop", *files]
+    command = [f"{warm}/bakeoff", "init", "shop", *files]
     os.write(ours, b"nobody\nwho\ny\n")  # an answer that is no column is asked for again
     done = subprocess.run(command, stdin=theirs, capture_output=True, text=True, cwd=tmp_path, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -138,9 +139,9 @@ def test_questions_in_a_terminal(files: list[str], tmp_path: Path) -> None:
     assert load_params(tmp_path / "shop/params.yaml").data.columns.user_id == "who"
 
 
-def test_a_no_leaves_nothing(files: list[str], tmp_path: Path) -> None:
+def test_a_no_leaves_nothing(files: list[str], tmp_path: Path, warm: str) -> None:
     ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "bakeoff", "init", "shop", *files, "--column", "user_id=who"]
+    command = [f"{warm}/bakeoff", "init", "shop", *files, "--column", "user_id=who"]
     os.write(ours, b"n\n")
     done = subprocess.run(command, stdin=theirs, capture_output=True, text=True, cwd=tmp_path, timeout=120)
     assert (done.returncode, "Nothing was written" in done.stderr) == (1, True), done.stderr

@@ -24,7 +24,15 @@ from bakeoff.params import Params
 from bakeoff.stages import split, validate
 
 KINDS = {"view": 1, "cart": 3, "buy": 10, "refund": 0}
+DISLIKED = KINDS | {"hide": -2}
 COLUMNS = {"event": "what happened", "weight": "worth"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _without_docs():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(validate, "_write_docs", lambda *_: None)
+        yield
 
 
 def workspace_of(root, rows, columns=COLUMNS, **data):
@@ -54,41 +62,49 @@ ROWS = [
 ]  # fmt: skip
 
 
-def test_the_weight_of_an_event_is_that_of_its_kind_times_its_own(tmp_path):
-    workspace, params = workspace_of(tmp_path, ROWS)
+@pytest.fixture(scope="module")
+def weighed(tmp_path_factory):
+    """ROWS with both columns, split; kinds below zero have a weight, and there are none."""
+    return prepared_of(tmp_path_factory.mktemp("weighed"), ROWS, event_weights=DISLIKED)
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    """ROWS without both columns, split."""
+    return prepared_of(tmp_path_factory.mktemp("plain"), ROWS, {}, event_weights={})
+
+
+def prepared_of(*arguments, **options):
+    """The workspace after validation and split."""
+    workspace, params = workspace_of(*arguments, **options)
     validate.run(params, workspace)
     split.run(params, workspace)
-    prepared = load_prepared(workspace)
+    return workspace
+
+
+def test_the_weight_of_an_event_is_that_of_its_kind_times_its_own(weighed):
+    prepared = load_prepared(weighed)
     # u: a (view, 1) and b (buy, 10 · 0.5) are train, c (cart, 3 · 2) is valid, d is test; the refund counts nothing.
     assert prepared.train.weights.tolist() == [1, 5, 10, 10]
     assert prepared.valid.weights.tolist() == [6, 10]
     assert prepared.known().weights.tolist() == [1, 5, 6, 10, 10, 10]
     assert prepared.known_of(np.array([1, 0])).weights.tolist() == [10, 10, 10, 1, 5, 6]
-    assert [prepared.item_ids[item].as_py() for item in load_held_out(workspace, prepared).test.items] == ["d", "d"]
-    report = json.loads(workspace.split_report.read_text())
+    assert [prepared.item_ids[item].as_py() for item in load_held_out(weighed, prepared).test.items] == ["d", "d"]
+    report = json.loads(weighed.split_report.read_text())
     assert report["dropped"]["without_weight"] == 1
     assert "1 events are of a kind that counts nothing" in report["notes"][0]
 
 
-@pytest.mark.parametrize(
-    ("columns", "weights", "expected"),
-    [({"event": "what happened"}, KINDS, [1, 10, 10, 10]), ({"weight": "worth"}, {}, [1, 0.5, 1, 1])],
-)
-def test_either_column_alone_will_do(tmp_path, columns, weights, expected):
+def test_a_column_of_weights_alone_will_do(tmp_path):
     rows = [row for row in ROWS if row[3] != "refund"]
-    workspace, params = workspace_of(tmp_path, rows, columns, event_weights=weights)
-    validate.run(params, workspace)
-    split.run(params, workspace)
-    assert load_prepared(workspace).train.weights.tolist() == expected
+    workspace = prepared_of(tmp_path, rows, {"weight": "worth"}, event_weights={})
+    assert load_prepared(workspace).train.weights.tolist() == [1, 0.5, 1, 1]
 
 
-def test_without_these_columns_nothing_is_written_of_weights(tmp_path):
-    workspace, params = workspace_of(tmp_path, ROWS, {}, event_weights={})
-    validate.run(params, workspace)
-    split.run(params, workspace)
-    assert "weight" not in pq.read_schema(workspace.split / "train.parquet").names
-    assert load_prepared(workspace).train.weights is None
-    assert "without_weight" not in json.loads(workspace.split_report.read_text())["dropped"]
+def test_without_these_columns_nothing_is_written_of_weights(plain):
+    assert "weight" not in pq.read_schema(plain.split / "train.parquet").names
+    assert load_prepared(plain).train.weights is None
+    assert "without_weight" not in json.loads(plain.split_report.read_text())["dropped"]
 
 
 def test_kinds_without_a_weight_are_named_with_the_fix(tmp_path):
@@ -100,12 +116,10 @@ def test_kinds_without_a_weight_are_named_with_the_fix(tmp_path):
         split.run(params, workspace)
 
 
-def test_a_file_that_was_fetched_before_the_column_was_named_is_fetched_again(tmp_path):
-    workspace, params = workspace_of(tmp_path, ROWS, {}, event_weights={})
-    validate.run(params, workspace)
+def test_a_file_that_was_fetched_before_the_column_was_named_is_fetched_again(plain):
     named = Params.model_validate({"data": {"columns": {"weight": "worth"}}})
     with pytest.raises(BakeoffError, match=r"data.columns.weight is 'worth'.*no weight: fetch the data again"):
-        split.run(named, workspace)
+        split.run(named, plain)
 
 
 def test_rows_without_a_kind_or_with_a_weight_that_is_none_go_to_quarantine(tmp_path):
@@ -125,11 +139,10 @@ def test_rows_without_a_kind_or_with_a_weight_that_is_none_go_to_quarantine(tmp_
 
 def test_two_kinds_in_the_same_second_are_two_events_of_which_the_heavier_counts(tmp_path):
     both = [("u", "x", 0, "view", 1), ("u", "x", 0, "buy", 1), ("u", "x", 0, "buy", 1)]
-    workspace, params = workspace_of(tmp_path, [*ROWS, *both], {"event": "what happened"})
-    validate.run(params, workspace)
+    workspace = prepared_of(tmp_path, [*ROWS, *both], {"event": "what happened"})  # which alone will do
     assert pq.read_table(workspace.quarantine / "interactions.parquet").num_rows == 1
-    split.run(params, workspace)
-    assert load_prepared(workspace).train.weights.tolist()[0] == 10
+    # u: x (buy), a (view) and b (buy) are train; v: a and b (buy).
+    assert load_prepared(workspace).train.weights.tolist() == [10, 1, 10, 10, 10]
 
 
 def test_weights_of_kinds_need_a_column_of_kinds():
@@ -173,23 +186,19 @@ def dislikes_of(workspace):
     return found
 
 
-def test_kinds_below_zero_are_dislikes_up_to_the_last_train_event_and_change_nothing_else(tmp_path):
-    plain = [row for row in ROWS if row[3] != "refund"]
+def test_kinds_below_zero_are_dislikes_up_to_the_last_train_event_and_change_nothing_else(weighed, tmp_path):
     # u's train events are at 1 and 2: what is hidden at 3 is known only later. f is no positive of anybody.
     hidden = [("u", "f", 2, "hide", 1), ("u", "f", 1, "hide", 3), ("u", "d", 1, "hide", 1), ("u", "b", 3, "hide", 1)]
     strangers = [("w", "a", 1, "hide", 1)]
-    found = {}
-    for name, rows in {"without": plain, "with": [*plain, *hidden, *strangers]}.items():
-        (tmp_path / name).mkdir()
-        found[name], params = workspace_of(tmp_path / name, rows, event_weights=KINDS | {"hide": -2})
-        validate.run(params, found[name])
-        split.run(params, found[name])
-    assert dislikes_of(found["with"]) == {"u": {"f": -6.0, "d": -2.0}}
-    assert dislikes_of(found["without"]) == {}
+    disliking = prepared_of(tmp_path, [*ROWS, *hidden, *strangers], event_weights=DISLIKED)
+    assert dislikes_of(disliking) == {"u": {"f": -6.0, "d": -2.0}}
+    assert dislikes_of(weighed) == {}
     for part in ("train", "valid", "test"):
-        ours, theirs = (pq.read_table(each.split / f"{part}.parquet").drop("item_index") for each in found.values())
+        ours, theirs = (
+            pq.read_table(each.split / f"{part}.parquet").drop("item_index") for each in (weighed, disliking)
+        )
         assert ours.equals(theirs)
-    users = pq.read_table(found["with"].vocabulary / "users.parquet")["user_id"].to_pylist()
+    users = pq.read_table(disliking.vocabulary / "users.parquet")["user_id"].to_pylist()
     assert users == ["u", "v"]  # who only dislikes has no event
 
 

@@ -73,6 +73,16 @@ def test_an_experiment_is_recorded_and_leaves_every_file_of_the_workspace_alone(
         run_experiment(["mf.dim=16"], "smaller", workspace, log=lines.append, timeout=60)
 
 
+@pytest.mark.parametrize(("key", "value"), [("diff.external", "true"), ("diff.noprefix", "true")])
+def test_uncommitted_changes_are_taken_along_whatever_the_users_git_settings_are(
+    key: str, value: str, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, text in (("COUNT", "1"), ("KEY_0", key), ("VALUE_0", value)):
+        monkeypatch.setenv(f"GIT_CONFIG_{name}", text)
+    rows = run_experiment(["mf.max_epochs=4"], key.replace(".", "-"), workspace, log=lambda _: None, timeout=120)
+    assert [row["experiment"] for row in rows] == [0.75, 1]  # of dim 48, which no commit has
+
+
 def test_an_experiment_that_fails_is_quoted_and_leaves_nothing_behind(workspace: Path) -> None:
     before = snapshot(workspace)
     with pytest.raises(ChildError, match="thirteen is bad luck"):

@@ -225,6 +225,7 @@ def test_git_without_an_identity_is_refused_with_the_fix(tmp_path: Path, monkeyp
 def test_old_versions_go_and_the_last_and_promoted_ones_stay(team: Team) -> None:
     team.begin()
     clone, sizes = team.clone, []
+    dvc("remote", "add", "--local", "--default", "store", str(team.remote.parent / "store"), cwd=clone)
     for number in range(5):
         write(clone, "raw", f"version {number}\n")
         dvc("repro", "--quiet", cwd=clone)
@@ -233,9 +234,23 @@ def test_old_versions_go_and_the_last_and_promoted_ones_stay(team: Team) -> None
         git("commit", "--quiet", "--allow-empty", "--message", "a commit that is no version", cwd=clone)
         if number == 1:
             git("tag", "mf@v1.0.0", cwd=clone)
+        clones.push_data(clone, team.said.append, 60)
         told = clones.remove_old_versions(clone, 2, team.said.append, 60)
         sizes.append(len([path for path in (clone / ".dvc/cache/files").rglob("*") if path.is_file()]))
     assert sizes == [1, 2, 2, 3, 3]
     assert told.startswith("Older than the last 2 versions and not promoted: 1 files")
     for revision in ("HEAD", "HEAD~2", "mf@v1.0.0"):
         assert dvc("get", "--force", "--quiet", ".", "model", "--rev", revision, "-o", "there", cwd=clone) == ""
+
+
+def test_without_a_dvc_remote_every_version_stays(team: Team) -> None:
+    team.begin()
+    for number in range(2):
+        write(team.clone, "raw", f"version {number}\n")
+        dvc("repro", "--quiet", cwd=team.clone)
+        git("add", "--all", cwd=team.clone)
+        git("commit", "--quiet", "--message", f"version {number}", cwd=team.clone)
+    told = clones.remove_old_versions(team.clone, 1, team.said.append, 60)
+    assert told == "No DVC remote, so that no older version was removed."
+    assert dvc("get", "--quiet", ".", "model", "--rev", "HEAD~", "-o", "there", cwd=team.clone) == ""
+    assert (team.clone / "there").read_text() == "version 0\n"

@@ -107,6 +107,44 @@ def test_a_night_that_is_cut_off_anywhere_is_resumed_by_the_next(team: Team, mon
     assert len(team.asked) == 1
 
 
+def change_code(team: Team) -> None:
+    """A commit at the remote after which the next night runs `compare` again."""
+    (team.workspace / "compare.py").write_text(COMPARE + "# Written otherwise.")
+    call("git", "commit", "--quiet", "--all", "--message", "compare", cwd=team.workspace)
+    call("git", "pull", "--quiet", "--rebase", "origin", "HEAD", cwd=team.workspace)
+    call("git", "push", "--quiet", "origin", "HEAD", cwd=team.workspace)
+
+
+def test_a_newer_decision_replaces_a_promotion_that_was_not_answered(
+    team: Team, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unanswered(*_: object) -> None:
+        raise BakeoffError("Nobody has answered")
+
+    with monkeypatch.context() as night:
+        night.setattr(nightly, "request_promotion", unanswered)
+        assert team.night().message == "Nobody has answered"
+    change_code(team)
+    team.outcome = "hold"
+    assert team.night().is_completed()
+    assert team.night().name == "Unchanged"
+    assert team.asked == []
+
+
+def test_a_promotion_of_a_commit_that_was_dropped_is_not_requested(team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(*_: object) -> None:
+        raise BakeoffError("the network is gone")
+
+    with monkeypatch.context() as night:
+        night.setattr(nightly, "push_history", gone)
+        assert team.night().is_failed()
+    call("git", "reset", "--quiet", "--hard", "HEAD~", cwd=team.clone)  # as the runbook says where results clash
+    call("git", "clean", "--quiet", "-d", "--force", cwd=team.clone)
+    monkeypatch.setattr(nightly, "stale_stages", lambda _: frozenset())
+    assert team.night().name == "Unchanged"
+    assert team.asked == []
+
+
 TRAINING = """
   train:
     foreach: [mf]
@@ -127,10 +165,7 @@ def test_what_training_starts_from_is_copied_in_if_there_is_anything_to_train(
     monkeypatch.setattr(nightly, "parents", copied.append)
     assert team.night().is_completed()
     assert copied == [team.clone.resolve()]
-    (team.workspace / "compare.py").write_text(COMPARE + "# Written otherwise.")
-    call("git", "commit", "--quiet", "--all", "--message", "compare", cwd=team.workspace)
-    call("git", "pull", "--quiet", "--rebase", "origin", "HEAD", cwd=team.workspace)
-    call("git", "push", "--quiet", "origin", "HEAD", cwd=team.workspace)
+    change_code(team)
     assert team.night().is_completed()
     assert len(copied) == 1  # a night that trains nothing takes up no promotion
 

@@ -119,3 +119,18 @@ def test_a_lock_comes_from_the_last_commit_where_it_has_one(project: Project) ->
     with only_run(workspace, said.append):
         assert (workspace / "dvc.lock").read_bytes() == whole
     assert said == ["A DVC command was killed while it wrote dvc.lock: it is as in the last commit."]
+
+
+def test_a_lock_with_the_conflict_markers_of_a_merge_stays_and_the_fix_is_named(project: Project) -> None:
+    workspace = project(STAGES)
+    (workspace / "raw").write_text("raw")
+    dvc("repro", "--quiet", cwd=workspace)
+    call("git", "add", "--all", cwd=workspace)
+    call("git", "commit", "--quiet", "--message", "results", cwd=workspace)
+    lock = workspace / "dvc.lock"
+    marked = f"<<<<<<< HEAD\n{lock.read_text()}=======\n{lock.read_text()}>>>>>>> theirs\n"
+    lock.write_text(marked)
+    named = r"conflict markers of a merge: `git checkout HEAD -- dvc\.lock`"
+    with pytest.raises(BakeoffError, match=named), only_run(workspace, print):
+        pass
+    assert lock.read_text() == marked

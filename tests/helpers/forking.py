@@ -126,19 +126,28 @@ def load_stages() -> None:
     numba.njit(lambda: 0)()  # fills its tables of types, which takes longer than to load all of our kernels
 
 
-def load_chart_library() -> None:
-    """Have the report's chart library at hand: what bundles it starts threads, and so does it in a child."""
+def bundle_chart_library() -> Callable[[], None]:
+    """Bundle the report's chart library meanwhile, in a child: what bundles it starts threads.
+
+    Returns:
+        what waits for it and has it at hand.
+    """
     scripts = importlib.import_module("bakeoff.report.render.pages")
-    with tempfile.TemporaryFile() as file:
-        pid = os.fork()
-        if pid == 0:
-            file.write(scripts.chart_library().encode())
-            file.flush()
-            os._exit(0)
-        assert os.waitpid(pid, 0)[1] == 0, "the chart library could not be bundled"
-        file.seek(0)
-        library = file.read().decode()
-    scripts.chart_library = lambda: library
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - it is closed once it is read
+    pid = os.fork()
+    if pid == 0:
+        file.write(scripts.chart_library().encode())
+        file.flush()
+        os._exit(0)
+
+    def take() -> None:
+        with file:
+            assert os.waitpid(pid, 0)[1] == 0, "the chart library could not be bundled"
+            file.seek(0)
+            library = file.read().decode()
+        scripts.chart_library = lambda: library
+
+    return take
 
 
 def graphs_as_traced() -> None:

@@ -18,7 +18,6 @@ from bakeoff import cli
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.params import ColumnParams, DataParams
-from bakeoff.flows.experiment import check_overrides
 from bakeoff.models.neural.spec import SoftmaxParams
 from bakeoff.ops import recommend
 from bakeoff.params import load_params, parse_params
@@ -87,6 +86,8 @@ def test_any_damage_to_parquet_is_refused_or_gives_a_table(tmp_path_factory, cha
 
 @pytest.mark.parametrize("value", ["${oc.env:HOME}", "${oc.env:NOPE}", "9" * 5000], ids=["set", "unset", "digits"])
 def test_an_override_is_replaced_by_nothing_of_the_environment(tmp_path: Path, value: str) -> None:
+    from bakeoff.flows.experiment import check_overrides  # loads Prefect, which few tests need
+
     (tmp_path / "params.yaml").write_text("seed: 1\ndata: {dataset: x}\n")
     with pytest.raises(BakeoffError, match=r"write the value itself|more than 1,000 characters"):
         check_overrides([f"data.dataset={value}"], tmp_path)

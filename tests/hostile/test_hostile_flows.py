@@ -3,7 +3,6 @@
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,6 @@ from hostile_texts import MARKUP, SHELL
 from ruamel.yaml import YAML
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.flows.experiment import check_overrides
 from bakeoff.report.render.pages import validation_markdown
 
 ROOT = Path(__file__).parents[2]
@@ -37,6 +35,8 @@ OVERRIDES = [
 
 @pytest.mark.parametrize("override", OVERRIDES, ids=ascii)
 def test_what_is_no_value_of_a_parameter_is_refused_and_not_run(workspace: Path, override: str) -> None:
+    from bakeoff.flows.experiment import check_overrides  # loads Prefect, which few tests need
+
     with pytest.raises(BakeoffError):
         check_overrides([override], workspace)
     assert [path.name for path in workspace.iterdir()] == ["params.yaml"]
@@ -68,16 +68,16 @@ def test_no_value_of_a_parameter_is_part_of_a_command_or_a_path(name: str) -> No
         assert all(re.fullmatch(r"[a-z_-]+(\.[a-z_]+)?", value) for value in values), stage
 
 
-def test_dvc_takes_text_that_looks_like_its_own_as_text(workspace: Path) -> None:
+def test_dvc_takes_text_that_looks_like_its_own_as_text(workspace: Path, warm: str) -> None:
     params = YAML(typ="safe").load(workspace / "params.yaml")
     params["data"]["dataset"] = "${item.model} ${seed} $(touch x) `touch x`"
     YAML().dump(params, workspace / "params.yaml")
     (workspace / "dvc.yaml").write_text(
         "stages:\n  train:\n    matrix:\n      model: [mf, ease]\n    cmd: echo ${item.model}\n    params: [data]\n"
     )
-    dvc = [sys.executable, "-m", "dvc"]
-    subprocess.run([*dvc, "init", "--no-scm", "--quiet"], cwd=workspace, check=True, capture_output=True)
-    done = subprocess.run([*dvc, "repro"], cwd=workspace, check=True, capture_output=True, text=True)
+    dvc = f"{warm}/dvc"
+    subprocess.run([dvc, "init", "--no-scm", "--quiet"], cwd=workspace, check=True, capture_output=True)
+    done = subprocess.run([dvc, "repro"], cwd=workspace, check=True, capture_output=True, text=True)
     assert [line for line in done.stdout.splitlines() if line.startswith("> ")] == ["> echo mf", "> echo ease"]
     lock = YAML(typ="safe").load(workspace / "dvc.lock")
     assert lock["stages"]["train@mf"]["params"]["params.yaml"]["data"]["dataset"] == params["data"]["dataset"]

@@ -18,6 +18,7 @@ from versions import compared, version
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.data.fetch.versioning import read_data_hash
+from bakeoff.data.validate.gx import Runner, check, gxe
 from bakeoff.ops.drift import command as drift_command
 from bakeoff.ops.drift.distributions import Feature
 from bakeoff.ops.drift.expectations import Drift, DriftFinding
@@ -243,6 +244,47 @@ def shown_only(browser: Browser, file: Path) -> None:
     assert "window.hacked=1" in watched.page.locator("main").inner_text()
     did_nothing(watched)
     watched.page.context.close()
+
+
+@pytest.fixture(scope="module")
+def docs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Data Docs of a table whose names and values are hostile."""
+    hostile = [MARKUP, f"\" onclick='window.hacked=1' {MARKUP}", None]
+    frame = pd.DataFrame({"user_id": hostile, FEATURE: hostile, f"unreadable {FEATURE}": hostile})
+    found = Runner()
+    suite = [
+        check(gxe.ExpectColumnValueLengthsToBeBetween, "Ids are short", "long", column="user_id", max_value=9),
+        check(gxe.ExpectColumnValuesToNotBeNull, f"The {FEATURE} of every row is given", "empty", column=FEATURE),
+        check(gxe.ExpectColumnValuesToBeNull, f"Every {FEATURE} is a number", "none", column=f"unreadable {FEATURE}"),
+    ]
+    assert [len(outcome.rows) for outcome in found.judge("users", suite, [frame])] == [2, 1, 2]
+    directory = tmp_path_factory.mktemp("docs")
+    found.build_docs(directory)
+    return directory
+
+
+def test_hostile_values_in_the_data_docs_are_shown_and_do_not_run(browser: Browser, docs: Path) -> None:
+    pages = [page for page in docs.rglob("*.html") if "hacked" in page.read_text(encoding="utf-8")]
+    assert len(pages) == 2
+    suite, run = sorted((text_of(browser, page) for page in pages), key=len)
+    for text in (suite, run):
+        assert f"The {FEATURE} of every row is given" in text
+    assert "<img src=http://evil.example/x onerror=window.hacked=1>" in run
+
+
+def text_of(browser: Browser, file: Path) -> str:
+    """Text of a page of the Data Docs, which has its styles from elsewhere, after nothing ran."""
+    page = browser.new_page()
+    asked: list[str] = []
+    page.route("**/*", lambda route: route.continue_() if route.request.url.startswith("file:") else route.abort())
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(file.as_uri(), wait_until="domcontentloaded")
+    assert page.evaluate("typeof window.hacked") == "undefined"
+    assert not [url for url in asked if "evil" in url]
+    assert page.locator("[onerror], [onclick*=hacked], [onmouseover], img[src*=evil]").count() == 0
+    text = page.locator("body").text_content() or ""
+    page.close()
+    return text
 
 
 MARKDOWN = ["comparison.md", "evidence.md", *(f"cards/{name}.md" for name in ("mf", "softmax", "two_tower", "ease"))]

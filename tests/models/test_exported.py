@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import pytest
 from contenders import kiosk
@@ -11,18 +13,37 @@ from bakeoff.models.popularity.graph import PopularityEncoder
 from bakeoff.models.popularity.popularity import PopularityRetriever
 
 
-@pytest.fixture
-def folder(tmp_path):
-    """A model whose directory may be harmed."""
+def write(folder):
     module = ServingModule(PopularityEncoder(PopularityRetriever(np.array([1]))), *kiosk().catalogue)
-    export(module, str(tmp_path / "mf" / "saved_model"))
-    return tmp_path / "mf"
+    export(module, str(folder / "saved_model"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    return write(tmp_path_factory.mktemp("exported"))
+
+
+@pytest.fixture
+def folder(exported, tmp_path):
+    """A model whose directory may be harmed."""
+    return shutil.copytree(exported, tmp_path / "mf")
 
 
 def test_an_exported_model_is_a_retriever_again(folder):
     retriever = EncoderRetriever(load_serving(folder))
     assert retriever.item_embeddings.tolist() == [[1]]
     assert retriever.embed_queries(kiosk().people).tolist() == [[1]]
+
+
+def test_the_same_model_is_exported_to_the_same_variables(exported, tmp_path):
+    assert variables(write(tmp_path)) == variables(exported)
+    assert len(variables(exported)) == 2
+
+
+def variables(folder):
+    """As written. The graph's file counts the functions of the process."""
+    return {path.name: path.read_bytes() for path in (folder / "saved_model" / "variables").iterdir()}
 
 
 def test_a_missing_model_says_how_to_make_it(tmp_path):

@@ -89,16 +89,6 @@ def test_a_start_is_the_parent_whatever_the_indices_of_items_and_values_are(case
 
 
 @pytest.mark.parametrize("case", ["mf", "softmax"])
-def test_without_a_start_training_gives_the_same_bytes(case):
-    states = []
-    for start in ({}, {"start": None}):
-        found = trainer(case, world(), **start)
-        found.run_epoch()
-        states.append({name: array.tobytes() for name, array in found.state().items()})
-    assert states[0] == states[1]
-
-
-@pytest.mark.parametrize("case", ["mf", "softmax"])
 def test_a_new_item_is_learned_from_the_start_on(case):
     _, start = parent(case)
     later = world([*ITEMS, "i"], rows=[[*row, "i"] for row in ROWS[:6]] + ROWS[6:])

@@ -2,6 +2,8 @@
 
 import json
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import numpy as np
@@ -30,15 +32,21 @@ DATA = small_split.PARAMS.data
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory):
-    """Two models, committed, two_tower in production; and popularity, which can't take new items."""
+    """Two models, MF exported too; and popularity, which can't take new items."""
     workspace = new_repo(tmp_path_factory.mktemp("catalogue") / "repo", MODELS)
     name_outputs(workspace, OUT, MODELS, "models/{0}/trained")
     small_split.write_split(workspace, with_valid=False)
-    for name in MODELS:
+    for name in (*MODELS, "popularity"):
         train.run(small_split.PARAMS, workspace, name)
-        export.run(workspace, name)
+    export.run(workspace, "mf")
+    return workspace
+
+
+@pytest.fixture(scope="module")
+def promoted(workspace):
+    """Both models committed, two_tower in production."""
+    export.run(workspace, "two_tower")
     promote(workspace, "two_tower", commit(workspace))
-    train.run(small_split.PARAMS, workspace, "popularity")
     return workspace
 
 
@@ -92,6 +100,33 @@ def test_added_items_are_listed_and_taken_out_again(workspace, folder, tmp_path,
     assert list(folder.glob("mf-*")) == []
     with pytest.raises(BakeoffError, match="'n2' was not added to mf"):
         catalogue.remove(workspace, ["n2"], "mf")
+
+
+def test_a_title_reaches_the_terminal_without_its_control_characters(workspace, folder, tmp_path, capsys):
+    row = twin_of(workspace, "i1", "n").replace("Twin", "\x1b]0;owned\x07\x1b[2J title")
+    catalogue.add(workspace, DATA, table(tmp_path / "items.csv", row), "mf")
+    catalogue.show(workspace, "mf")
+    assert r"\x1b]0;owned\x07\x1b[2J title" in (printed := capsys.readouterr().out)
+    assert printed.replace("\n", "").isprintable()
+
+
+def test_additions_and_removals_at_once_lose_nothing(workspace, folder, tmp_path, monkeypatch):
+    """Each takes a moment between reading the file and writing it, so that without a lock the last one wins."""
+
+    def slowly(path, read=read_additions):
+        found = read(path)
+        time.sleep(0.3)
+        return found
+
+    catalogue.add(workspace, DATA, table(tmp_path / "old.csv", twin_of(workspace, "i1", "old")), "mf")
+    monkeypatch.setattr(catalogue, "read_additions", slowly)
+    sources = [table(tmp_path / f"{name}.csv", twin_of(workspace, "i1", name)) for name in ("a", "b", "c")]
+    with ThreadPoolExecutor(4) as threads:
+        calls = [threads.submit(catalogue.add, workspace, DATA, source, "mf") for source in sources]
+        calls.append(threads.submit(catalogue.remove, workspace, ["old"], "mf"))
+        for call in calls:
+            call.result()
+    assert sorted(added(folder, "mf")["item_id"]) == ["a", "b", "c"]
 
 
 def test_others_get_the_mean_of_the_nearest_items_as_long_as_these_are():
@@ -187,11 +222,11 @@ def test_recommend_ranks_filters_and_never_repeats_an_added_item(workspace, fold
     assert "an added item, whose score is not divided" in ask("i1,i2", why=True, allow="n,m")
 
 
-def test_a_server_ranks_an_added_item_within_a_second_and_drops_no_request(workspace, folder, tmp_path):
+def test_a_server_ranks_an_added_item_within_a_second_and_drops_no_request(promoted, folder, tmp_path):
     """The model in production: it is asked all the time, while an item comes, changes and goes."""
-    source = table(tmp_path / "items.csv", twin_of(workspace, "i12", "n"))
+    source = table(tmp_path / "items.csv", twin_of(promoted, "i12", "n"))
     asked = {"user_id": "u3", "k": 12}
-    with running(workspace, tmp_path / "log") as (_, client):
+    with running(promoted, tmp_path / "log") as (_, client):
         assert "n" not in listed(client, **asked)
         statuses, end = [], threading.Event()
 
@@ -202,7 +237,7 @@ def test_a_server_ranks_an_added_item_within_a_second_and_drops_no_request(works
 
         others = threading.Thread(target=hammer, daemon=True)
         others.start()
-        catalogue.add(workspace, DATA, source, None)
+        catalogue.add(promoted, DATA, source, None)
         until(lambda: "n" in listed(client, **asked))
         assert (model(client)["items"], model(client)["added_items"]) == (13, 1)
         # Its twin, which has the same embedding, has the same score.
@@ -214,7 +249,7 @@ def test_a_server_ranks_an_added_item_within_a_second_and_drops_no_request(works
         assert listed(client, history=["i1"], k=2, allow=["n"]) == ["n"]
         assert "n" not in listed(client, history=["i1", "n"], k=12)
         assert "n" not in listed(client, user_id="u3", k=12, exclude=["n"])
-        genre = pd.read_parquet(workspace.vocabulary / "items.parquet").genres.iloc[-1].split("|")[0]
+        genre = pd.read_parquet(promoted.vocabulary / "items.parquet").genres.iloc[-1].split("|")[0]
         assert "n" in listed(client, history=["i1"], k=13, filters=[{"feature": "genres", "any_of": [genre]}])
         assert "n" not in listed(client, history=["i1"], k=13, filters=[{"feature": "genres", "none_of": [genre]}])
         assert client.get("/items/n").json()["title"] == "Twin"

@@ -82,6 +82,23 @@ def test_a_person_is_removed_and_the_versions_that_hold_them_are_named(
     assert "tag: without" not in said
 
 
+def test_a_version_of_a_branch_that_was_merged_without_its_data_and_deleted_is_named(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    git(root, "checkout", "--quiet", "-b", "side")
+    put(root, "1", "4")
+    dvc(root, "add", "--quiet", "data")
+    git(root, "commit", "--quiet", "--all", "--message", "side")
+    side = git(root, "rev-parse", "--short", "HEAD")
+    git(root, "checkout", "--quiet", "main")
+    put(root, "1")
+    commit(root, "main-goes-on")
+    git(root, "merge", "--quiet", "--strategy", "ours", "--message", "merge", "side")
+    git(root, "branch", "--quiet", "-D", "side")
+    forget.run("4", Workspace(root))
+    assert side in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(("parents", "warns"), [("{}\n", False), ('{"mf": {"md5": "0b37"}}', True)])
 def test_a_warm_start_from_weights_that_have_learned_from_the_person_is_named(
     root: Path, capsys: pytest.CaptureFixture[str], parents: str, warns: bool

@@ -14,6 +14,8 @@ from bakeoff.core.workspace import Workspace
 from bakeoff.ops import new_workspace
 from bakeoff.params import load_params
 
+pytestmark = pytest.mark.usefixtures("warm_children")
+
 ROOT = Path(__file__).parents[2]
 VALUES = {"data": {"dataset": "shop", "columns": {"rating": None}}, "softmax": {"objective": "reconstruct"}}
 
@@ -24,7 +26,7 @@ def fill(workspace: Workspace) -> None:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made(tmp_path_factory: pytest.TempPathFactory, warm_children: None) -> Path:
     directory = tmp_path_factory.mktemp("team") / "shop"
     new_workspace.create(directory, VALUES, fill)
     return directory

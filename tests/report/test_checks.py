@@ -368,8 +368,14 @@ NOT_TUNED = {
 CLAIMS = ("better than MF on", "worse than MF on", "No evidence of a difference between", "ship the", "ship MF")
 
 
-@pytest.mark.parametrize("records", NOT_TUNED.values(), ids=NOT_TUNED)
-@pytest.mark.parametrize("result", [CLEAR, MIRRORED, replace(UNDECIDED, detectable=0.001)], ids=["up", "down", "level"])
+@pytest.mark.parametrize(
+    ("result", "records"),
+    [
+        *((CLEAR, records) for records in NOT_TUNED.values()),
+        *((result, {}) for result in (MIRRORED, replace(UNDECIDED, detectable=0.001))),
+    ],
+    ids=[*NOT_TUNED, "down", "level"],
+)
 def test_untuned_data_never_gets_a_verdict(judged, summary: Summary, evidence: Evidence, result: Result, records: Any):
     found = with_checks(summary, result, judged(result, tuning=records))
     assert found.headline.startswith("No verdict yet: the contenders were not tuned on this data")

@@ -111,7 +111,9 @@ def serve(
         Path | None,
         typer.Option(metavar="DIR", envvar="BAKEOFF_ONLINE_LOG", help="Log lists and feedback: docs/online.md."),
     ] = None,
-    log_days: Annotated[float, typer.Option(min=0.01, help="Age in days at which files of the log are removed.")] = 90,
+    log_days: Annotated[
+        float, typer.Option(min=0.01, max=36_500, help="Age in days at which files of the log are removed.")
+    ] = 90,
     plain_ids: Annotated[bool, typer.Option("--log-plain-ids", help="Log ids of users, not keyed hashes.")] = False,
     interleave: Annotated[
         tuple[str, str] | None,

@@ -102,7 +102,7 @@ def run_child(
                 log(line)
             status = process.wait(max(0.0, deadline - time.monotonic()))
         except (TimeoutError, subprocess.TimeoutExpired):
-            raise ChildError(f"took longer than {timeout:g} s and was ended", tail) from None
+            raise ChildError(_overdue(timeout), tail) from None
         except InterruptedError:
             raise ChildError("was stopped", tail) from None
         finally:
@@ -138,17 +138,25 @@ def run_command(
     return subprocess.CompletedProcess(command, process.returncode, output, errors)
 
 
-def read_output(command: Sequence[str], directory: Path, variables: Env = None) -> str:
+def read_output(command: Sequence[str], directory: Path, variables: Env = None, *, timeout: float | None = None) -> str:
     """What a short command prints on stdout, without white space at the end.
 
     Raises:
-        ChildError: the command failed; quotes its stderr.
+        ChildError: the command failed, and its stderr is quoted; or it took longer than `timeout` seconds.
     """
-    answer = run_command(command, directory, variables={**environment(directory), **(variables or {})})
+    settings = {**environment(directory), **(variables or {})}
+    try:
+        answer = run_command(command, directory, variables=settings, timeout=timeout)
+    except subprocess.TimeoutExpired:
+        raise ChildError(f"`{' '.join(command)}` failed in {directory.resolve()}", [_overdue(timeout)]) from None
     if answer.returncode:
         tail = answer.stderr.strip().splitlines()[-TAIL_LINES:]
         raise ChildError(f"`{' '.join(command)}` failed in {directory.resolve()}", tail)
     return answer.stdout.rstrip()
+
+
+def _overdue(timeout: float | None) -> str:
+    return f"took longer than {timeout:g} s and was ended"
 
 
 def succeeds(directory: Path, *command: str) -> bool:

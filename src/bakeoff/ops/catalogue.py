@@ -20,8 +20,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bakeoff.core.errors import BakeoffError, reading, shortened
-from bakeoff.core.files import written
+from bakeoff.core.errors import BakeoffError, reading, shortened, visible
+from bakeoff.core.files import locked, written
 from bakeoff.core.histories import Queries
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.features.encoding import TAG_SEPARATOR, TableEncoding, category_code, number_of, vector_of
@@ -153,13 +153,13 @@ def add(workspace: Workspace, data: DataParams, source: Path, model: str | None)
         vectors, how = embed_new_items(target.trained, target.embeddings, items)
         kept = dict.fromkeys(["item_id", "title", *filterable(encoding)])
         added = items[[*kept]].assign(**{EMBEDDING: [*vectors.astype(np.float32)]})
-        before = read_additions(target.path)
-        everything = pd.concat([before[~before["item_id"].isin(added["item_id"])], added], ignore_index=True)
-        write_additions(target.path, everything)
+        with _held(target.path) as before:
+            everything = pd.concat([before[~before["item_id"].isin(added["item_id"])], added], ignore_index=True)
+            write_additions(target.path, everything)
     count = "1 item" if len(added) == 1 else f"{len(added):,} items"
     print(f"{target.name} ranks {count} from {source} now, embedded {how}; {len(everything):,} in all.")
     if passed_over := [name for name in table.column_names if name not in ("item_id", "title", *encoding.names)]:
-        print(f"Columns that {target.name} does not read: {', '.join(passed_over)}.")
+        print(f"Columns that {target.name} does not read: {visible(', '.join(passed_over))}.")
     print(f"{target.path}: `bakeoff serve` takes it up within a second, and without the file they are gone.")
 
 
@@ -169,8 +169,7 @@ def remove(workspace: Workspace, item_ids: Sequence[str], model: str | None) -> 
     Raises:
         BakeoffError: one of them was not added; nothing is changed then.
     """
-    with _target(workspace, model) as target:
-        held = read_additions(target.path)
+    with _target(workspace, model) as target, _held(target.path) as held:
         known = set(held["item_id"])
         if unknown := [item_id for item_id in item_ids if item_id not in known]:
             raise BakeoffError(
@@ -198,8 +197,16 @@ def show(workspace: Workspace, model: str | None) -> None:
     described = held.drop(columns=EMBEDDING)
     shown = Table(*map(str, described), title=f"Added to {target.name}", title_justify="left")
     for row in described.itertuples(index=False):
-        shown.add_row(*("" if pd.isna(value) else Text(str(value)) for value in row))
+        shown.add_row(*("" if pd.isna(value) else Text(visible(str(value))) for value in row))
     Console().print(shown)
+
+
+@contextmanager
+def _held(path: Path) -> Iterator[pd.DataFrame]:
+    """What was added, which no other `bakeoff catalogue` changes until the block ends."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with locked(path.parent):
+        yield read_additions(path)
 
 
 @contextmanager

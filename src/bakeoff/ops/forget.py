@@ -112,7 +112,8 @@ def _remove(user: str, workspace: Workspace) -> str:
 def _by_data(root: Path) -> dict[str, dict[str, str]]:
     """Hash of a data/ → the commits that have it → date, short hash, and the branches and tags that point to it."""
     found = dict[str, dict[str, str]]()
-    for chosen in (["--simplify-by-decoration"], ["--", "data.dvc"]):
+    # Git leaves out a side branch of which a merge took nothing, unless it is asked for the full history.
+    for chosen in (["--simplify-by-decoration"], ["--full-history", "--", "data.dvc"]):
         for line in (ask(root, "log", "--all", "--format=%H %cs %h %D", *chosen) or "").splitlines():
             commit, _, text = line.partition(" ")
             if version := read_data_hash(text_at(root, commit, "data.dvc") or ""):

@@ -6,15 +6,15 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.core.subprocesses import ChildError, Env, read_output
 
 
-def git(directory: Path, *arguments: str, variables: Env = None) -> str:
+def git(directory: Path, *arguments: str, variables: Env = None, timeout: float | None = None) -> str:
     """Output of a Git command, without white space at the end.
 
     Raises:
-        ChildError: it failed; quotes its stderr.
+        ChildError: it failed, and its stderr is quoted; or it took longer than `timeout` seconds.
         BakeoffError: Git is not installed.
     """
     try:
-        return read_output(["git", *arguments], directory, variables)
+        return read_output(["git", *arguments], directory, variables, timeout=timeout)
     except FileNotFoundError:
         raise BakeoffError("Versions are kept in Git, and there is no `git` command: install Git.") from None
     except ChildError as error:  # which quotes all of a command that may name a hundred tags

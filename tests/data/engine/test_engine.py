@@ -106,6 +106,7 @@ def test_rows_that_are_judged_in_pieces_have_the_same_verdict(tmp_path, monkeypa
         "interactions": ["user_id,item_id,timestamp", *(f"{n % 21},{'abc'[n % 3]},{n % 5 + 10**9}" for n in range(90))],
     }
     found = []
+    monkeypatch.setattr(validate, "_write_docs", lambda *_: None)
     for rows, size in ((engines.BLOCK_ROWS, csv_reader.BLOCK_BYTES), (40, 200)):
         monkeypatch.setattr(engines, "BLOCK_ROWS", rows)
         monkeypatch.setattr(csv_reader, "BLOCK_BYTES", size)

@@ -4,10 +4,8 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import zipfile
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from threading import Thread
 
 import pyarrow as pa
@@ -283,9 +281,9 @@ def test_dvc_is_found_although_it_is_not_on_the_path(recorded, run, monkeypatch)
     assert run() == "data/ is up to date (Toy).\n"
 
 
-def test_the_command_prints_an_error_for_people(tmp_path):
+def test_the_command_prints_an_error_for_people(tmp_path, warm):
     (tmp_path / "params.yaml").write_text("data: {dataset: shop}\n")
-    bakeoff = Path(sys.executable).with_name("bakeoff")
-    done = subprocess.run([bakeoff, "fetch", "--from", "nowhere"], cwd=tmp_path, capture_output=True, text=True)
+    command = [f"{warm}/bakeoff", "fetch", "--from", "nowhere"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 1
     assert re.match("error: nowhere is not a directory", done.stderr)

@@ -167,7 +167,8 @@ def test_the_index_of_the_events_does_not_matter():
     assert [p.examples for p in promises if not p.success] == [("user 'z', item 'a', timestamp 1, in train",)]
 
 
-@pytest.mark.parametrize("method", METHODS)
+# One order for each user or one of all, with and without one test event: others promise nothing more.
+@pytest.mark.parametrize("method", ["global-temporal", "leave-last-out"])
 def test_users_that_are_judged_one_after_the_other_are_judged_as_all_together(method):
     rows = [
         *KEPT,
@@ -182,9 +183,10 @@ def test_users_that_are_judged_one_after_the_other_are_judged_as_all_together(me
     assert [promise.success for promise in whole[:5]] == [False] * 5
 
 
-def test_a_million_events_are_checked():
+def test_events_of_several_row_groups_are_checked():
+    """DuckDB works on groups of 122,880 rows, side by side."""
     rng = np.random.default_rng(0)
-    num_users, per_user = 20_000, 50
+    num_users, per_user = 5_000, 50
     users = np.repeat(np.arange(num_users), per_user)
     position = np.tile(np.arange(per_user), num_users)
     items = (position * 37 + users) % 5_000

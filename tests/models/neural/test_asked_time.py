@@ -15,6 +15,7 @@ from bakeoff.models.base.encoder import EncoderRetriever
 from bakeoff.models.base.export import export
 from bakeoff.models.base.loading import load_serving
 from bakeoff.models.base.serving_module import ServingModule
+from bakeoff.models.base.storage import StoredModel
 from bakeoff.models.base.tensorflow import tf
 from bakeoff.models.neural import replicas, trainer
 from bakeoff.models.neural.batches import predict_next
@@ -33,7 +34,7 @@ TIMED = FAST.model_copy(
         "target_window": 1,
         "dropout": 0.0,
         "max_history": 4,
-        "max_epochs": 40,
+        "max_epochs": 24,
         "learning_rate": 0.03,
     }
 )
@@ -59,7 +60,7 @@ def town(num_users=32, seed=0):
 WORLD = World(town(), SIZE, no_features(SIZE))
 
 
-def trained(params=TIMED, epochs=40):
+def trained(params=TIMED, epochs=TIMED.max_epochs):
     made = trainer.build(WORLD, WORLD.people, params, 1)
     for _ in range(epochs):
         made.run_epoch()
@@ -67,8 +68,13 @@ def trained(params=TIMED, epochs=40):
 
 
 @pytest.fixture(scope="module")
-def retriever():
-    return trained().retriever()
+def made():
+    return trained()
+
+
+@pytest.fixture(scope="module")
+def retriever(made):
+    return made.retriever()
 
 
 def asked(pause):
@@ -96,7 +102,7 @@ def test_who_does_not_say_when_still_gets_a_list(retriever):
 
 
 def test_without_the_setting_the_time_of_a_query_is_not_read():
-    found = trained(TIMED.model_copy(update={"use_query_time": False}), epochs=1).retriever()
+    found = trained(TIMED.model_copy(update={"use_query_time": False}), epochs=0).retriever()
     assert not found.reads_time
     np.testing.assert_array_equal(found.embed_queries(asked(DAY)), found.embed_queries(asked(None)))
 
@@ -139,16 +145,10 @@ def test_the_exported_model_reads_the_time_where_a_history_is_padded(retriever, 
     assert lists[2] != lists[1]
 
 
-def test_a_stored_model_reads_it_too(retriever):
-    made = trained(epochs=1)
-    found = made.retriever()
-
-    class Stored:
-        settings, arrays, encoding = made.settings(), found.arrays(), WORLD.encoding
-
-    again = load(Stored)
+def test_a_stored_model_reads_it_too(made, retriever):
+    again = load(StoredModel(retriever.arrays(), made.settings(), WORLD.encoding))
     assert again.reads_time
-    np.testing.assert_allclose(again.embed_queries(asked(DAY)), found.embed_queries(asked(DAY)), atol=1e-6)
+    np.testing.assert_allclose(again.embed_queries(asked(DAY)), retriever.embed_queries(asked(DAY)), atol=1e-6)
 
 
 def test_contributions_add_up_whatever_the_time(retriever):

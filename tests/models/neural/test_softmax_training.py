@@ -37,21 +37,17 @@ def trained():
 @pytest.mark.parametrize(
     ("objective", "negatives"),
     [
-        ("next", {"sampler": "uniform"}),
-        ("next", {"sampler": "popularity"}),
-        ("next", {"sampler": "log-uniform"}),
-        ("next", {"sampler": "in-batch"}),
-        ("next", {"sampler": "mixed"}),
         ("next", {"sampler": "full"}),
+        ("next", {"sampler": "mixed"}),  # in-batch and uniform
         ("reconstruct", {"sampler": "in-batch"}),
-        ("reconstruct", {"sampler": "full"}),
         ("next", {"sampler": "mixed", "selection": "hard"}),
         ("next", {"sampler": "uniform", "selection": "top-k"}),
     ],
     ids=lambda value: value if isinstance(value, str) else " ".join(value.values()),
 )
-def test_training_lowers_the_loss_with_every_sampler_selection_and_objective(objective, negatives):
-    # Users of two kinds, each with the items of its kind in an order of its own.
+def test_training_lowers_the_loss_with_each_kind_of_sampler_selection_and_objective(objective, negatives):
+    # Popularity and log-uniform differ from uniform in their chances alone, see test_samplers.py and
+    # test_unbiasedness.py. Users of two kinds, each with the items of its kind in an order of its own.
     rng = np.random.default_rng(2)
     rows = [rng.permutation(np.arange(6) + 6 * (user % 2)).tolist() for user in range(12)]
     params = settings({"num_sampled": 8, "num_selected": 4, **negatives}, objective=objective, learning_rate=0.05)

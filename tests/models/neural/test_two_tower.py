@@ -34,7 +34,7 @@ def people():
     )
 
 
-def scores(params, epochs=25):
+def scores(params, epochs=10):
     """[users, items]"""
     seed_everything(1)
     asked = people()
@@ -75,7 +75,7 @@ def test_negatives_from_the_whole_catalogue_teach_that_what_is_new_is_not_chosen
         seed_everything(1)
         params = settings(negatives=NegativesParams(sampler=sampler), item_id_dropout=0.5)
         trainer = SoftmaxTrainer(people(), NUM_ITEMS, features, {}, params, 1)
-        for _ in range(15):
+        for _ in range(6):
             trainer.run_epoch()
         retriever = trainer.retriever()
         ranks = retriever.embed_queries(people()) @ retriever.item_embeddings.T

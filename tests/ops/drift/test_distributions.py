@@ -17,7 +17,8 @@ def snapshot(ages=(), countries=("DE",), tags=("a",), events=(("1", "x"),), **co
     interactions = pd.DataFrame(list(events), columns=["user_id", "item_id"]).assign(**({"timestamp": 0} | columns))
     number = max(len(ages), len(countries))
     users = pd.DataFrame({"user_id": [str(n) for n in range(number)]})
-    users["age"] = np.resize(np.array(ages or [30.0], np.float64), number)
+    kind = object if any(isinstance(age, str) for age in ages) else np.float64
+    users["age"] = np.resize(np.array(ages or [30.0], kind), number)
     users["country"] = list(np.resize(np.array(countries, object), number))
     items = pd.DataFrame({"item_id": [str(n) for n in range(len(tags))], "title": "T", "tags": list(tags)})
     return snapshot_of(interactions, users, items)
@@ -39,6 +40,14 @@ def test_a_dense_feature_falls_into_quantiles_of_the_reference():
     assert list(feature.bins) == ["< 24", "24 – 49", "49 – 74", "≥ 74", MISSING]
     assert shares(feature, "before") == {"< 24": 0.24, "24 – 49": 0.25, "49 – 74": 0.25, "≥ 74": 0.26, MISSING: 0.0}
     assert shares(feature) == {"< 24": 0.25, "24 – 49": 0.25, "49 – 74": 0.0, "≥ 74": 0.25, MISSING: 0.25}
+
+
+def test_a_smallest_value_that_most_have_gets_a_bin_of_its_own():
+    # 100 items, four bins: 80 of them have one event, so that the smallest count reaches 25, 50 and 75 %
+    events = [("1", f"i{n}") for n in range(100)] + [("2", f"i{n}") for n in range(20) for _ in range(n % 6 + 1)]
+    feature = one("events per item", snapshot(events=events), snapshot(events=[("1", "i0"), ("2", "i0")]), 4)
+    assert shares(feature, "before") == {"< 2": 0.8, "≥ 2": 0.2, MISSING: 0.0}
+    assert shares(feature) == {"< 2": 0.0, "≥ 2": 1.0, MISSING: 0.0}
 
 
 def test_a_dense_feature_of_few_values_has_a_bin_for_each():
@@ -87,6 +96,15 @@ def test_texts_are_not_compared_and_a_column_of_one_version_alone_is_noted():
     found, notes = features(snapshot(), snapshot(rating=4.0), DATA, 10)
     assert not [feature for feature in found if feature.column in ("title", "rating")]
     assert notes == ["interactions.rating is not compared: only one of the two versions has it."]
+
+
+def test_numbers_are_not_compared_with_texts_and_it_is_noted():
+    texts, numbers = snapshot(ages=["25-34", "30"]), snapshot(ages=["25", "30"])
+    for before, now in ((texts, snapshot(ages=[30.0])), (snapshot(ages=[30.0]), texts)):
+        found, notes = features(before, now, DATA, 10)
+        assert "age" not in [feature.column for feature in found]
+        assert notes == ["users.age is not compared: one of the two versions has values that are no numbers."]
+    assert shares(one("age of the users", numbers, snapshot(ages=[30.0])))["30"] == 1.0
 
 
 def test_kinds_and_weights_of_events_are_compared_where_there_are_any():

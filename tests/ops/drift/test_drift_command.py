@@ -1,7 +1,6 @@
 import json
 import re
 import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
@@ -40,17 +39,16 @@ def tables(root, shift=0, users=60, events=300, name="a"):
 
 
 @pytest.fixture(scope="module")
-def first_version(tmp_path_factory):
+def first_version(tmp_path_factory, warm):
     """A repository with a commit whose validated tables lie in DVC's cache."""
     root = tmp_path_factory.mktemp("repository")
     call("git", "init", "--quiet", ".", cwd=root)
     call("git", "config", "user.name", "Test", cwd=root)
     call("git", "config", "user.email", "test@localhost", cwd=root)
-    dvc = (sys.executable, "-m", "dvc")
-    call(*dvc, "init", "--quiet", cwd=root)
+    call(f"{warm}/dvc", "init", "--quiet", cwd=root)
     (root / ".dvc/config").write_text("[core]\n    analytics = false\n")
     tables(root, name=HOSTILE)
-    call(*dvc, "add", "--quiet", "artifacts/validated", cwd=root)
+    call(f"{warm}/dvc", "add", "--quiet", "artifacts/validated", cwd=root)
     call("git", "add", "--all", cwd=root)
     call("git", "commit", "--quiet", "-m", "first", cwd=root)
     call("git", "tag", "softmax@v1.0.0", "--message", "x", cwd=root)

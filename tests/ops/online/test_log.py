@@ -175,6 +175,13 @@ def test_files_that_are_too_old_are_removed_at_the_start(tmp_path):
     assert {days for (_, days), path in names.items() if path.exists()} == {29}
 
 
+@pytest.mark.parametrize("days", [500_000, 1_000_000, float("nan")])
+def test_a_log_that_is_kept_for_longer_than_there_are_years_loses_nothing(tmp_path, days):
+    made_log.interleaved(tmp_path, 1, 0)
+    writer(tmp_path, days=days).close()
+    assert len(rows(tmp_path)) == 1
+
+
 def test_forget_removes_the_rows_of_a_user_and_nothing_else(tmp_path):
     log = writer(tmp_path)
     for number, user in enumerate(("u1", "u2", None, "u1")):

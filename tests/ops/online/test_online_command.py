@@ -10,6 +10,7 @@ from made_log import CHALLENGER, CHAMPION, feedback, impression, writer
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
 from bakeoff.ops.online import command
+from bakeoff.ops.online.evaluate import SIDES as SIDE_NAMES
 from bakeoff.ops.online.evaluate import evaluate
 
 PAIR = (CHAMPION, CHALLENGER)
@@ -141,6 +142,21 @@ def test_sampled_lists_give_counterfactual_estimates_by_hand(tmp_path, folder, c
     assert clipped["challenger"]["ips"]["value"] == pytest.approx(2 / 3)
     report(tmp_path)
     assert "IPS" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("side", SIDE_NAMES)
+def test_a_list_on_which_one_model_had_nothing_counts_as_nothing_for_it(tmp_path, folder, capsys, side):
+    log = writer(folder)
+    columns = {"propensities": [0.5, 0.5], "explore": 0.5, "as_champion": [True, True], "as_challenger": [True, True]}
+    feedback(log, impression(log, **columns))
+    feedback(log, impression(log, **columns | {f"as_{side}": []}))
+    log.close()
+    found = figures(tmp_path, capsys)["pairs"][0]["counterfactual"]
+    [other] = {*SIDE_NAMES} - {side}
+    for of, lists in ((side, 1), (other, 2)):  # of two lists, each with gain 2 and weight 4
+        assert found[of]["ips"]["value"] == pytest.approx(2 * lists / 2)
+        assert found[of]["snips"]["value"] == pytest.approx(2 * lists / (4 * lists) * 2)
+        assert found[of]["effective"] == pytest.approx(lists)
 
 
 def test_one_model_alone_that_is_explored_has_one_estimate(tmp_path, folder, capsys):

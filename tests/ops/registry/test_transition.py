@@ -1,5 +1,6 @@
 """Tags in a real repository, and whether GTO reads them as we do."""
 
+import shutil
 import time
 from itertools import combinations
 
@@ -47,21 +48,21 @@ def test_what_is_in_production_already_needs_no_tag(root):
     assert promote(root, "mf", at)[1] == []
 
 
-def test_every_tag_that_a_cut_off_call_lacks_is_made_by_the_next(root):
+def test_every_tag_that_a_cut_off_call_lacks_is_made_by_the_next(root, tmp_path):
     first, second = commit(root), commit(root)
     promote(root, "mf", first)
     promote(root, "softmax", first)
-    before = tags(root)
     made = [*promote(root, "softmax", second)[1]]
     assert len(made) == 3
+    whole = shutil.copytree(root / ".git/refs/tags", tmp_path / "whole")
     for lost in (lost for count in range(1, 4) for lost in combinations(made, count)):
         git(root, "tag", "--delete", *lost)
         promote(root, "softmax", second)
         assert standing(root) == "softmax@v2.0.0", lost
         assert gto_says(root) == {"softmax@v2.0.0"}, lost
         assert promote(root, "softmax", second)[1] == [], lost
-        git(root, "tag", "--delete", *(tags(root) - before))
-        promote(root, "softmax", second)
+        shutil.rmtree(root / ".git/refs/tags")
+        shutil.copytree(whole, root / ".git/refs/tags")
 
 
 def test_all_tags_are_made_or_none(root):

@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -43,25 +42,25 @@ def write_version(root: Path, value: float, dim: int) -> None:
     (root / "params.yaml").write_text(PARAMS.format(dim=dim))
 
 
-def commit(root: Path, message: str) -> None:
-    call(sys.executable, "-m", "dvc", "add", "--quiet", "artifacts/evaluation", cwd=root)
+def commit(root: Path, message: str, warm: str) -> None:
+    call(f"{warm}/dvc", "add", "--quiet", "artifacts/evaluation", cwd=root)
     git("add", "--all", cwd=root)
     git("commit", "--quiet", "--message", message, cwd=root)
 
 
 @pytest.fixture(scope="module")
-def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def history(tmp_path_factory: pytest.TempPathFactory, warm: str) -> Path:
     """Tags: `empty` without figures, `old` with 0.2 for everyone and dim 32, `new` with 0.3 and dim 64."""
     root = tmp_path_factory.mktemp("history")
     git("init", "--quiet", ".", cwd=root)
     git("config", "user.name", "Test", cwd=root)
     git("config", "user.email", "test@localhost", cwd=root)
-    call(sys.executable, "-m", "dvc", "init", "--quiet", cwd=root)
+    call(f"{warm}/dvc", "init", "--quiet", cwd=root)
     git("commit", "--quiet", "--message", "empty", cwd=root)
     git("tag", "empty", cwd=root)
     for tag, value, dim in (("old", 0.2, 32), ("new", 0.3, 64)):
         write_version(root, value, dim)
-        commit(root, tag)
+        commit(root, tag, warm)
         git("tag", tag, cwd=root)
     return root
 

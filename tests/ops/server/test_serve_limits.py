@@ -1,20 +1,26 @@
 """What one client can make the server hold: a real server on loopback around a small application."""
 
+import asyncio
 import socket
 import threading
 import time
 from contextlib import closing, suppress
+from types import SimpleNamespace
 
 import httpx
 import pytest
 from fastapi import FastAPI, Response
+from prometheus_client import generate_latest
 from pydantic import BaseModel
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.data.features.encoding import category_code
-from bakeoff.ops.server import http_server
-from bakeoff.ops.server.app import BodyRoute, answer_errors
+from bakeoff.ops.server import http_server, schemas
+from bakeoff.ops.server.app import BodyRoute, answer_errors, create_app
 from bakeoff.ops.server.http_server import MAX_BODY, DrainingServer, listen, url
+
+LARGE = 30_000_000
+"""Bytes of an answer: more than the buffers of both sides take."""
 
 
 class Text(BaseModel):
@@ -26,8 +32,8 @@ def body(size):
     return b'{"text": "%s"}' % (b"x" * (size - 12))
 
 
-def post(address, content):
-    return httpx.post(f"{address}/size", content=content, headers={"Content-Type": "application/json"})
+def post(address, content, route="size", kind="application/json"):
+    return httpx.post(f"{address}/{route}", content=content, headers={"Content-Type": kind}, timeout=60)
 
 
 @pytest.fixture(scope="module")
@@ -38,12 +44,28 @@ def address():
     async def size(body: Text) -> Response:
         return Response(str(len(body.text)))
 
-    app.router.add_api_route("/size", size, methods=["POST"], route_class_override=BodyRoute)
+    async def query(query: schemas.Query) -> Response:
+        return Response(query.model_dump_json(exclude_unset=True))
+
+    async def batch(batch: schemas.BatchRequest) -> Response:
+        return Response(str(len(batch.queries)))
+
+    async def large(body: Text) -> Response:
+        return Response(b"x" * LARGE)
+
+    async def slow(body: Text) -> Response:
+        await asyncio.sleep(1.2)  # longer than a request may take
+        return Response("done")
+
+    for endpoint in (size, query, batch, large, slow):
+        path = f"/{endpoint.__name__}"
+        app.router.add_api_route(path, endpoint, methods=["POST"], route_class_override=BodyRoute)
 
     started = threading.Event()
     server = DrainingServer(app, 0, started.set, lambda: None)
     with pytest.MonkeyPatch.context() as patch, closing(listen("127.0.0.1", 0)) as bound:
         patch.setattr(http_server, "REQUEST_SECONDS", 0.5)
+        patch.setattr(http_server, "ANSWER_SECONDS", 1.0)
         patch.setattr(server, "install_signal_handlers", lambda: None, raising=False)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
         thread.start()
@@ -93,6 +115,59 @@ def test_a_body_without_a_declared_size_is_read_to_the_limit_and_no_further(addr
         assert sent < 20 * MAX_BODY  # the buffers of both sides included
 
 
+def pairs(value, count):
+    """Entries of a JSON object, under different names."""
+    return b",".join(b'"%x":%s' % (number, value) for number in range(count))
+
+
+MALFORMED = {
+    "features": (
+        "query",
+        b'{"features":{%s}}' % pairs(b"{}", 340_000),
+        "features: Dictionary should have at most 1000",
+    ),
+    "vector": ("query", b'{"features":{"v":[%s0]}}' % (b"{}," * 1_340_000), "v.list[float].0: Input should be a valid"),
+    "numbers": ("query", b'{"features":{"v":[%s0]}}' % (b"0," * 2_000_000), "List should have at most 16384 items"),
+    "names": ("query", b"{%s}" % pairs(b"0", 400_000), "The body has 400,000 faults."),
+    "histories": (
+        "batch",
+        b'{"queries":[%s{}]}' % (b'{"history":[%s0]},' % (b"{}," * 5_300) * 255),
+        "The body has 5,300 faults.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("route", "content", "said"), MALFORMED.values(), ids=MALFORMED)
+def test_a_body_with_a_million_faults_is_refused_without_naming_them(address, route, content, said):
+    assert len(content) <= MAX_BODY
+    answer = post(address, content, route)
+    assert answer.status_code == 422
+    assert said in answer.json()["error"]
+    assert "more" not in answer.json()["error"]
+
+
+@pytest.mark.parametrize("kind", ["application/json; charset=utf-8", "application/vnd.api+json"])
+def test_faults_are_bounded_however_json_is_spelled(address, kind):
+    content = b'{"user_id":"\\ud800",%s}' % pairs(b"0", 2_000)  # half of a surrogate pair: pydantic reads no such JSON
+    for each in (content, content.decode().encode("utf-16")):
+        assert post(address, each, "query", kind).json()["error"].startswith("The body has 2,000 faults.")
+
+
+def test_faults_are_worded_for_people_who_know_python(address):
+    def said(content, route="query"):
+        return post(address, content, route).json()["error"].removesuffix(". GET /docs shows what can be sent.")
+
+    assert said(b"[]") == "body: Input should be a valid dictionary or object to extract fields from"
+    assert said(b'{"history": {}}') == "body.history: Input should be a valid list"
+    assert said(b'{"features": 1, "usr": 2}') == (
+        "body.features: Input should be a valid dictionary; body.usr: Extra inputs are not permitted"
+    )
+    assert said(b'{"queries": [{"filters": [{"feature": "year"}]}]}', "batch") == (
+        "body.queries.0.filters.0: Value error, a filter needs any_of, none_of, min or max"
+    )
+    assert said(b'{"history": [%s0]}' % (b"{}," * 30)).endswith("valid string; and 20 more")
+
+
 @pytest.mark.parametrize(
     "half",
     [
@@ -109,13 +184,49 @@ def test_a_request_that_does_not_arrive_in_time_loses_its_connection(address, ha
         assert ended(connection) < 10
 
 
+def request(path, size, *headers):
+    lines = [f"POST {path} HTTP/1.1", "Host: x", "Content-Type: application/json", f"Content-Length: {size}", *headers]
+    return "\r\n".join([*lines, "\r\n"]).encode() + body(size)
+
+
+def received(connection):
+    """All that comes until the server closes the connection."""
+    return b"".join(iter(lambda: connection.recv(1 << 20), b""))
+
+
+@pytest.mark.parametrize("missing", [16, 40], ids=["body", "headers"])
+def test_a_request_that_comes_with_the_one_before_it_has_a_deadline_too(address, missing):
+    whole = request("/size", 16)
+    with closing(connect(address)) as connection:
+        begun = time.monotonic()
+        connection.sendall(whole + whole[:-missing])
+        assert received(connection).startswith(b"HTTP/1.1 200")
+        assert time.monotonic() - begun < 10
+
+
+def test_a_request_that_waits_for_the_answer_to_the_one_before_it_is_not_late(address):
+    size = 1_000_000
+    with closing(connect(address)) as connection:
+        connection.sendall(request("/slow", 16) + request("/size", size, "Connection: close"))
+        assert received(connection).endswith(str(size - 12).encode())
+
+
+def test_an_answer_that_nobody_takes_is_dropped(address):
+    asked = request("/large", 16, "Connection: close")
+    with closing(connect(address)) as connection:
+        connection.sendall(asked)
+        assert len(received(connection)) > LARGE
+    with closing(connect(address)) as connection:
+        connection.sendall(asked)
+        time.sleep(3)
+        with suppress(ConnectionResetError):
+            assert len(received(connection)) < LARGE
+
+
 def test_a_connection_that_waits_between_two_requests_is_kept(address):
-    request = b"POST /size HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 16\r\n\r\n" + body(
-        16
-    )
     with closing(connect(address)) as connection:
         for _ in range(2):
-            connection.sendall(request)
+            connection.sendall(request("/size", 16))
             assert connection.recv(4096).startswith(b"HTTP/1.1 200")
             time.sleep(0.8)  # longer than a request may take
 
@@ -124,6 +235,36 @@ def test_headers_without_an_end_are_not_collected(address):
     with closing(connect(address)) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\nX: ")
         assert flood(connection, b"x" * 4096) < 20 * MAX_BODY
+
+
+def test_an_item_may_have_a_slash_in_its_id():
+    titles = {"i/1": "One", "i2": "Two"}
+
+    def index_of(item):
+        if item not in titles:
+            raise schemas.not_known(f"no {item}")
+        return item
+
+    def neighbours(item, k):
+        return schemas.Neighbours(item_id=index_of(item), neighbours=[], model=str(k), version="")
+
+    model = SimpleNamespace(titles=titles, index_of=index_of, neighbours=neighbours)
+    app = create_app(SimpleNamespace(model=model, submit=None), "1")
+
+    async def answers(*paths):
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as client:
+            return [await client.get(f"/items/{path}") for path in paths]
+
+    paths = ["i%2F1", "i/1", "i%2F1/neighbours", "i2", "i2/neighbours?k=3", "i%2F2", "i2/", "i2/neighbours/", ""]
+    found = asyncio.run(answers(*paths))
+    assert [answer.status_code for answer in found] == [200, 200, 200, 200, 200, 404, 307, 307, 404]
+    assert [answer.json().get("title") for answer in found[:4]] == ["One", "One", None, "Two"]
+    assert [answer.headers["location"] for answer in found[6:8]] == [
+        "http://x/items/i2",
+        "http://x/items/i2/neighbours",
+    ]
+    assert found[2].json()["item_id"] == "i/1"
+    assert 'route="/items/{item_id}",status="200"' in generate_latest().decode()
 
 
 def test_a_refusal_shows_a_few_known_values_and_shortens_what_was_sent():

@@ -37,6 +37,16 @@ def test_tags_of_others_are_seen_once_they_are_fetched(tmp_path):
     assert found.version.name == "mf@v1.0.0"
 
 
+def test_a_remote_that_does_not_answer_is_an_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(serve, "FETCH_SECONDS", 0.5)
+    root = new_repo(tmp_path / "repo").root
+    with listen("127.0.0.1", 0) as silent:
+        silent.listen()
+        git(root, "remote", "add", "origin", f"http://127.0.0.1:{silent.getsockname()[1]}/repo.git")
+        with pytest.raises(BakeoffError, match=r"`git fetch` failed in .*\n  took longer than 0.5 s and was ended"):
+            serve.in_production(root, fetch=True)
+
+
 def test_a_package_of_the_extra_that_is_missing_is_an_error(monkeypatch):
     monkeypatch.delattr(server, "serve")  # so that it is imported again
     for name in ("serve", "app"):

@@ -59,6 +59,15 @@ class Snapshot:
             return _counted(values.fill_null("").re_split(f"[{TAG_SEPARATOR}]").unnest()).rename({"": None})
         return _counted(values)
 
+    def has_numbers(self, table: str, column: str) -> bool:
+        """Whether every known value of a column is a number, or a text that `counts` reads as one."""
+        values = self.read(table, [column])[column]
+        if not values.type().is_string():
+            return bool(values.type().is_numeric())
+        value = ibis._.value
+        unread = values.name("value").as_table().filter(value.notnull(), value.try_cast("float64").isnull())
+        return num_rows(unread) == 0
+
     def counts_per(self, column: str) -> Counts:
         """Of the numbers of events of each user, or of each item: `column` is its id."""
         each = self.read("interactions", [column]).group_by(column).aggregate(events=ibis._.count())
@@ -163,7 +172,7 @@ def features(before: Snapshot, now: Snapshot, data: DataParams, bins: int) -> tu
         bins: of a dense feature: quantiles of the reference.
 
     Returns:
-        the features, and sentences on those that only one of the two versions has.
+        the features, and sentences on what is not compared, since one version lacks it, or its numbers.
     """
     found: list[Feature] = []
     notes: list[str] = []
@@ -181,6 +190,9 @@ def features(before: Snapshot, now: Snapshot, data: DataParams, bins: int) -> tu
             continue
         if not all(present):
             notes.append(f"{table}.{column} is not compared: only one of the two versions has it.")
+            continue
+        if kind == "dense" and not all(side.has_numbers(table, column) for side in (before, now)):
+            notes.append(f"{table}.{column} is not compared: one of the two versions has values that are no numbers.")
             continue
         old, new = (side.counts(table, column, kind) for side in (before, now))
         found.append(_feature(table, column, label, old, new, quantiles if kind == "dense" else _by_value))
@@ -211,6 +223,8 @@ def _by_quantile(before: Counts, bins: int) -> tuple[list[str], Place]:
     places = np.searchsorted(reached * bins, total * np.arange(1, bins), side="left")
     edges = np.unique(values[places])
     edges = edges[edges > values[0]]  # nothing would lie below
+    if not len(edges):
+        edges = values[1:2]  # the smallest value reaches every share, and has a bin of its own
     texts = [f"{edge:.6g}" for edge in edges]
     labels = [f"< {texts[0]}", *(f"{low} – {high}" for low, high in pairwise(texts)), f"≥ {texts[-1]}", MISSING]
     return labels, lambda values: np.searchsorted(edges, values.to_numpy(np.float64), side="right")

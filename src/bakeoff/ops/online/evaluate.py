@@ -141,11 +141,15 @@ _OF_LISTS = """
         FROM impressions
     )
     SELECT id, count(*) AS length, count(rank) AS answered, arg_min(team, rank) FILTER (team <> $no_team) AS winner,
-        sum(champion) AS weight_champion, coalesce(sum(champion) FILTER (rank IS NOT NULL), 0) AS gain_champion,
-        sum(challenger) AS weight_challenger, coalesce(sum(challenger) FILTER (rank IS NOT NULL), 0) AS gain_challenger
+        coalesce(sum(champion), 0) AS weight_champion, coalesce(sum(challenger), 0) AS weight_challenger,
+        coalesce(sum(champion) FILTER (rank IS NOT NULL), 0) AS gain_champion,
+        coalesce(sum(challenger) FILTER (rank IS NOT NULL), 0) AS gain_challenger
     FROM places LEFT JOIN given ON id = impression AND item = item_id GROUP BY id
 """
-"""Figures of each list with an item, from its places and the rank by time of the feedback that is given on them."""
+"""Figures of each list with an item, from its places and the rank by time of the feedback that is given on them.
+
+A model whose own list was empty has no flags there: NULL at each place, and neither weight nor gain.
+"""
 
 
 def _of_lists(connection: duckdb.DuckDBPyConnection, impressions: pa.Table, clip: float) -> pd.DataFrame:

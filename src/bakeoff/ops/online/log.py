@@ -31,6 +31,9 @@ VARIABLE = "BAKEOFF_ONLINE_LOG"
 ROWS, HOUR = 20_000, 3600.0
 """Rows and seconds after which a server begins another file."""
 
+MOST_DAYS = 36_500.0
+"""Days for which rows are kept at most: a century, so that the first of them has a year of four digits."""
+
 MOST_WAITING = 100_000
 """Rows that wait in memory; more are dropped and counted, as when the disk is full for long."""
 
@@ -110,7 +113,7 @@ class LogWriter:
 
         Args:
             folder: of the log.
-            days: age at which rows are removed.
+            days: age at which rows are removed; beyond MOST_DAYS it counts as that.
             seconds: that a row waits in memory.
 
         Raises:
@@ -186,7 +189,7 @@ class LogWriter:
 
     def _expire(self) -> None:
         """Remove files that were begun before the first day that is kept."""
-        oldest = f"{datetime.now(UTC) - timedelta(days=self._days):{_TIME}}"
+        oldest = f"{datetime.now(UTC) - timedelta(days=min(MOST_DAYS, self._days)):{_TIME}}"
         for table in SCHEMAS:
             for path in parts(self.folder, table):
                 if path.name < oldest:

@@ -1,8 +1,10 @@
 """The application: its routes, and how refusals and errors are answered."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
+from email.message import Message
 from functools import partial
 from inspect import signature
 from typing import Annotated, Any
@@ -14,6 +16,7 @@ from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
 from prometheus_client import generate_latest
 from pydantic import BaseModel, ValidationError
+from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
 
 from bakeoff.ops.online.serving import Online
@@ -27,6 +30,9 @@ MOST_NEIGHBOURS = 100
 MOST_FAULTS = 10
 """Faults of a request that a refusal names."""
 
+MANY_FAULTS = 1_000
+"""Faults beyond which a refusal only counts them: to list them all takes seconds and gigabytes for a large body."""
+
 DOCS = "GET /docs shows what can be sent."
 
 _REFUSED: dict[int | str, dict[str, Any]] = {
@@ -38,10 +44,10 @@ Follow = Callable[[], Coroutine[Any, Any, None]]
 
 
 class BodyRoute(APIRoute):
-    """Parses and checks JSON in one go; anything else goes FastAPI's own way, which words the errors.
+    """Parses and checks JSON in one go; FastAPI answers what is not JSON.
 
-    FastAPI's way from a request to arguments makes a request by user id at 8 clients 40 % dearer (docs/serving.md). The
-    endpoint takes a pydantic model as its one argument and returns a response.
+    FastAPI's way from a request to arguments makes a request by user id at 8 clients 40 % dearer (docs/serving.md), and
+    lists every fault of a body. The endpoint takes a pydantic model as its one argument and returns a response.
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -53,16 +59,56 @@ class BodyRoute(APIRoute):
             if int(request.headers.get("content-length", "0")) > MAX_BODY:
                 text = f"The body has more than {MAX_BODY:,} bytes: send fewer or shorter queries."
                 raise schemas.RefusedError(413, text, {"connection": "close"})
-            if request.headers.get("content-type") != "application/json":
+            if not _is_json(request.headers.get("content-type", "")):
                 return await usual(request)
+            content = await request.body()
             try:
-                body = parameter.annotation.model_validate_json(await request.body())
-            except ValidationError:
+                body = _checked(parameter.annotation, content)
+            except ValidationError as error:
+                raise _named(error) from None
+            except (ValueError, RecursionError):
                 return await usual(request)
             answer: Response = await endpoint(body)
             return answer
 
         return handle
+
+
+def _is_json(content_type: str) -> bool:
+    """Whether FastAPI reads such a body as JSON."""
+    if content_type == "application/json":  # as nearly all clients spell it
+        return True
+    message = Message()
+    message["content-type"] = content_type
+    kind = message.get_content_subtype()
+    return message.get_content_maintype() == "application" and (kind == "json" or kind.endswith("+json"))
+
+
+def _checked(model: type[BaseModel], content: bytes) -> BaseModel:
+    """The body, validated once.
+
+    Raises:
+        ValidationError: it is JSON, but not of this model.
+        ValueError, RecursionError: it is not JSON.
+    """
+    try:
+        return model.model_validate_json(content)
+    except ValidationError as error:
+        if error.error_count() > 1 or error.errors()[0]["type"] != "json_invalid":
+            raise
+    return model.model_validate(json.loads(content))  # which also reads UTF-16, and halves of surrogate pairs
+
+
+def _named(error: ValidationError) -> Exception:
+    """The refusal of a body, with its faults in FastAPI's words: in those of Python's types, not of JSON's."""
+    if error.error_count() > MANY_FAULTS:
+        return schemas.RefusedError(422, f"The body has {error.error_count():,} faults. {DOCS}")
+    faults: list[Any] = error.errors(include_url=False)
+    for fault in faults:
+        if fault["type"] == "model_type":
+            fault["type"] = "model_attributes_type"
+    worded = ValidationError.from_exception_data(error.title, faults).errors(include_url=False)
+    return RequestValidationError([fault | {"loc": ("body", *fault["loc"])} for fault in worded])
 
 
 def create_app(service: Service, version: str, follow: Follow | None = None, online: Online | None = None) -> FastAPI:
@@ -106,9 +152,10 @@ def answer_errors(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> Response:
-        faults = [f"{'.'.join(map(str, each['loc']))[:100]}: {each['msg']}" for each in error.errors()]
+        faults = error.errors()
+        named = [f"{'.'.join(map(str, each['loc']))[:100]}: {each['msg']}" for each in faults[:MOST_FAULTS]]
         more = f"; and {len(faults) - MOST_FAULTS:,} more" if len(faults) > MOST_FAULTS else ""
-        return _refusal(422, f"{'; '.join(faults[:MOST_FAULTS])}{more}. {DOCS}")
+        return _refusal(422, f"{'; '.join(named)}{more}. {DOCS}")
 
     @app.exception_handler(Exception)
     async def failed(_: Request, __: Exception) -> Response:
@@ -154,17 +201,26 @@ def _add_recommendations(app: FastAPI, service: Service, online: Online | None) 
         post("/feedback", feedback, response_model=schemas.State, summary="What somebody did with a list")
 
 
+class ItemConvertor(PathConvertor):
+    """An item id in a path: it may hold slashes, but not end in one, since such paths redirect to those without."""
+
+    regex = r"[\s\S]*[^/]"
+
+
+register_url_convertor("item", ItemConvertor())
+
+
 def _add_items(app: FastAPI, service: Service) -> None:
-    @app.get("/items/{item_id}", summary="An item")
+    @app.get("/items/{item_id:item}/neighbours", summary="Nearest items")
+    def neighbours(item_id: str, k: Annotated[int, Parameter(ge=1, le=MOST_NEIGHBOURS)] = 10) -> schemas.Neighbours:
+        """Those whose embeddings point the same way."""
+        return service.model.neighbours(item_id, k)
+
+    @app.get("/items/{item_id:item}", summary="An item")  # the last one, since an id may hold /neighbours too
     async def item(item_id: str) -> schemas.ItemInfo:
         """Its title."""
         model = service.model
         return schemas.ItemInfo(item_id=item_id, title=model.titles[model.index_of(item_id)])
-
-    @app.get("/items/{item_id}/neighbours", summary="Nearest items")
-    def neighbours(item_id: str, k: Annotated[int, Parameter(ge=1, le=MOST_NEIGHBOURS)] = 10) -> schemas.Neighbours:
-        """Those whose embeddings point the same way."""
-        return service.model.neighbours(item_id, k)
 
 
 def _add_operations(app: FastAPI, service: Service) -> None:

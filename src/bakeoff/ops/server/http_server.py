@@ -22,6 +22,9 @@ MAX_HEADERS = 64 << 10
 REQUEST_SECONDS = 20.0
 """Time in which a whole request must arrive, from its first byte or, for the first one, from the connection."""
 
+ANSWER_SECONDS = 60.0
+"""Time in which a client must take an answer, which waits in memory until then: the largest have some 15 MB."""
+
 MAX_CONNECTIONS = 2_048
 """Open connections; beyond them requests are answered with 503."""
 
@@ -34,16 +37,23 @@ LONGEST_END = 30
 
 
 class DeadlineProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP protocol, which closes a connection whose request does not arrive in time or has no end.
+    """uvicorn's HTTP protocol, which ends a connection whose client does not send a request or take an answer in time.
 
-    uvicorn limits the time between requests, but not that within one: a client that sends half a request would hold a
-    connection for as long as it likes. `on_message_complete` is a callback of httptools' parser.
+    uvicorn limits the time between requests, but not that within one: a client that sends half a request, or reads
+    nothing, would hold a connection for as long as it likes. `on_message_begin` and `on_message_complete` are callbacks
+    of httptools' parser, `pause_writing` and `resume_writing` are the transport's.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         """See `HttpToolsProtocol`."""
         super().__init__(*arguments, **options)
+        self._unread: asyncio.TimerHandle | None = None
         self._expect_request()
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Hear of every answer that the client does not take at once, not of large ones alone."""
+        super().connection_made(transport)
+        transport.set_write_buffer_limits(0)
 
     def data_received(self, data: bytes) -> None:
         """Count what arrives; no more is read of a request that has no end."""
@@ -55,19 +65,46 @@ class DeadlineProtocol(HttpToolsProtocol):
             return
         super().data_received(data)
 
+    def on_message_begin(self) -> None:
+        """A request that arrives together with the one before it has a deadline of its own."""
+        if self._deadline.cancelled():
+            self._expect_request()
+        super().on_message_begin()
+
     def on_message_complete(self) -> None:
         """The whole request is here: the rest is the server's time."""
         self._deadline.cancel()
         super().on_message_complete()
 
+    def pause_writing(self) -> None:
+        """Something of an answer waits until the client reads."""
+        super().pause_writing()
+        self._unread = self.loop.call_later(ANSWER_SECONDS, self.transport.abort)  # close() would wait as well
+
+    def resume_writing(self) -> None:
+        """All is written."""
+        self._answer_is_taken()
+        super().resume_writing()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing is waited for any more."""
         self._deadline.cancel()
+        self._answer_is_taken()
         super().connection_lost(exc)
 
     def _expect_request(self) -> None:
         self._received = 0
-        self._deadline = self.loop.call_later(REQUEST_SECONDS, lambda: self.transport.close())
+        self._deadline = self.loop.call_later(REQUEST_SECONDS, self._request_is_late)
+
+    def _request_is_late(self) -> None:
+        if self.flow.read_paused:  # until the server has answered an earlier request: the client may have sent it all
+            self._deadline = self.loop.call_later(REQUEST_SECONDS, self._request_is_late)
+        else:
+            self.transport.close()
+
+    def _answer_is_taken(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
 
 
 def listen(host: str, port: int) -> socket.socket:

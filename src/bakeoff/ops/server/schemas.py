@@ -1,8 +1,9 @@
 """What clients send and get: the types of the OpenAPI document."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticKnownError
 from starlette.exceptions import HTTPException
 
 from bakeoff.models.base.list_options import LONGEST_DIVERSE
@@ -16,6 +17,12 @@ LONGEST_LIST = 10_000
 MOST_QUERIES = 256
 """Of one batch request."""
 
+MOST_FEATURES = 1_000
+"""Of someone new."""
+
+LONGEST_VECTOR = 16_384
+"""Components of a feature that is a vector: four times what common embeddings of text have."""
+
 LONGEST_ANSWER = 1_000
 """Items of one answer."""
 
@@ -24,6 +31,21 @@ LONGEST_EXPLAINED = 20
 
 Seconds = Annotated[int, Field(ge=-(2**62), le=2**62)]
 ItemIds = Annotated[list[str], Field(max_length=LONGEST_LIST)]
+
+
+def _counted(features: Any) -> Any:
+    """Refuse too many features before their values are checked: pydantic counts the entries of a dictionary last."""
+    if isinstance(features, dict) and len(features) > MOST_FEATURES:
+        counts = {"max_length": MOST_FEATURES, "actual_length": len(features)}
+        raise PydanticKnownError("too_long", {"field_type": "Dictionary", **counts})
+    return features
+
+
+Vector = Annotated[list[float], Field(max_length=LONGEST_VECTOR, fail_fast=True)]
+Features = Annotated[
+    dict[str, str | int | float | Vector | None], Field(max_length=MOST_FEATURES), BeforeValidator(_counted)
+]
+"""A vector ends at its first fault, since each component could have one."""
 
 
 class Query(Sent):
@@ -41,7 +63,7 @@ class Query(Sent):
     """UTC seconds of the history's events; without them, times are unknown."""
     time: Seconds | None = None
     """UTC seconds at which the list is asked for, for a model that reads it (softmax.use_query_time). Null: now."""
-    features: dict[str, str | int | float | list[float] | None] | None = None
+    features: Features | None = None
     """Raw features of someone new, by name; a vector is an array of numbers. What is not named, null or empty is
     unknown."""
     k: int = Field(10, ge=1, le=LONGEST_ANSWER)
@@ -150,9 +172,9 @@ def not_known(text: str) -> RefusedError:
 
 
 class BatchRequest(Sent):
-    """Several queries in one request."""
+    """Several queries in one request; only the first that is malformed is named, since all could be, at full length."""
 
-    queries: Annotated[list[Query], Field(min_length=1, max_length=MOST_QUERIES)]
+    queries: Annotated[list[Query], Field(min_length=1, max_length=MOST_QUERIES, fail_fast=True)]
 
 
 class BatchAnswer(Shown):

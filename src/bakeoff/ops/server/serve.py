@@ -37,6 +37,9 @@ NOTHING = (
     "promote`); fetch the tags of those who did (`git fetch --tags`, or --fetch); or name one of models/: --model mf."
 )
 
+FETCH_SECONDS = 30.0
+"""Time in which Git's remote must have sent its tags: one that says nothing would end the following for good."""
+
 Approximate = Literal["auto", "on", "off"]
 """Whether search is approximate; auto: where the catalogue is large."""
 
@@ -190,10 +193,10 @@ def in_production(root: Path, *, fetch: bool) -> Event | None:
     """What is in production; None where nothing is.
 
     Raises:
-        BakeoffError: Git's remote can't be reached.
+        BakeoffError: Git's remote can't be reached, or does not answer in time.
     """
     if fetch:
-        git(root, "fetch", "--quiet", "--tags", REMOTE)
+        git(root, "fetch", "--quiet", "--tags", REMOTE, timeout=FETCH_SECONDS)
     return production(read_events(root))
 
 

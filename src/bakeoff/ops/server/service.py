@@ -189,8 +189,8 @@ class RequestMetrics:
         try:
             await self._app(scope, receive, observed)
         finally:
-            # The path as it was declared: one name for all items, and for all that is not there.
-            route: Any = getattr(scope.get("route"), "path", "none")
+            # The path with the names of its parameters: one name for all items, and for all that is not there.
+            route: Any = getattr(scope.get("route"), "path_format", "none")
             REQUESTS.labels(route, str(status)).inc()
             LATENCY.labels(route).observe(time.perf_counter() - begun)
 
