@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import stat
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import threading
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import made_log
 import pyarrow.parquet as pq
@@ -143,6 +145,8 @@ def test_a_full_disk_is_logged_once_and_its_rows_wait(tmp_path, monkeypatch, cap
         broken.setattr(
             module.pq, "write_table", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device"))
         )
+        free = iter([2 << 20, 1 << 20])  # the message says how much it is, which differs from time to time
+        broken.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(total=9 << 20, free=next(free)))
         failed = log._write("")
         assert log._write(failed) == failed
     assert caplog.text.count("its rows wait in memory") == 1

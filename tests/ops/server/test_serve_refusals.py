@@ -52,7 +52,7 @@ def test_a_package_of_the_extra_that_is_missing_is_an_error(monkeypatch):
     for name in ("serve", "app"):
         monkeypatch.delitem(sys.modules, f"bakeoff.ops.server.{name}")
     monkeypatch.setitem(sys.modules, "fastapi_offline", None)
-    with pytest.raises(BakeoffError, match=r"needs the package fastapi_offline, .*pip install 'bakeoff\[serve\]'"):
+    with pytest.raises(BakeoffError, match=r"needs the package fastapi_offline, .*pip install '\.\[serve\]'"):
         operations.serve()
 
 

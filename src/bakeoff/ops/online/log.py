@@ -155,7 +155,7 @@ class LogWriter:
         self._write(failed)
 
     def _write(self, failed: str) -> str:
-        """Write what waits; what went wrong, in words, which is logged once, and the rows go on waiting."""
+        """Write what waits; the kind of error that prevented it, which is logged once, and the rows go on waiting."""
         try:
             with locked(self.folder):
                 for table in SCHEMAS:
@@ -164,9 +164,10 @@ class LogWriter:
                     self._expired_at = time.monotonic()
                     self._expire()
         except Exception as error:  # noqa: BLE001 - whatever it is, the thread goes on
-            if str(error) != failed:
+            kind = type(error).__name__  # words differ from time to time: they say how much of the disk is free
+            if kind != failed:
                 log.error("the log can't be written, its rows wait in memory: %s", error)
-            return str(error)
+            return kind
         return ""
 
     def _write_table(self, table: str) -> None:
