@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 import tomllib
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,6 +33,8 @@ SLEEP = 1.0
 FIXED, PER_STAGE = 5.0, 2.0
 """The bar: seconds of overhead for a run, and for each of its stages."""
 REPEATS = 5
+TRIES = 30
+"""Requests to the server, one per second, before it counts as unavailable; Prefect's own client tries again as well."""
 CALM, BUSY_PERCENT = 5, 10.0
 """A server is idle when it has used less than 10 % of a core in each of five seconds."""
 STAGE = """
@@ -269,8 +272,16 @@ def ask(server: str, path: str, **body: object) -> Any:
     password = base64.b64encode(os.environ["PREFECT_API_AUTH_STRING"].encode()).decode()
     headers = {"Content-Type": "application/json", "Authorization": f"Basic {password}"}
     request = urllib.request.Request(f"{server}/api/{path}", json.dumps(body).encode(), headers)  # noqa: S310 - http
-    with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
-        return json.load(answer)
+    left = TRIES
+    while True:
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
+                return json.load(answer)
+        except urllib.error.HTTPError as error:  # SQLite is locked while the server writes the events of many runs
+            left -= 1
+            if error.code != 503 or not left:
+                raise
+            time.sleep(1)
 
 
 if __name__ == "__main__":

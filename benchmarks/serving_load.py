@@ -155,9 +155,10 @@ def measure(arguments: argparse.Namespace, workspace: Workspace, commit: str) ->
         under = promoted_under_load(arguments, workspace, (second, commit), url, queries["user id"])
         about = httpx.get(f"{url}/model", timeout=PATIENCE).json()
     values, given = settings_of(BENCHMARKS[arguments.dataset]), f" --dim {arguments.dim}" if arguments.dim else ""
+    dataset = "" if arguments.dataset == "gowalla" else f"--dataset {arguments.dataset} "
     dims = {name: arguments.dim or values[name]["dim"] for name in arguments.models}
     return {
-        "command": f"python benchmarks/serving_load.py --data DIR --models {first} {second}{given} "
+        "command": f"python benchmarks/serving_load.py --data DIR {dataset}--models {first} {second}{given} "
         f"--seconds {arguments.seconds}",
         "title": BENCHMARKS[arguments.dataset].title,
         "dims": dims,

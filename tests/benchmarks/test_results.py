@@ -11,7 +11,7 @@ from harness.datasets import BENCHMARKS
 RESULTS = Path(__file__).parents[2] / "benchmarks/results"
 SCRIPTS = {"significance_portions": ("significance", "markdown_of_portions")}
 """Script and function of pages that have not the name of their script."""
-WITHOUT_FIGURES = {"evaluation", "gowalla_search", "live_curves", "overhead", "scale", "scale_catalogues"}
+WITHOUT_FIGURES = {"gowalla_search", "scale", "scale_catalogues"}
 """Pages of which the figures were not kept when they were measured: each is made anew with its next measurement."""
 
 
