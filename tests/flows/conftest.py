@@ -10,8 +10,6 @@ from pathlib import Path
 import pytest
 from flow_project import Project, call, dvc
 
-from bakeoff.core import subprocesses
-
 # Prefect reads these when it is first imported, which fixtures would be too late for.
 for _name in [name for name in os.environ if name.startswith("PREFECT_")]:
     del os.environ[_name]
@@ -21,18 +19,9 @@ os.environ["PREFECT_LOGGING_TO_API_BATCH_INTERVAL"] = "0.2"
 atexit.register(shutil.rmtree, os.environ["PREFECT_HOME"], ignore_errors=True)
 
 
-@pytest.fixture(scope="session", autouse=True)
-def warm_children(warm: str) -> Iterator[None]:
-    """What flows start starts at once."""
-    usual = subprocesses.environment
-
-    def environment(directory: Path) -> dict[str, str]:
-        settings = usual(directory)
-        return {**settings, "PATH": os.pathsep.join([warm, settings["PATH"]])}
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(subprocesses, "environment", environment)
-        yield
+@pytest.fixture(scope="module", autouse=True)
+def _starts_at_once(warm_children: None) -> None:
+    """What flows start."""
 
 
 @pytest.fixture(scope="session")

@@ -107,12 +107,18 @@ def test_a_lock_that_was_cut_off_is_not_taken_for_a_whole_one(size: int) -> None
     assert not is_whole(whole[:size])
 
 
-def test_a_lock_comes_from_the_last_commit_where_it_has_one(project: Project) -> None:
+def with_results(project: Project) -> Path:
+    """A workspace whose dvc.lock is committed."""
     workspace = project(STAGES)
     (workspace / "raw").write_text("raw")
     dvc("repro", "--quiet", cwd=workspace)
     call("git", "add", "--all", cwd=workspace)
     call("git", "commit", "--quiet", "--message", "results", cwd=workspace)
+    return workspace
+
+
+def test_a_lock_comes_from_the_last_commit_where_it_has_one(project: Project) -> None:
+    workspace = with_results(project)
     whole = (workspace / "dvc.lock").read_bytes()
     (workspace / "dvc.lock").write_bytes(b"")
     said: list[str] = []
@@ -122,11 +128,7 @@ def test_a_lock_comes_from_the_last_commit_where_it_has_one(project: Project) ->
 
 
 def test_a_lock_with_the_conflict_markers_of_a_merge_stays_and_the_fix_is_named(project: Project) -> None:
-    workspace = project(STAGES)
-    (workspace / "raw").write_text("raw")
-    dvc("repro", "--quiet", cwd=workspace)
-    call("git", "add", "--all", cwd=workspace)
-    call("git", "commit", "--quiet", "--message", "results", cwd=workspace)
+    workspace = with_results(project)
     lock = workspace / "dvc.lock"
     marked = f"<<<<<<< HEAD\n{lock.read_text()}=======\n{lock.read_text()}>>>>>>> theirs\n"
     lock.write_text(marked)

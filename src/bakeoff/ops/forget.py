@@ -112,7 +112,7 @@ def _remove(user: str, workspace: Workspace) -> str:
 def _by_data(root: Path) -> dict[str, dict[str, str]]:
     """Hash of a data/ → the commits that have it → date, short hash, and the branches and tags that point to it."""
     found = dict[str, dict[str, str]]()
-    # Git leaves out a side branch of which a merge took nothing, unless it is asked for the full history.
+    # A merge may take nothing from a side branch. Git then leaves the branch out, except in a full history.
     for chosen in (["--simplify-by-decoration"], ["--full-history", "--", "data.dvc"]):
         for line in (ask(root, "log", "--all", "--format=%H %cs %h %D", *chosen) or "").splitlines():
             commit, _, text = line.partition(" ")

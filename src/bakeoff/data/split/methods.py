@@ -200,7 +200,7 @@ def _predefined(events: ir.Table, split: SplitParams, seed: int, cuts: Cuts) -> 
 
 def _place(events: ir.Table, split: SplitParams, seed: int, purpose: str, group_by: list[str]) -> ir.IntegerColumn:
     """0-based place within the group in an order by chance, in which each event has a place of its own."""
-    # Without the time, the events of a pair would follow each other, and most would lie in one part.
+    # Without the time, the events of a pair would follow each other, and most would be in one part.
     time = [events.timestamp.cast("string")] if split.keep_repeats else []
     by_chance = chance(seed, purpose, events.user_id, events.item_id, *time)
     order = [by_chance, events.item_id, events.timestamp]
