@@ -122,3 +122,7 @@ def test_a_contender_is_run_with_the_epoch_of_validation_and_its_variants_settin
 def test_every_process_is_given_as_many_threads(runner, tmp_path):
     environment = Runner(threads=3)._environment()
     assert {environment[name] for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "NUMBA_NUM_THREADS")} == {"3"}
+
+
+def test_every_process_keeps_freed_memory_as_this_projects_networks_do():
+    assert Runner()._environment().items() >= {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "2147483647"}.items()
