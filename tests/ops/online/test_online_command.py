@@ -1,6 +1,7 @@
 """`bakeoff online` on made logs: what counts, what is left out, and how the offline comparison did."""
 
 import json
+import os
 
 import made_log
 import numpy as np
@@ -8,10 +9,12 @@ import pytest
 from made_log import CHALLENGER, CHAMPION, feedback, impression, writer
 
 from bakeoff.core.errors import BakeoffError
+from bakeoff.core.files import locked
 from bakeoff.core.workspace import Workspace
 from bakeoff.ops.online import command
 from bakeoff.ops.online.evaluate import SIDES as SIDE_NAMES
 from bakeoff.ops.online.evaluate import evaluate
+from bakeoff.ops.online.log import parts
 
 PAIR = (CHAMPION, CHALLENGER)
 SIDES = {"model": "softmax", "md5": "a" * 32}, {"model": "mf", "md5": "b" * 32}
@@ -69,6 +72,32 @@ def test_feedback_that_can_not_count_is_left_out_and_counted(folder):
     }
     assert found.pairs[PAIR].win_rate(0.95)["wins"] == 1
     assert evaluate(folder, "buy").pairs[PAIR].win_rate(0.95)["wins"] == 0
+
+
+def test_a_log_is_read_while_a_server_writes_and_without_the_files_that_go_meanwhile(folder, monkeypatch):
+    made_log.interleaved(folder, 7, 3)
+    expired = folder / "impressions/00010101T000000-0.parquet"
+    monkeypatch.setattr("bakeoff.ops.online.evaluate.parts", lambda *table: [expired, *parts(*table)])
+    with locked(folder):
+        rate = evaluate(folder, "click").pairs[PAIR].win_rate(0.95)
+    assert (rate["wins"], rate["decided"], rate["people"]) == (7, 10, 10)
+
+
+def test_a_damaged_file_is_named(folder):
+    made_log.interleaved(folder, 1, 0)
+    [path] = parts(folder, "impressions")
+    os.truncate(path, 100)
+    with pytest.raises(BakeoffError, match=f"{path} can't be read .*move it out of the log"):
+        evaluate(folder, "click")
+
+
+def test_feedback_on_a_list_without_an_item_is_on_something_that_was_not_in_it(folder):
+    log = writer(folder)
+    feedback(log, impression(log, "u1", ()), "a")
+    log.close()
+    found = evaluate(folder, "click")
+    assert found.left_out == {"on items that were not in the list": 1}
+    assert (len(found.times), found.num_users) == (1, 1)
 
 
 @pytest.mark.parametrize(("wins", "finding"), [(70, "better"), (30, "worse"), (50, "not decided")])

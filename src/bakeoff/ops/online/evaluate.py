@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from bakeoff.core.files import locked
+from bakeoff.core.errors import BakeoffError
 from bakeoff.ops.online.experiment import CHALLENGER, NO_TEAM, Value, effective_size, ips, snips, win_rate_interval
 from bakeoff.ops.online.log import SCHEMAS, parts, read_part
 
@@ -34,9 +34,10 @@ class Pair:
     """What the log has of one model, or of two whose lists were interleaved.
 
     Attributes:
-        lists: a row per impression: number of the `person`, how many of its items are `answered` by feedback, the
-            `winner`, which is NO_TEAM where nobody won, the share `explore` of lists that are drawn at random, and of
-            those with an item the `length` and, for each side, `gain` and `weight`.
+        lists: a row per impression: number of the `person`, whether that `is_known` by id, how much feedback is `given`
+            and how many of its items are `answered` by it, the `winner`, which is NO_TEAM where nobody won, the share
+            `explore` of lists that are drawn at random, and of those with an item the `length` and, for each side,
+            `gain` and `weight`.
         sides: those of its models.
     """
 
@@ -94,7 +95,10 @@ class Evaluation(NamedTuple):
 
 
 def evaluate(folder: Path, event: str, clip: float = 0.0) -> Evaluation:
-    """Read a log; of the items of its lists, those of a file at a time.
+    """Read a log, while servers write to it; of the items of its lists, those of a file at a time.
+
+    Servers write a list before the feedback on it, so that feedback is read first. A file that is gone when its turn
+    comes has expired, or held a person whom `bakeoff forget` removed.
 
     A list is decided by its first feedback on an item of a team: what is decided stays decided, whatever comes later.
     Somebody who is not known by id counts as another person with each list.
@@ -107,31 +111,39 @@ def evaluate(folder: Path, event: str, clip: float = 0.0) -> Evaluation:
     Raises:
         BakeoffError: a file is damaged.
     """
-    with locked(folder), duckdb.connect(config={"threads": 1}) as connection:
+    with duckdb.connect(config={"threads": 1}) as connection:
         events = pa.concat_tables(_tables(folder, "feedback")).to_pandas()
         chosen = events[events["event"] == event].sort_values("time", kind="stable")
         given = chosen.drop_duplicates(["impression", "item_id"])
         connection.register("given", given[["impression", "item_id"]].assign(rank=range(len(given))))
-        lists = pd.concat([_of_lists(connection, each, clip) for each in _tables(folder, "impressions")])
-    num_kept = int(given["impression"].isin(lists["id"]).sum())
+        counts = given["impression"].value_counts()
+        lists = pd.concat([_of_lists(connection, each, counts, clip) for each in _tables(folder, "impressions")])
+    lists["person"] = pd.factorize(lists["person"])[0]
+    num_kept = int(lists["given"].sum())
     left_out = {
         "sent twice": len(chosen) - len(given),
         "on items that were not in the list": num_kept - int(lists["answered"].sum()),
         "of lists that are not kept": len(given) - num_kept,
     }
-    lists["person"] = pd.factorize(lists["user"].fillna(lists["id"]))[0]
     pairs = {
         (champion, challenger or None): Pair(rows, SIDES if challenger else SIDES[:1])
         for (champion, challenger), rows in lists.groupby(["champion", lists["challenger"].fillna("")])
     }
-    return Evaluation(pairs, Counter(events["event"]), +Counter(left_out), lists["time"], lists["user"].nunique())
+    num_users = lists.loc[lists["is_known"], "person"].nunique()
+    return Evaluation(pairs, Counter(events["event"]), +Counter(left_out), lists["time"], num_users)
 
 
 def _tables(folder: Path, table: str) -> Iterator[pa.Table]:
-    """The files of a table, oldest first; at least one, without a row."""
-    yield from map(read_part, parts(folder, table))
-    if not parts(folder, table):
-        yield SCHEMAS[table].empty_table()
+    """One without a row, and the files of a table, oldest first."""
+    yield SCHEMAS[table].empty_table()
+    for path in parts(folder, table):
+        try:
+            found = read_part(path)
+        except BakeoffError:
+            if path.exists():
+                raise
+        else:
+            yield found
 
 
 _OF_LISTS = """
@@ -152,8 +164,20 @@ A model whose own list was empty has no flags there: NULL at each place, and nei
 """
 
 
-def _of_lists(connection: duckdb.DuckDBPyConnection, impressions: pa.Table, clip: float) -> pd.DataFrame:
-    """What `Pair.lists` has, of the lists of a file."""
+def _of_lists(
+    connection: duckdb.DuckDBPyConnection, impressions: pa.Table, counts: pd.Series, clip: float
+) -> pd.DataFrame:
+    """What `Pair.lists` has, of the lists of a file; of people, a hash, which is shorter than their ids.
+
+    Args:
+        connection: with the table `given`.
+        impressions: of a file.
+        counts: id of a list → how much feedback is given on it.
+        clip: see `evaluate`.
+    """
     found = connection.register("impressions", impressions).execute(_OF_LISTS, {"clip": clip, "no_team": NO_TEAM}).df()
     lists = impressions.select(["champion", "challenger", "user", "id", "time", "explore"]).to_pandas()
-    return lists.merge(found, "left", "id").fillna({"answered": 0, "winner": NO_TEAM})
+    lists["is_known"], lists["given"] = lists["user"].notna(), lists["id"].map(counts).fillna(0).astype(np.int64)
+    lists["person"] = pd.util.hash_array(lists["user"].fillna(lists["id"]).to_numpy(object))
+    merged = lists.merge(found, "left", "id").drop(columns=["user", "id"])
+    return merged.fillna({"answered": 0, "winner": NO_TEAM})
