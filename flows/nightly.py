@@ -157,8 +157,10 @@ def nightly(
             final = take_steps(clone, options, stage_timeout_seconds, keep_versions)
         pending = clone / PENDING
         if final.is_completed() and pending.exists():
-            request = request_promotion(pending.read_text(), workspace, approval, approval_timeout_seconds)
-            pending.unlink()
+            commit = pending.read_text()
+            request = request_promotion(commit, workspace, approval, approval_timeout_seconds)
+            if pending.exists() and pending.read_text() == commit:  # a later night may have decided anew meanwhile
+                pending.unlink()
             final = Completed(message=f"{final.message} {request}")
     except BakeoffError as error:
         final = failed(error)

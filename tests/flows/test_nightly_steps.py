@@ -131,6 +131,23 @@ def test_a_newer_decision_replaces_a_promotion_that_was_not_answered(
     assert team.asked == []
 
 
+@pytest.mark.parametrize("later", ["a newer commit", None])
+def test_what_a_later_night_decided_while_a_promotion_waited_stays(
+    team: Team, monkeypatch: pytest.MonkeyPatch, later: str | None
+) -> None:
+    pending = team.clone / nightly.PENDING
+
+    def answered_late(*_: object) -> str:
+        pending.unlink()
+        if later:
+            pending.write_text(later)
+        return "Agreed."
+
+    monkeypatch.setattr(nightly, "request_promotion", answered_late)
+    assert team.night().is_completed()
+    assert pending.exists() == bool(later)
+
+
 def test_a_promotion_of_a_commit_that_was_dropped_is_not_requested(team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
     def gone(*_: object) -> None:
         raise BakeoffError("the network is gone")
