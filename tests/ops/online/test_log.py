@@ -81,11 +81,12 @@ def test_servers_share_a_directory_and_its_secret(tmp_path):
 
 
 def test_a_file_grows_until_it_is_full(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "ROWS", 3)
     log = writer(tmp_path)
     for number in range(7):
         impression(log, id=str(number))
         assert log._write("") == ""
+        if number == 2:  # three are as much as a file takes, whatever their items
+            monkeypatch.setattr(module, "FILE_BYTES", read_part(*parts(tmp_path, "impressions")).nbytes)
     log.close()
     assert sorted(len(read_part(path)) for path in parts(tmp_path, "impressions")) == [1, 3, 3]
     assert sorted(row["id"] for row in rows(tmp_path)) == [*"0123456"]

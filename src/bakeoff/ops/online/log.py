@@ -28,8 +28,8 @@ from bakeoff.core.workspace import Workspace
 VARIABLE = "BAKEOFF_ONLINE_LOG"
 """Environment variable that names the directory."""
 
-ROWS, HOUR = 20_000, 3600.0
-"""Rows and seconds after which a server begins another file."""
+FILE_BYTES, HOUR = 8 * 2**20, 3600.0
+"""Size of its rows in memory, as of 20,000 lists of ten items, and seconds after which a server begins another file."""
 
 MOST_DAYS = 36_500.0
 """Days for which rows are kept at most: a century, so that the first of them has a year of four digits."""
@@ -179,7 +179,7 @@ class LogWriter:
         now, path = datetime.now(UTC), self._current.get(table)
         try:
             held = read_part(path) if path and path.exists() else SCHEMAS[table].empty_table()
-            if path is None or len(held) >= ROWS or path.name < f"{now - timedelta(seconds=HOUR):{_TIME}}":
+            if path is None or held.nbytes >= FILE_BYTES or path.name < f"{now - timedelta(seconds=HOUR):{_TIME}}":
                 path = self._current[table] = self.folder / table / f"{now:{_TIME}}-{secrets.token_hex(4)}.parquet"
                 held = held.slice(0, 0)
             with written(path) as part:
