@@ -17,7 +17,7 @@ from harness.pages import keep_page
 from harness.processes import Runner, SystemFailedError
 from harness.systems import SYSTEMS, System, by_name
 from harness.tables import code_hash, markdown, results_of
-from harness.tuning import chosen_setting, grid_of, keep, tune, tuning_seconds
+from harness.tuning import at_edge, chosen_setting, grid_of, keep, tune, tuning_seconds
 from rich.console import Console
 
 from bakeoff.core.errors import BakeoffError
@@ -100,8 +100,9 @@ def _measure(
         _say,
         arguments.seeds,
     )
-    effort = (runner.threads, runner.seed, arguments.resamples, lambda system: tuning_seconds(system, benchmark))
-    found = results_of(benchmark, split.facts, results, _command(arguments, benchmark), *effort)
+    effort = (lambda system: tuning_seconds(system, benchmark)), (lambda system: at_edge(system, benchmark.name))
+    numbers = runner.threads, runner.seed, arguments.resamples
+    found = results_of(benchmark, split.facts, results, _command(arguments, benchmark), *numbers, *effort)
     path = arguments.results / f"{benchmark.name}.json"
     keep_page(found, markdown, path)
     console.print(f"Written: {path} and the page")

@@ -207,8 +207,10 @@ def tensorflow(arrays: Arrays) -> Measure:
 @contextmanager
 def peer(python: str, path: Path) -> Iterator[Measure]:
     """The peer in an environment of its own: a process that ranks on request."""
+    from harness.processes import KEEP_FREED_MEMORY
+
     # BLAS threads in addition to its own slow implicit down.
-    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
+    environment = {**os.environ, **KEEP_FREED_MEMORY, "OPENBLAS_NUM_THREADS": "1"}
     command = [python, __file__, "--worker", str(path)]
     with subprocess.Popen(
         command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

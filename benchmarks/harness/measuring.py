@@ -129,7 +129,7 @@ def _measure(
     else:
         found = settings(system)
         if found is None:
-            raise SystemFailedError("it has not been tuned on this data set: run with --tune first")
+            return Measured(system, note="left out: it has not been tuned on this data set, which `--tune` does")
         setting = shown = dict(found)
     cost = runner.run(system, "fit", files["test"], setting, folder)
     lists = read_lists(folder / "lists.parquet", data.rows, truth, LIST_LENGTH)

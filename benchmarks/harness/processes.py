@@ -67,6 +67,7 @@ class Runner:
             "seed": self.seed,
             "threads": self.threads,
             "list_length": LIST_LENGTH,
+            "variables": KEEP_FREED_MEMORY,
             **more,
         }
         text = json.dumps(job, indent=2, sort_keys=True) + "\n"

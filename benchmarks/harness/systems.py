@@ -21,6 +21,9 @@ ORDER_BLIND = {
 """MF whose fold-in weighs all events of a history alike, tuned for that: what is best with recency is not best here.
 Chosen on validation of MovieLens 100K and 1M by time, once for both. So large an α₀ weighs all pairs nearly alike."""
 
+IDS_AND_ORDER = {"use_user_features": False, "use_item_features": False}
+"""The softmax DNN with what networks over sequences read; its other settings are those chosen with features."""
+
 QUICK = {
     "dim": 64,
     "hidden": [64],
@@ -81,6 +84,7 @@ class System:
         return None
 
 
+EVERYTHING = "ids, order, features, words of titles"
 FULL_SOFTMAX_COST = "a step scores every item at every event of its sequences"
 EASE_COST = "memory grows with items², time with items³"
 TUTORIAL_COST = (
@@ -152,15 +156,25 @@ SYSTEMS = (
     ),
     System("mf", "bakeoff MF", "harness.ours", information="ids, order", contender="mf"),
     System(
+        "softmax_ids",
+        "bakeoff softmax, ids and order alone",
+        "harness.ours",
+        tuned=False,
+        needs_times=True,
+        information="ids, order",
+        contender="softmax",
+        overrides=IDS_AND_ORDER,
+    ),
+    System(
         "softmax_quick",
         "bakeoff softmax, quick",
         "harness.ours",
         needs_times=True,
-        information="ids, order, features",
+        information=EVERYTHING,
         contender="softmax",
         overrides=QUICK,
     ),
-    System("softmax", "bakeoff softmax", "harness.ours", information="ids, order, features", contender="softmax"),
+    System("softmax", "bakeoff softmax", "harness.ours", information=EVERYTHING, contender="softmax"),
 )
 
 

@@ -25,6 +25,10 @@ NOT_KEPT = (
     "are too long (without it, PyTorch's take about twice the time on MovieLens 1M)."
 )
 """Of figures that are older than the equal setting."""
+ABOUT_TUNING = (
+    "Tuning of a peer is that of its whole grid, epochs included. Of this project's contenders it is the last search, "
+    "which began with the setting that earlier ones had found; each fit's search for its number of epochs comes on top."
+)
 COSTS = ("fit_seconds", "cpu_seconds", "peak_memory_bytes")
 CODE = ("core", "data", "evaluation", "experiments/training", "models")
 """Packages of bakeoff that determine a figure."""
@@ -49,15 +53,28 @@ def results_of(
     seed: int,
     resamples: int,
     effort: Callable[[System], float | None] = lambda _: None,
+    edges: Callable[[System], Sequence[str]] = lambda _: (),
 ) -> dict[str, Any]:
-    """All that a page shows, as JSON values; `effort` gives the seconds of tuning of a system, None if not recorded."""
+    """All that a page shows, as JSON values.
+
+    Args:
+        benchmark: the data set.
+        facts: of the split.
+        results: of the systems.
+        command: that made them.
+        threads: of every system.
+        seed: the first of each system, and that of the intervals.
+        resamples: of the bootstrap.
+        effort: seconds of tuning of a system; None if they are not recorded.
+        edges: settings of a system that were chosen at an edge of what was tried.
+    """
     metric, succeeded = benchmark.metrics[0], [measured for measured in results if measured.succeeded]
     references = [measured for measured in succeeded if measured.system.name in OURS]
     columns = {
         (mine.system.name, other.system.name): mine.scores[metric] - other.scores[metric]
         for mine in references
         for other in succeeded
-        if other is not mine and other.system.name != "popularity"
+        if other is not mine
     }
     ends = with_intervals({" ".join(pair): values for pair, values in columns.items()}, seed, resamples)
     return {
@@ -69,15 +86,28 @@ def results_of(
         "code": code_hash(),
         "machine": {"cores": os.cpu_count(), "memory": _memory(), "threads": threads, "keeps_memory": True},
         "metrics": list(benchmark.metrics),
-        "systems": [_system(measured, benchmark, seed, resamples, effort) for measured in results],
+        "systems": [_system(measured, benchmark, facts, seed, resamples, effort, edges) for measured in results],
         "differences": [
             {"of": mine, "against": other, "difference": list(ends[f"{mine} {other}"])} for mine, other in columns
         ],
     }
 
 
+def _reads(system: System, benchmark: Benchmark, facts: Mapping[str, Any]) -> str:
+    """What a system reads of what this data has."""
+    has_features = benchmark.params.get("data", {}).get("item_features", True)
+    absent = [*([] if facts["days"] else ["order"]), *([] if has_features else ["features", "words"])]
+    return ", ".join(part for part in system.information.split(", ") if not part.startswith(tuple(absent)))
+
+
 def _system(
-    measured: Measured, benchmark: Benchmark, seed: int, resamples: int, effort: Callable[[System], float | None]
+    measured: Measured,
+    benchmark: Benchmark,
+    facts: Mapping[str, Any],
+    seed: int,
+    resamples: int,
+    effort: Callable[[System], float | None],
+    edges: Callable[[System], Sequence[str]],
 ) -> dict[str, Any]:
     system = measured.system
     ends = with_intervals(
@@ -87,8 +117,10 @@ def _system(
         "name": system.name,
         "title": system.title,
         "ours": system.ours,
-        "information": system.information,
+        "information": _reads(system, benchmark, facts),
+        "tuned": system.tuned,
         "tuning_seconds": effort(system),
+        "at_edge": list(edges(system)),
         "figures": {name: {"mean": m, "low": low, "high": high} for name, (m, low, high) in ends.items()},
         "seeds": {name: list(values) for name, values in measured.seeds.items() if name in benchmark.metrics},
         "cost": {name: value for name, value in measured.cost.items() if isinstance(value, int | float)},
@@ -127,10 +159,11 @@ def _introduction(page: Page) -> str:
             "",
             f"Machine: {machine['cores']} cores, {machine['memory']} of memory; {machine['threads']} threads for every "
             f"system{KEPT if machine.get('keeps_memory') else NOT_KEPT} One process for each, one after the other. "
-            "Settings were chosen on validation; each system was "
-            "then fitted on train and validation together and looked at test once per seed. Every list ranks the whole "
-            "catalogue less what the user has had, and equal scores count against the system. Figures are means over "
-            "seeds and users. Brackets: 95 % bootstrap intervals over users; ±: standard deviation over seeds.",
+            "Settings were chosen on validation; each system was then fitted on train and validation together and "
+            "looked at test once per seed. Epochs of peers were chosen with one seed, those of this project's "
+            "contenders anew with each. Every list ranks the whole catalogue less what the user has had, and equal "
+            "scores count against the system. Figures are means over seeds and users. Brackets: 95 % bootstrap "
+            "intervals over users; ±: standard deviation over seeds.",
         ]
     )
 
@@ -142,9 +175,9 @@ def _quality(page: Page) -> str:
     for system in _succeeded(page):
         seconds, seeds = system["tuning_seconds"], len(system["seeds"].get(metrics[0], ())) or 1
         figures = (_figure(system, metric) for metric in metrics)
-        effort = "–" if seconds is None else f"{seconds:.0f}"
+        effort = f"{seconds:.0f}" if seconds is not None else "not recorded" if system["tuned"] else "–"
         lines.append(_row(_name(system), system["information"], effort, str(seeds), *figures))
-    return "## Quality on test\n\n" + "\n".join(lines)
+    return "## Quality on test\n\n" + "\n".join([*lines, "", ABOUT_TUNING])
 
 
 def _figure(system: Mapping[str, Any], metric: str) -> str:
@@ -198,6 +231,8 @@ def _settings(page: Page) -> str:
     for system in _succeeded(page):
         if system["setting"]:
             shown = ", ".join(f"{key} {value}" for key, value in system["setting"].items())
+            if system.get("at_edge"):
+                shown += f"; at the edge of what was tried: {', '.join(system['at_edge'])}"
             lines.append(_row(_name(system), shown))
     return "## Settings, chosen on validation\n\n" + "\n".join(lines) if len(lines) > 2 else ""
 

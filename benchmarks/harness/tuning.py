@@ -3,7 +3,7 @@
 import io
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -36,6 +36,7 @@ class Outcome:
         tried: number of settings, failed ones included.
         failed: how many came to no end.
         seconds: all of it took.
+        at_edge: names of numbers that were chosen at an edge of several tried ones: more might be gained beyond.
     """
 
     setting: Mapping[str, Any]
@@ -43,6 +44,7 @@ class Outcome:
     tried: int
     failed: int
     seconds: float
+    at_edge: Sequence[str] = ()
 
 
 def grid_of(system: str, benchmark: str, path: Path = GRIDS) -> tuple[list[dict[str, Any]], int | None]:
@@ -78,6 +80,11 @@ def tuning_seconds(system: System, benchmark: Benchmark, path: Path = SETTINGS) 
     return float(json.loads(record.read_text(encoding="utf-8"))["wall_seconds"])
 
 
+def at_edge(system: System, benchmark: str, path: Path = SETTINGS) -> list[str]:
+    """See `Outcome`; nothing for this project's contenders, whose search has ranges of its own."""
+    return list(_load(path).get(benchmark, {}).get(system.name, {}).get("at_edge", ()))
+
+
 def keep(system: System, benchmark: str, outcome: Outcome, path: Path = SETTINGS) -> None:
     """Write the outcome into the file of settings."""
     everything = _load(path)
@@ -86,6 +93,7 @@ def keep(system: System, benchmark: str, outcome: Outcome, path: Path = SETTINGS
         "valid": {name: round(value, 4) for name, value in outcome.valid.items()},
         "tried": outcome.tried,
         "seconds": round(outcome.seconds),
+        **({"at_edge": list(outcome.at_edge)} if outcome.at_edge else {}),
     }
     yaml: Any = YAML(typ="safe")
     yaml.default_flow_style = None
@@ -132,7 +140,19 @@ def tune(
             best = score, chosen, means
     if best is None:
         raise SystemFailedError(f"none of {len(settings)} settings came to an end")
-    return Outcome(best[1], best[2], len(settings), failed, time.perf_counter() - start)
+    edges = _edges(best[1], settings, stepwise=system.stepwise)
+    return Outcome(best[1], best[2], len(settings), failed, time.perf_counter() - start, edges)
+
+
+def _edges(chosen: Mapping[str, Any], settings: list[dict[str, Any]], *, stepwise: bool) -> list[str]:
+    found = []
+    numbers = {name: value for name, value in chosen.items() if type(value) in (int, float)}
+    for name, value in numbers.items():
+        tried = {setting[name] for setting in settings}
+        is_edge = value in (min(tried), max(tried)) and len(tried) > 1
+        if is_edge or (stepwise and name == "epochs" and value == max(tried)):
+            found.append(name)
+    return found
 
 
 def _try(

@@ -1,4 +1,7 @@
-"""Implicit ALS of the `implicit` library, by conjugate gradient: its default."""
+"""Implicit ALS of the `implicit` library, by conjugate gradient: its default.
+
+An epoch of the library solves for users before items, so that lists are made with users solved once more.
+"""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -22,5 +25,6 @@ def train(data: Data, setting: Mapping[str, Any], seed: int, threads: int) -> It
             num_threads=threads,
             random_state=seed,
         )
-        model.fit(data.matrix(), show_progress=False)
-    yield lambda rows: model.user_factors[rows] @ model.item_factors.T
+        matrix = data.matrix()
+        model.fit(matrix, show_progress=False)
+    yield lambda rows: model.recalculate_user(rows, matrix[rows]) @ model.item_factors.T

@@ -42,6 +42,7 @@ def train(data: Data, setting: Mapping[str, Any], seed: int, threads: int) -> It
     """`hidden`, `code`, `dropout`, `beta`, `anneal_steps`, `learning_rate`, `users_per_batch`, `epochs`."""
     torch.manual_seed(seed)
     torch.set_num_threads(threads)
+    torch.set_flush_denormal(True)
     rng = np.random.default_rng(seed)
     pairs = data.matrix()
     users = np.flatnonzero(np.diff(data.offsets))

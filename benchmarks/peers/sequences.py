@@ -29,6 +29,7 @@ def train_network(
     The setting: `length` of a window, `learning_rate`, `windows_per_batch`, `epochs`. Adam's rate rises in epoch one.
     """
     torch.set_num_threads(threads)
+    torch.set_flush_denormal(True)
     optimizer = torch.optim.Adam(network.parameters(), lr=setting["learning_rate"], betas=(0.9, 0.98))
     size, step = setting["windows_per_batch"], 0
     for _ in range(setting["epochs"]):

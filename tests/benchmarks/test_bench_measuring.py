@@ -51,6 +51,7 @@ def test_scores_that_are_no_numbers_are_a_failure(runner, tmp_path):
 
 def test_a_peer_without_a_setting_for_this_data_says_how_to_get_one(runner, tmp_path):
     [measured] = run([tiny.FAKE], {}, runner, tmp_path)
+    assert measured.note.startswith("left out: ")
     assert "--tune" in measured.note
 
 

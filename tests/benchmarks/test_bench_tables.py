@@ -1,7 +1,9 @@
 """The page: quality with intervals, cost with ratios to ours, paired differences."""
 
 import json
+from dataclasses import replace
 
+import pytest
 import tiny_bench as tiny
 from harness.measuring import Measured, over_seeds
 from harness.systems import System
@@ -75,6 +77,28 @@ def test_data_without_times_has_no_dates():
 
 def test_settings_are_listed():
     assert row(page([PEER]), "Settings", "Peer")[1] == "dim 3"
+
+
+def test_a_setting_at_the_edge_of_the_grid_is_named():
+    found = results_of(tiny.BENCHMARK, FACTS, [PEER], "c", 2, 1, 100, edges=lambda _: ["dim"])
+    assert row(markdown(found), "Settings", "Peer")[1] == "dim 3; at the edge of what was tried: dim"
+
+
+@pytest.mark.parametrize(("tuned", "effort"), [(True, "not recorded"), (False, "–")])
+def test_seconds_of_tuning_that_nobody_recorded_are_not_those_of_a_system_without_settings(tuned, effort):
+    peer = replace(PEER, system=replace(PEER.system, tuned=tuned))
+    text = markdown(results_of(tiny.BENCHMARK, FACTS, [peer], "c", 2, 1, 100))
+    assert row(text, "Quality", "Peer")[2] == effort
+
+
+def test_a_table_says_what_a_system_reads_of_what_the_data_has():
+    system = replace(PEER.system, information="ids, order, features, words of titles")
+    bare = replace(tiny.BENCHMARK, params={"data": {"item_features": {}}})
+    found = [
+        results_of(benchmark, facts, [replace(PEER, system=system)], "c", 2, 1, 100)["systems"][0]["information"]
+        for benchmark, facts in ((tiny.BENCHMARK, FACTS), (bare, {**FACTS, "days": None}))
+    ]
+    assert found == ["ids, order, features, words of titles", "ids"]
 
 
 def test_a_system_without_a_result_is_in_no_table_but_named():

@@ -9,7 +9,18 @@ from harness.datasets import BENCHMARKS
 from harness.measuring import write_data
 from harness.processes import SystemFailedError
 from harness.systems import SYSTEMS
-from harness.tuning import GRIDS, LOOK_EVERY, SETTINGS, Outcome, chosen_setting, grid_of, keep, tune, tuning_seconds
+from harness.tuning import (
+    GRIDS,
+    LOOK_EVERY,
+    SETTINGS,
+    Outcome,
+    at_edge,
+    chosen_setting,
+    grid_of,
+    keep,
+    tune,
+    tuning_seconds,
+)
 from ruamel.yaml import YAML
 
 PEERS = [system for system in SYSTEMS if system.tuned and not system.ours]
@@ -38,6 +49,20 @@ def test_epochs_are_chosen_among_the_looks_of_one_training_the_earliest_of_equal
 def test_only_the_epochs_of_a_look_can_be_chosen(runner, tmp_path):
     setting = {"orders": [tiny.BEST, tiny.WORST, tiny.BEST, tiny.BEST], "epochs": 4}
     assert search(tiny.STEPWISE, [setting], 2, runner, tmp_path).setting["epochs"] == 4
+
+
+def test_numbers_at_an_edge_of_several_tried_ones_are_named(runner, tmp_path):
+    def tried(dim, epochs):
+        orders = [tiny.WORST, tiny.BEST if (dim, epochs) == (2, 2) else tiny.WORST]
+        return {"orders": orders[:epochs], "epochs": epochs, "dim": dim, "rate": 0.1, "normalised": True}
+
+    edge = search(tiny.STEPWISE, [tried(1, 2), tried(2, 2)], 1, runner, tmp_path / "edge")
+    assert edge.at_edge == ["epochs", "dim"]
+    inside = search(tiny.STEPWISE, [tried(1, 2), tried(2, 2), tried(3, 2)], 1, runner, tmp_path / "inside")
+    assert inside.at_edge == ["epochs"]
+    keep(tiny.STEPWISE, "tiny", edge, tmp_path / "settings.yaml")
+    assert at_edge(tiny.STEPWISE, "tiny", tmp_path / "settings.yaml") == ["epochs", "dim"]
+    assert at_edge(tiny.FAKE, "tiny", tmp_path / "settings.yaml") == []
 
 
 def test_a_setting_that_fails_does_not_end_the_search(runner, tmp_path):
