@@ -3,7 +3,8 @@
 A rung adds one kind of information to those below it: ids alone, the order of the history that a query reads, the order
 of training histories, features. On every rung each model is tuned on validation for the same seconds, with what the
 rung forbids switched off, then fitted on train and validation with several seeds. So a model that can't use a kind of
-information is compared at its best without it, and not by taking it away from a model that was tuned with it.
+information is compared with what a search of those seconds finds without it, which begins with the shipped setting, and
+not by taking it away from a model that was tuned with it.
 
     python benchmarks/ladder.py ml-100k --seconds 120
 """
