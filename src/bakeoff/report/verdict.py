@@ -19,6 +19,7 @@ from bakeoff.report.models import MF, SOFTMAX, model_noun
 from bakeoff.report.params import IDS
 from bakeoff.report.slices import LATER, Slice, known_interactions
 from bakeoff.report.topics.base.claims import MARGINS, Form
+from bakeoff.report.topics.base.judge import widest
 
 SENTENCES = "verdict.txt.j2"
 SAME_TIME = 1.15
@@ -120,8 +121,8 @@ def choose(difference: Difference, lead: BaselineComparison) -> tuple[str, str]:
     if winner := AHEAD.get(difference.verdict):
         return winner, "" if against_baseline is Verdict.BETTER else f"not shown to be better than {rival}"
     margin = MARGINS["metric"]
-    furthest = abs(difference.mean) + Form.METRIC.unseen(difference.mean, difference.num_users)
-    if max(abs(difference.low), abs(difference.high), furthest) < margin:
+    low, high = widest(difference.low, difference.high, Form.METRIC.unseen(difference.mean, difference.num_users))
+    if -margin < low and high < margin:
         return EITHER, f"shown to differ by less than {margin:g}"
     return OPEN, "too few users"
 

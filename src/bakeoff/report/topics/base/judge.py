@@ -30,6 +30,12 @@ def judge_questions(asked: Sequence[tuple[Claim, Sequence[Question]]], statistic
     ]
 
 
+def widest(low: float, high: float, unseen: float) -> tuple[float, float]:
+    """The interval, with ends that lie at least `unseen` from its middle (`Form.unseen`)."""
+    middle = (low + high) / 2
+    return min(low, middle - unseen), max(high, middle + unseen)
+
+
 def by_interval(
     expected: Expected, low: float, high: float, p: float, margin: float, confidence: float = 0.95, unseen: float = 0.0
 ) -> ClaimOutcome:
@@ -37,18 +43,17 @@ def by_interval(
 
     Larger and smaller: by the interval of the difference and the adjusted p, as the verdict; small where the whole
     interval lies within ± margin (Schuirmann 1987). Hardly lower: held where the whole interval lies above −margin,
-    contradicted where it lies below, whatever p is. Hardly higher: the mirror image. For the margin, the interval
-    reaches from its middle at least `unseen` to either side (`Form.unseen`).
+    contradicted where it lies below, whatever p is. Hardly higher: the mirror image. It is the `widest` interval that
+    is compared with the margin.
     """
-    middle = (low + high) / 2
-    widest = min(low, middle - unseen), max(high, middle + unseen)
+    lowest, highest = widest(low, high, unseen)
     if expected in BY_MARGIN:
-        worst, best = widest if expected is Expected.NOT_LOWER else (-widest[1], -widest[0])
+        worst, best = (lowest, highest) if expected is Expected.NOT_LOWER else (-highest, -lowest)
         return _outcome(worst > -margin, best < -margin)
     found = verdict(low, high, p, confidence)
     better, worse = found is Verdict.BETTER, found is Verdict.WORSE
     held, contradicted = (better, worse) if expected is Expected.LARGER else (worse, better)
-    return _outcome(held, contradicted, -margin < widest[0], widest[1] < margin)
+    return _outcome(held, contradicted, -margin < lowest, highest < margin)
 
 
 def by_ratio(expected: Expected, first: float, second: float, low: float = nan, high: float = nan) -> ClaimOutcome:
