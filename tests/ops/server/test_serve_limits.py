@@ -148,19 +148,18 @@ def test_a_body_with_a_million_faults_is_refused_without_naming_them(address, ro
 
 @pytest.mark.parametrize("kind", ["application/json; charset=utf-8", "application/vnd.api+json"])
 def test_faults_are_bounded_however_json_is_spelled(address, kind):
-    content = b'{"user_id":"\\ud800",%s}' % pairs(b"0", 2_000)  # half of a surrogate pair: pydantic reads no such JSON
-    for each in (content, content.decode().encode("utf-16")):
-        assert post(address, each, "query", kind).json()["error"].startswith("The body has 2,000 faults.")
+    content = b"{%s}" % pairs(b"0", 2_000)
+    assert post(address, content, "query", kind).json()["error"].startswith("The body has 2,000 faults.")
 
 
-def test_faults_are_worded_for_people_who_know_python(address):
+def test_faults_are_named_with_their_place_in_the_json(address):
     def said(content, route="query"):
         return post(address, content, route).json()["error"].removesuffix(". GET /docs shows what can be sent.")
 
-    assert said(b"[]") == "body: Input should be a valid dictionary or object to extract fields from"
-    assert said(b'{"history": {}}') == "body.history: Input should be a valid list"
+    assert said(b"[]") == "body: Input should be an object"
+    assert said(b'{"history": {}}') == "body.history: Input should be a valid array"
     assert said(b'{"features": 1, "usr": 2}') == (
-        "body.features: Input should be a valid dictionary; body.usr: Extra inputs are not permitted"
+        "body.features: Input should be an object; body.usr: Extra inputs are not permitted"
     )
     assert said(b'{"queries": [{"filters": [{"feature": "year"}]}]}', "batch") == (
         "body.queries.0.filters.0: Value error, a filter needs any_of, none_of, min or max"
