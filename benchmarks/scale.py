@@ -11,10 +11,12 @@ import shlex
 import shutil
 import signal
 import sys
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from harness.pages import Page, keep_page
 from ruamel.yaml import YAML
 from scaling.catalogues import page as catalogues_page
 from scaling.data import Size, size_of, write_tables
@@ -32,7 +34,6 @@ from scaling.plan import (
     STEADY_STAGES,
     TABLE_STAGES,
     TABLES,
-    Plan,
     plan,
 )
 from scaling.steady import section as steady_section
@@ -87,30 +88,60 @@ def main() -> int:
         print(f"Round {number}", flush=True)
         found = {size: measured(size, only, number) for size, only in planned.stages().items()}
     catalogues = {size: measured(size) for size in planned.catalogues}
-    for path, text in _pages(arguments, planned, found, catalogues, limits):
-        write_text(path, text)
-        print(f"Written: {path}")
+    about = {"command": _command(arguments), "limits": asdict(limits), "start": _stages_as_json(found[planned.start])}
+    if planned.growing:
+        runs = {size: found[size] for size in planned.growing}
+        steady = {size: _only(STEADY_STAGES, found[size]) for size in planned.steady}
+        figures = about | {"runs": _as_json(runs)}
+        if steady:
+            figures |= {"steady_start": _stages_as_json(found[planned.steady_start]), "steady": _as_json(steady)}
+        _keep(figures, markdown, picture(runs), arguments.page)
+    if catalogues:
+        path = arguments.page.with_stem(f"{arguments.page.stem}_catalogues")
+        _keep(about | {"runs": _as_json(catalogues)}, markdown_of_catalogues, picture(catalogues, "items"), path)
     return int(any(run.failed for stages in (found | catalogues).values() for run in stages.values()))
 
 
-def _pages(
-    arguments: argparse.Namespace, planned: Plan, found: Runs, catalogues: Runs, limits: Limits
-) -> Iterator[tuple[Path, str]]:
-    """Files and their content, of the requested series."""
-    command, drawn = _command(arguments), arguments.page.with_suffix(".svg")
-    smallest = found[planned.start]
-    if planned.growing:
-        runs = {size: found[size] for size in planned.growing}
-        text = page(runs, smallest, limits, command, drawn.name)
-        if planned.steady:
-            steady = {size: _only(STEADY_STAGES, found[size]) for size in planned.steady}
-            text += "\n" + steady_section(steady, found[planned.steady_start])
-        yield drawn, picture(runs)
-        yield arguments.page, text
-    if catalogues:
-        beside = arguments.page.with_stem(f"{arguments.page.stem}_catalogues")
-        yield beside.with_suffix(".svg"), picture(catalogues, "items")
-        yield beside, catalogues_page(catalogues, smallest, limits, command, beside.with_suffix(".svg").name)
+def markdown(figures: Page) -> str:
+    """The page on sizes."""
+    text = page(*_content(figures))
+    if "steady" in figures:
+        text += "\n" + steady_section(_runs(figures["steady"]), _stages(figures["steady_start"]))
+    return text
+
+
+def markdown_of_catalogues(figures: Page) -> str:
+    """The page on catalogues that grow alone."""
+    return catalogues_page(*_content(figures))
+
+
+def _content(figures: Page) -> tuple[Runs, dict[str, Measured], Limits, str, str]:
+    """What either page takes."""
+    limits = Limits(**figures["limits"])
+    return _runs(figures["runs"]), _stages(figures["start"]), limits, figures["command"], figures["picture"]
+
+
+def _keep(figures: Page, markdown: Callable[[Page], str], drawn: str, path: Path) -> None:
+    beside = path.with_suffix(".svg")
+    write_text(beside, drawn)
+    keep_page({**figures, "picture": beside.name}, markdown, path.with_suffix(".json"))
+    print(f"Written: {path}")
+
+
+def _as_json(runs: Runs) -> list[dict[str, Any]]:
+    return [{"size": asdict(size), "stages": _stages_as_json(stages)} for size, stages in runs.items()]
+
+
+def _stages_as_json(stages: Mapping[str, Measured]) -> dict[str, Any]:
+    return {name: run.as_json() for name, run in stages.items()}
+
+
+def _runs(kept: Sequence[Mapping[str, Any]]) -> Runs:
+    return {Size(**each["size"]): _stages(each["stages"]) for each in kept}
+
+
+def _stages(kept: Mapping[str, Any]) -> dict[str, Measured]:
+    return {name: Measured(**values) for name, values in kept.items()}
 
 
 def _only(names: Sequence[str], stages: Mapping[str, Measured]) -> dict[str, Measured]:

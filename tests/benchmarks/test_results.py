@@ -9,7 +9,10 @@ from harness import tables
 from harness.datasets import BENCHMARKS
 
 RESULTS = Path(__file__).parents[2] / "benchmarks/results"
-SCRIPTS = {"significance_portions": ("significance", "markdown_of_portions")}
+SCRIPTS = {
+    "significance_portions": ("significance", "markdown_of_portions"),
+    "scale_catalogues": ("scale", "markdown_of_catalogues"),
+}
 """Script and function of pages that have not the name of their script."""
 WITHOUT_FIGURES = {"gowalla_search", "scale", "scale_catalogues"}
 """Pages of which the figures were not kept when they were measured: each is made anew with its next measurement."""

@@ -354,12 +354,17 @@ def test_a_page_is_written_for_each_series_that_was_measured(monkeypatch, tmp_pa
     monkeypatch.setattr(scale, "measure_size", lambda size, *_: cost)
     monkeypatch.setattr(sys, "argv", ["scale", "--sizes", "--page", str(tmp_path / "scale.md")])
     assert scale.main() == 0
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["scale_catalogues.md", "scale_catalogues.svg"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        f"scale_catalogues.{kind}" for kind in ("json", "md", "svg")
+    ]
     monkeypatch.setattr(sys, "argv", ["scale", "--catalogues", "--page", str(tmp_path / "scale.md")])
     assert scale.main() == 0
-    names = {f"{stem}.{kind}" for stem in ("scale", "scale_catalogues") for kind in ("md", "svg")}
+    names = {f"{stem}.{kind}" for stem in ("scale", "scale_catalogues") for kind in ("json", "md", "svg")}
     assert {path.name for path in tmp_path.iterdir()} == names
     assert "(scale_catalogues.svg)" in (tmp_path / "scale_catalogues.md").read_text()
+    for name, made in (("scale", scale.markdown), ("scale_catalogues", scale.markdown_of_catalogues)):
+        figures = json.loads((tmp_path / f"{name}.json").read_text())
+        assert (tmp_path / f"{name}.md").read_text() == made(figures)
     assert "scale_catalogues.md" in capsys.readouterr().out
 
 
@@ -409,6 +414,7 @@ def test_interactions_grow_alone_beside_the_sizes(monkeypatch, tmp_path):
     larger = [(n, 10_000, STEADY_STAGES) for n in (2_000_000, 4_000_000)]
     assert asked == [(number, *each) for number in (1, 2, 3) for each in (few, many, (10**6, 10_000, None), *larger)]
     text = (tmp_path / "scale.md").read_text()
+    assert scale.markdown(json.loads((tmp_path / "scale.json").read_text())) == text
     assert "it has 10,000 items at every size" in text
     assert "| `train@mf` | 4.0 | 5.0 | 7.0 | 0.40 (" in text
     assert text.rstrip().endswith("Above start, of 5 stages that could be told, none above 1.05.")
