@@ -1,6 +1,7 @@
 """What is recommended follows from the figures by rules."""
 
 from dataclasses import replace
+from math import nan
 
 import pytest
 import results
@@ -156,6 +157,7 @@ def test_the_recommendation_depends_on_who_comes_back(choices: dict, sentences: 
         (difference(-0.004, 0.0049), AHEAD[0], OPEN, "too few users"),
         (difference(0, 0), AHEAD[0], OPEN, "too few users"),  # 90 users without a hit
         (LEVEL, AHEAD[0], OPEN, "too few users"),
+        (results.difference(nan, nan, nan, nan, num_users=0), AHEAD[0], OPEN, "too few users"),
     ],
 )
 def test_a_situation_gets_what_is_shown_to_be_better_there(

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, StrEnum, member
 from importlib.resources import files
-from math import isinf, isnan
+from math import inf, isinf, isnan
 from typing import Any
 
 import numpy as np
@@ -74,9 +74,10 @@ class Form(Enum):
 
         What none of n users shows can still be true of 3/n of all (95 %; Hanley & Lippman-Hand 1983, "If nothing goes
         wrong, is everything all right?"), each of whom may count for 1, or for a count as large as the second figure.
-        The bootstrap does not know of them: of equal lists, its interval is a point, however few there are.
+        The bootstrap does not know of them: of equal lists, its interval is a point, however few there are. Without
+        users anything can be true: ∞.
         """
-        return 3 / num_users * (abs(second) if self is Form.COUNT else 1)
+        return 3 / num_users * (abs(second) if self is Form.COUNT else 1) if num_users else inf
 
 
 @dataclass(frozen=True)
