@@ -30,6 +30,7 @@ def difference(low: float, high: float) -> Difference:
 
 UP, DOWN, LEVEL = difference(0.01, 0.03), difference(-0.03, -0.01), difference(-0.01, 0.01)
 AHEAD = [standing("softmax", 0.01, 0.03), standing("mf", 0.01, 0.03)]
+BEHIND = [standing("softmax", -0.03, -0.01), standing("mf", -0.03, -0.01)]
 
 
 def new_users(differences: dict[str, Difference]) -> list[Slice]:
@@ -44,10 +45,11 @@ def new_users(differences: dict[str, Difference]) -> list[Slice]:
         (MIRRORED, AHEAD, "ship MF."),
         (UNDECIDED, AHEAD, "neither contender is shown to be better: ship the one that costs less to run."),
         (CLEAR, [standing("softmax", -0.01, 0.01)], "not shown to be better than EASE."),
+        *((result, BEHIND, "ship EASE, better than both.") for result in (CLEAR, MIRRORED, UNDECIDED)),
         (
-            MIRRORED,
-            [standing("softmax", 0.01, 0.03), standing("mf", -0.03, -0.01)],
-            "ship neither yet: MF is the better",
+            UNDECIDED,
+            [standing("softmax", -0.01, 0.01)],
+            "ship neither yet: the softmax DNN is not shown to be better than the other, nor than EASE.",
         ),
         (
             CLEAR,
@@ -82,6 +84,23 @@ def test_known_users_get_the_better_one_if_no_baseline_is_as_good(result: Result
 )
 def test_new_users_get_the_better_one_by_what_is_told_of_them(differences: dict, sentence: str) -> None:
     assert recommend_for_new_users(new_users(differences)) == sentence
+
+
+@pytest.mark.parametrize(
+    ("found", "lead", "sentence"),
+    [
+        (LEVEL, standing("mf", -0.03, -0.01, "popularity"), "ship popularity (better than both) with one interaction"),
+        (UP, standing("mf", -0.03, -0.01, "popularity"), "ship popularity (better than both) with one interaction"),
+        (
+            UP,
+            standing("softmax", -0.01, 0.01),
+            "ship the softmax DNN (not shown to be better than EASE) with one inter",
+        ),
+    ],
+)
+def test_new_users_get_no_contender_that_a_baseline_beats(found: Difference, lead: BaselineComparison, sentence: str):
+    one = replace(new_users({"1": found})[0], standing=lead)
+    assert sentence in recommend_for_new_users([one, *new_users({"5": LEVEL})])
 
 
 def test_without_new_users_nothing_is_said_of_them() -> None:

@@ -155,23 +155,28 @@ def _recommend_for_span(span: str, choice: str, reason: str) -> str:
 
 
 def recommend_for_known_users(result: Result, standings: Sequence[BaselineComparison]) -> str:
-    """The better contender, if there is one and it is shown to beat the best baseline.
+    """The best baseline if it beats the contender that is ahead, else the better contender if it beats that baseline.
 
     A contender that does not beat a baseline is not worth its training, even if it beats the other contender.
     """
     winner = AHEAD.get(result.verdict)
-    own = [each for each in standings if each.model == winner]
-    rivals = [each.baseline for each in own if each.difference.verdict is not Verdict.BETTER]
-    return formats.phrase(SENTENCES, "for_known_users", winner=winner, rivals=rivals)
+    ahead = next(each for each in standings if each.model == result.ahead)
+    against_baseline = ahead.difference.verdict.name.lower()
+    values = {"ahead": ahead.model, "rival": ahead.baseline, "against_baseline": against_baseline}
+    return formats.phrase(SENTENCES, "for_known_users", winner=winner, **values)
 
 
 def recommend_for_new_users(new_users: Sequence[Slice]) -> str:
-    """Which contender serves new users better, by the number of first interactions that are known of them."""
-    steps: dict[Verdict, list[str]] = {}
+    """What to ship (`choose`) by the number of first interactions that are known of new users; contenders first."""
+    found, unclear = dict[tuple[str, str], list[str]](), list[str]()
     for part in new_users:
-        steps.setdefault(part.difference.verdict, []).append(known_interactions(part.name))
-    shown = {name: steps[found] for found, name in AHEAD.items() if found in steps}
-    return formats.phrase(SENTENCES, "for_new_users", shown=shown, unclear=steps.get(Verdict.NO_EVIDENCE))
+        choice, reason = choose(part.difference, part.standing)
+        known = unclear if choice in (EITHER, OPEN) else found.setdefault((choice, reason), [])
+        known.append(known_interactions(part.name))
+    contenders = [*AHEAD.values()]
+    order = sorted(found, key=lambda each: contenders.index(each[0]) if each[0] in contenders else len(contenders))
+    shown = [(*each, found[each]) for each in order]
+    return formats.phrase(SENTENCES, "for_new_users", shown=shown, unclear=unclear)
 
 
 @dataclass(frozen=True)
