@@ -60,11 +60,13 @@ def judged(evidence: Evidence, params: Params):
         spans: tuple[Span, ...] = (NEAR, LATER),
         params: Params = params,
         later_standing: BaselineComparison = AHEAD[1],
+        sessions: tuple[Span, ...] | None = None,
         **changes: Any,
     ) -> dict[str, Check]:
         changed = replace(evidence, **{"tuning": RECORDS, **changes})
-        slices = [slice_of(span, later_standing) for span in spans]
-        found = judge_checks(changed, params, result, standings, slices, searches(changed))
+        both = spans, spans if sessions is None else sessions
+        parts = [[slice_of(span, later_standing) for span in each] for each in both]
+        found = judge_checks(changed, params, result, standings, *parts, searches(changed))
         return {check.number: check for check in found}
 
     return judge
@@ -302,6 +304,13 @@ def test_a_lead_must_hold_beyond_the_session(judged, result: Result, spans: Any,
     check = judged(result, spans=spans)["BK006"]
     assert check.state is state
     assert words in check.figure
+
+
+def test_a_day_later_the_check_sees_the_lead_that_the_headline_sees(judged):
+    """Five spans adjust p more than the three sessions do, whose p the headline rests on."""
+    check = judged(spans=(NEAR, replace(LATER, p=0.06)), sessions=(NEAR, replace(LATER, p=0.036)))["BK006"]
+    assert check.state is State.PASSED
+    assert check.figure.startswith("It holds more than a day after the last known event")
 
 
 def test_a_baseline_that_is_better_a_day_later_qualifies_a_lead_that_holds(judged):

@@ -75,6 +75,7 @@ def judge_checks(
     result: Result,
     standings: Sequence[BaselineComparison],
     slices: Sequence[Slice],
+    sessions: Sequence[Slice],
     searches: Sequence[SettingSearch],
 ) -> list[Check]:
     """All checks, in the order of their numbers.
@@ -85,6 +86,7 @@ def judge_checks(
         result: softmax against MF on the primary metric.
         standings: every model compared with the best baseline.
         slices: the primary metric by time since the last known event; empty if the data has no times.
+        sessions: the same by the spans that the headline and the recommendation rest on.
         searches: how settings were searched.
     """
     tuned = {search.model: search for search in searches if search.model in CONTENDERS}
@@ -105,7 +107,7 @@ def judge_checks(
         "BK003": (State.QUALIFIES, {"seed": params.seed}),
         "BK004": _enough_users(result, params.compare.relevant_difference),
         "BK005": _above_baselines(standings),
-        "BK006": _session(result, slices),
+        "BK006": _session(result, slices, sessions),
         "BK007": (State.PASSED if split.get("one_cut") else State.QUALIFIES, {"method": split["method"]}),
         "BK008": _features(evidence, params),
         "BK009": _agreement(result),
@@ -183,10 +185,13 @@ def _above_baselines(standings: Sequence[BaselineComparison]) -> Found:
     return State.QUALIFIES if weak else State.PASSED, {"weak": weak, "best": standings[0]}
 
 
-def _session(result: Result, slices: Sequence[Slice]) -> Found:
-    """Passes if no span contradicts the verdict, and no baseline wins a day later, where a lead must be shown too."""
+def _session(result: Result, slices: Sequence[Slice], sessions: Sequence[Slice]) -> Found:
+    """Passes if no span contradicts the verdict, and no baseline wins a day later, where a lead must be shown too.
+
+    For a day later p is that of `sessions`: adjusted for more spans, it could deny what the headline says.
+    """
     opposite = [part for part in slices if part.difference.verdict not in {Verdict.NO_EVIDENCE, result.verdict}]
-    later = next((part for part in slices if part.name == LATER), None)
+    later = next((part for part in sessions if part.name == LATER), None)
     is_behind = later is not None and later.standing.difference.verdict is Verdict.WORSE
     holds = later is not None and result.verdict in {Verdict.NO_EVIDENCE, later.difference.verdict}
     values = {"result": result, "slices": slices, "opposite": opposite, "later": later, "is_behind": is_behind}

@@ -183,7 +183,7 @@ def summarize(evidence: Evidence, params: ReportParams) -> Summary:
         segments=segments(ahead, evidence.users, params.data.user_features, primary, params.compare.confidence),
         training=training.training_figures(evidence),
         searches=searches,
-        checks=judge_checks(evidence, params, result, standings, slices, searches),
+        checks=judge_checks(evidence, params, result, standings, slices, sessions, searches),
         examples=choose_examples(evidence, primary, params.compare.example_users, params.report.show_ids),
         show_ids=params.report.show_ids,
         figures=topic_figures(evidence, params, statistics, Page.REPORT),
