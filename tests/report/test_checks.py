@@ -297,7 +297,7 @@ NOTHING = replace(LATER, softmax=0.08, mf=0.09, low=-0.02, high=0.01, p=0.6)
             State.QUALIFIES,
             "the softmax DNN is better (softmax DNN 0.3000, MF 0.2000, 500 users)",
         ),
-        (CLEAR, (), State.QUALIFIES, "The data has no times."),
+        (CLEAR, (), State.QUALIFIES, "Events have no times, or test events precede known ones."),
     ],
 )
 def test_a_lead_must_hold_beyond_the_session(judged, result: Result, spans: Any, state: State, words: str):

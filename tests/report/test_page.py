@@ -257,6 +257,8 @@ def test_visits_have_a_table_where_they_were_asked(summary: Summary, evidence: E
 def test_without_new_users_and_time_the_page_says_so(summary: Summary, evidence: Evidence):
     html = page.report_html(replace(summary, slices=[], sessions=[], new_users=[]), evidence)
     assert "No users were held out of training." in html
+    neither = "Events have no times, or test events precede known ones"  # as in a split at random, of data with times
+    assert html.count(neither) == 2
     assert "there are no situations to tell apart" in html
     assert ids_of(html).targets <= set(ids_of(html).ids)
 
