@@ -57,6 +57,14 @@ def test_colours_are_the_most_frequent_first_tags(found: Explorer):
     assert found.tags[found.tag[place]] == "Drama"
 
 
+def test_a_tag_that_is_called_other_shares_the_colour_of_all_others(evidence: Evidence, params: Params):
+    named = evidence.items.assign(genres=evidence.items.genres.replace("Drama", explore.OTHER))
+    explorer = explore.explorer(replace(evidence, items=named), params)
+    assert explorer is not None
+    assert sorted(explorer.tags) == sorted({*GENRES, explore.OTHER} - {"Drama"})
+    assert explorer.tags[explorer.tag[explorer.titles.index("Drama no. 2 (1990)")]] == explore.OTHER
+
+
 def test_without_tags_everything_has_one_colour(evidence: Evidence, params: Params):
     plain = params.model_copy(update={"data": params.data.model_copy(update={"item_features": {}})})
     explorer = explore.explorer(evidence, plain)

@@ -126,7 +126,7 @@ def _tags(items: pd.DataFrame, feature: str) -> tuple[list[str], list[int]]:
         return [OTHER], [0] * len(items)
     first = items[feature].fillna("").astype(str).str.partition("|")[0]
     counts = first[first != ""].value_counts()
-    names = sorted(counts.index, key=lambda name: (-counts[name], name))[:NUM_TAGS]
+    names = sorted({*counts.index} - {OTHER}, key=lambda name: (-counts[name], name))[:NUM_TAGS]
     places = {name: place for place, name in enumerate(names)}
     return [*names, OTHER], [places.get(name, len(names)) for name in first]
 
