@@ -97,6 +97,12 @@ def test_features_are_said_in_words(evidence: Evidence):
     assert choose_examples(evidence, METRIC, 1)[0].about.startswith("age ")
 
 
+def test_a_feature_that_is_not_known_is_not_said(evidence: Evidence):
+    unknown = replace(evidence, users=evidence.users.assign(gender=""))
+    assert choose_examples(unknown, METRIC, 1)[0].about.endswith(", occupation writer")
+    assert "gender" not in choose_examples(unknown, METRIC, 1)[0].about
+
+
 def test_an_item_without_a_title_is_shown_by_its_id(evidence: Evidence):
     nameless = replace(evidence, items=evidence.items.assign(title=None))
     shown = choose_examples(nameless, METRIC, 1)[0].lists[0].items

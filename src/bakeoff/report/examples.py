@@ -192,5 +192,5 @@ def item_titles(items: pd.DataFrame) -> dict[str, str]:
 
 def _about(users: pd.DataFrame, user_id: str) -> str:
     """`age 24, gender M`, from the columns of the vocabulary that are features."""
-    known = users.set_index("user_id").loc[user_id].dropna()
+    known = users.set_index("user_id").loc[user_id].replace("", None).dropna()
     return ", ".join(f"{name.replace('_', ' ')} {plain(value)}" for name, value in known.items())
