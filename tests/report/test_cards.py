@@ -118,6 +118,13 @@ def test_an_id_can_not_end_the_block_of_code(summary: Summary, evidence: Evidenc
     assert text.count("```") == 2
 
 
+def test_an_id_in_the_code_is_the_id(summary: Summary, evidence: Evidence):
+    ids = ["🎬\u2028\n", '`ä"']
+    code = load_code("mf", summary, replace(evidence, items=evidence.items.head(2).assign(item_id=ids)))
+    lists = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.List)]
+    assert ids in [[getattr(each, "value", None) for each in node.elts] for node in lists]
+
+
 def test_markup_in_the_title_of_the_data_is_text(texts: dict[str, str]):
     assert r"Invented \<i\>shop\</i\>" in texts["mf"]
 

@@ -96,4 +96,4 @@ def load_code(model: str, summary: Summary, evidence: Evidence) -> str:
 
 def _literal(value: object) -> str:
     """A string literal; no backtick, which would end a block of code in Markdown."""
-    return json.dumps(str(value)).replace("`", "\\u0060")
+    return json.dumps(str(value), ensure_ascii=False).replace("`", "\\u0060")
