@@ -52,6 +52,14 @@ def test_sizes_change_to_gigabytes_at_a_thousand_megabytes():
     assert formats.megabytes(1.234e9) == "1.23 GB"
 
 
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(24.0, "24"), (0.0030000000000000001, "0.003"), (52000.0, "52000"), (978300760.0, "978300760"), ("M", "M")],
+)
+def test_a_feature_is_written_without_an_exponent(value: object, text: str):
+    assert formats.plain(value, 4) == text
+
+
 def test_thousands_are_set_apart_without_a_comma():
     assert formats.count(11890) == "11\N{NARROW NO-BREAK SPACE}890"
 

@@ -69,6 +69,13 @@ def test_numbers_are_cut_at_their_quartiles(users, features):
     assert sum(segment.name.startswith("known interactions: ") for segment in found) == 4
 
 
+def test_large_numbers_are_told_apart(users, features):
+    features["age"] += 10_000
+    ages = [segment.name for segment in found_in(users, features) if segment.name.startswith("age: ")]
+    assert {len(name) for name in ages} == {len("age: 10020 to 10029")}
+    assert len(set(ages)) == len(ages) == 4
+
+
 def test_few_users_and_missing_values_are_no_segment(users, features):
     found = found_in(users, features)
     assert {segment.name for segment in found if segment.name.startswith("country")} == {

@@ -115,8 +115,11 @@ def times(ratio: float) -> str:
 
 
 def plain(value: object, digits: int = 6) -> str:
-    """A setting or a feature: 24.0 is written 24, and 0.0030000000000000001 is written 0.003."""
-    return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
+    """A setting or a feature: 24.0 is written 24, 0.0030000000000000001 is written 0.003, and 52000.0 all digits."""
+    if not isinstance(value, float):
+        return str(value)
+    text = f"{value:.{digits}g}"
+    return f"{value:.0f}" if "e+" in text else text
 
 
 def level(confidence: float) -> str:
