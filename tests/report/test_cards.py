@@ -49,6 +49,15 @@ def test_who_sees_order_is_told(texts: dict[str, str], summary: Summary):
     assert blind == set(summary.order_blind)
 
 
+def test_what_the_user_has_had_is_left_out_unless_repeats_are_kept(
+    texts: dict[str, str], summary: Summary, evidence: Evidence
+):
+    words = ("without those that the user has had", "except which items to leave out")
+    assert all(word in texts["popularity"] for word in words)
+    kept = render_cards(replace(summary, keep_repeats=True), evidence)["popularity"]
+    assert not any(word in kept for word in words)
+
+
 def test_where_a_training_started_is_told(evidence: Evidence, summary: Summary, texts: dict[str, str]):
     def start(**record: object) -> str:
         model = evidence.models["mf"]
