@@ -8,7 +8,7 @@ from topic_parts import figures_of, group_of, rows_of, with_group, with_measured
 from bakeoff.params import Params
 from bakeoff.report.evidence import Evidence, NotMeasured
 from bakeoff.report.render.figure import Figure
-from bakeoff.report.topics import costs, depth, folding, quality
+from bakeoff.report.topics import costs, depth, folding, popularity, quality
 
 
 def test_captions_of_planted_groups_hold_with_noise_and_with_embeddings_of_any_length(figures: dict[str, Figure]):
@@ -76,6 +76,13 @@ def test_new_items_are_found_by_the_two_tower_model_and_not_by_a_table(figures: 
     figure = figures["new-items"]
     assert "The two-tower model has the highest capped recall@100" in figure.sentence
     assert figure.sentence.endswith("The softmax DNN with a table of items alone has 0.000.")
+
+
+def test_the_most_popular_tenth_is_named_only_where_it_has_test_items(evidence: Evidence, params: Params):
+    tenth = evidence.events.item_id.map(popularity.popularity_group(evidence.items))
+    rare = replace(evidence, events=evidence.events[(evidence.events.part != "test") | (tenth > 1)])
+    [figure] = figures_of(popularity.TOPIC, rare, params)
+    assert figure.sentence.startswith("No test item is in the most popular tenth. Of the 9 other tenths the DNN has")
 
 
 def test_a_leader_by_activity_is_clear_where_its_interval_lies_above_all_others():

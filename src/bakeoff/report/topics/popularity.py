@@ -78,11 +78,13 @@ def _charts(evidence: Evidence, params: ReportParams, statistics: Statistics) ->
     x = alt.X("x:N", sort=order, title=title, axis=alt.Axis(labelAngle=0))
     y = alt.Y("y:Q", title=f"{recall}, mean over users")
     drawn = frame.rename(columns={"group": "x", "mean": "y"}).drop(columns=["low", "high"])
-    means = frame.pivot_table(index="group", columns="series", values="mean", sort=False)
+    means = frame.pivot_table(index="group", columns="series", values="mean", sort=False).reindex(order)
     softmax, mf = (means[model_label(name)] for name in (SOFTMAX, MF))
     yield Figure(
         "by-item",
-        *caption("by-item", recall=recall, softmax=softmax.iloc[0], mf=mf.iloc[0], gain=(softmax - mf).iloc[1:]),
+        *caption(
+            "by-item", recall=recall, softmax=softmax.iloc[0], mf=mf.iloc[0], gain=(softmax - mf).iloc[1:].dropna()
+        ),
         spec=series_charts.series_lines(drawn, model_styles(evidence.models), x, y),
         table=estimate_table(f"{recall} of the test items in each tenth of the catalogue", "Tenth", frame),
         folded=True,
