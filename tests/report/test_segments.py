@@ -116,6 +116,12 @@ def test_ids_of_users_are_no_segments_though_the_models_read_them_as_a_feature(u
     assert segments(users, features, {"user_id": "categorical", **KINDS}, METRIC, 0.95) == found_in(users, features)
 
 
+def test_a_feature_may_have_the_name_of_a_column_of_the_evaluation(users, features):
+    named = features.rename(columns={"country": "num_history", "age": METRIC})
+    found = segments(users, named, {"num_history": "categorical", METRIC: "dense"}, METRIC, 0.95)
+    assert {segment.name.partition(":")[0] for segment in found} == {"known interactions", "num_history", METRIC}
+
+
 def test_a_number_that_most_users_share_is_one_segment(users, features):
     features["age"] = np.where(np.arange(NUM_USERS) < 300, 30.0, 40.0)
     assert {s.name for s in found_in(users, features) if s.name.startswith("age")} == {"age: 30", "age: 40"}

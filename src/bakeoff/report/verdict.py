@@ -16,7 +16,6 @@ from bakeoff.evaluation.stats.significance import Verdict, holm, verdict
 from bakeoff.report import formats
 from bakeoff.report.accuracy import AHEAD, BaselineComparison, Difference
 from bakeoff.report.models import MF, SOFTMAX, model_noun
-from bakeoff.report.params import IDS
 from bakeoff.report.slices import LATER, Slice, known_interactions
 from bakeoff.report.topics.base.claims import MARGINS, Form
 from bakeoff.report.topics.base.judge import widest
@@ -221,12 +220,13 @@ def segments(
         metric: a column of `users`; users without a value are left out.
         confidence: of the intervals, in (0, 1).
     """
-    known = users.dropna(subset=[metric]).merge(features, on="user_id", how="left")
+    known = users.dropna(subset=[metric])
     values = known[metric].to_numpy(np.float64)
     if len(np.unique(values)) < 2:
         return []
     found: list[tuple[str, FloatArray, FloatArray]] = []
-    for name, labels in _labels(known, kinds):
+    described = features.set_index("user_id").reindex(known.user_id)
+    for name, labels in _labels(known.num_history, described, kinds):
         sizes = labels.value_counts()
         for value in labels.dropna().unique():
             if sizes[value] < SMALLEST:  # of thousands of values, most are rare
@@ -248,12 +248,14 @@ def weakest(found: Sequence[Segment], confidence: float) -> Segment | None:
     return next((s for s in found if verdict(s.low, s.high, s.p, confidence) is Verdict.WORSE), None)
 
 
-def _labels(known: pd.DataFrame, kinds: Mapping[str, str]) -> Iterator[tuple[str, pd.Series]]:
+def _labels(
+    num_history: pd.Series, described: pd.DataFrame, kinds: Mapping[str, str]
+) -> Iterator[tuple[str, pd.Series]]:
     """Name of a feature, and for each user the segment, or a missing value."""
-    yield "known interactions", _quarters(known.num_history)
+    yield "known interactions", _quarters(num_history)
     for name, kind in kinds.items():
-        if name in known and name not in IDS:
-            column = known[name].replace("", pd.NA)
+        if name in described:
+            column = described[name].replace("", pd.NA)
             yield name, _quarters(pd.to_numeric(column, errors="coerce")) if kind == "dense" else column
 
 
