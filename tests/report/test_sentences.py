@@ -26,6 +26,12 @@ def test_a_leader_everywhere_is_said_so(summary: Summary):
     assert figure.sentence.startswith("The softmax DNN has the highest mean on every metric.")
 
 
+def test_models_that_are_level_lead_together(summary: Summary):
+    level = estimates("mf", "softmax").assign(mean=0.2)
+    figure = gallery.accuracy_figure(replace(summary, estimates=level))
+    assert figure.sentence.startswith("Popularity, MF and the softmax DNN have the highest mean on every metric.")
+
+
 def test_a_curve_that_ends_at_its_limit_is_warned_of(summary: Summary):
     cut = [
         replace(figure, selected_epoch=figure.last_epoch) if figure.model == "mf" else figure

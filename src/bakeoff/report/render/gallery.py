@@ -43,13 +43,14 @@ def all_figures(summary: Summary) -> dict[str, Figure]:
 
 
 def accuracy_figure(summary: Summary) -> Figure:
-    """Every model on every metric at the cutoff of the primary metric; the caption names the leader."""
+    """Every model on every metric at the cutoff of the primary metric; the caption names the leaders."""
     drawn = summary.estimates[summary.estimates.metric.str.endswith(f"@{summary.cutoff}")]
-    best = drawn.model[drawn.groupby("metric", sort=False)["mean"].idxmax()].tolist()
-    leader = max(dict.fromkeys(best), key=best.count)
+    is_best = drawn["mean"] == drawn.groupby("metric")["mean"].transform("max")
+    best = drawn[is_best].groupby("metric", sort=False).model.agg(tuple).tolist()
+    leaders = max(dict.fromkeys(best), key=best.count)
     return Figure(
         "accuracy",
-        *caption("accuracy", cutoff=summary.cutoff, leader=leader, won=best.count(leader), of=len(best)),
+        *caption("accuracy", cutoff=summary.cutoff, leaders=leaders, won=best.count(leaders), of=len(best)),
         spec=_dots(drawn.assign(group=drawn.metric.map(formats.metric_label), fallback=False), "mean over users"),
         table=tables.metric_table(summary.estimates),
     )
