@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from markupsafe import escape
 from synthetic import HOSTILE_TITLE, NOISE
 
 from bakeoff.core.workspace import Workspace
@@ -242,6 +243,19 @@ def test_lists_that_may_hold_what_the_user_had_are_not_said_to_leave_it_out(
     assert "without the items that the user has had" in html
     repeated = page.report_html(replace(summary, keep_repeats=True), evidence)
     assert "without the items that the user has had" not in repeated
+
+
+def test_what_terms_say_of_the_split_holds_of_one_at_random():
+    meanings = [glossary([])[term][1] for term in ("validation", "test", "warm-user")]
+    assert not any(word in meaning for word in ("last events", "just before", "earlier") for meaning in meanings)
+
+
+def test_a_title_reads_in_its_own_direction(html: str, claims_html: str, summary: Summary):
+    """A browser would set `שלום (1999)` as `(1999) שלום` among words that read from left to right."""
+    for example in summary.examples:
+        for title in (*example.history, *(title for shown in example.lists for title, _ in shown.items)):
+            assert f"<bdi>{escape(keep_units(title))}</bdi>" in html
+    assert "Nearest items of <bdi>" in claims_html
 
 
 def test_visits_have_a_table_where_they_were_asked(summary: Summary, evidence: Evidence, html: str):

@@ -60,9 +60,13 @@
     }
   };
 
+  /* A title reads in its own direction, whatever that of the words around it. */
+  const isolated = (item) => `\u2068${data.titles[item]}\u2069`;
+
   const button = (item) => {
     const made = document.createElement("button");
     made.type = "button";
+    made.dir = "auto";
     made.textContent = data.titles[item];
     made.addEventListener("click", () => choose(item));
     return made;
@@ -84,7 +88,7 @@
   };
 
   const fill = () => {
-    element("explore-chosen").textContent = `Nearest items of ${data.titles[chosen]}`;
+    element("explore-chosen").textContent = `Nearest items of ${isolated(chosen)}`;
     document.querySelectorAll("#explore-lists .list").forEach((list) => {
       const [items, similarities] = data.near[list.dataset.model]?.[chosen] ?? [[], []];
       const lines = items.map((item, rank) => line(item, similarities[rank]));
@@ -96,7 +100,7 @@
     chosen = item;
     found = new Set();
     results.replaceChildren();
-    status.textContent = `${data.titles[item]} is chosen; its nearest items stand below the map.`;
+    status.textContent = `${isolated(item)} is chosen; its nearest items stand below the map.`;
     fill();
     redraw();
   };
