@@ -4,8 +4,11 @@ import pandas as pd
 import results
 
 from bakeoff.report.accuracy import BaselineComparison
+from bakeoff.report.cards import card_markdown
+from bakeoff.report.evidence import Evidence
 from bakeoff.report.render import gallery
 from bakeoff.report.summary import Summary
+from bakeoff.report.training import training_figures
 
 
 def estimates(*best: str) -> pd.DataFrame:
@@ -39,6 +42,19 @@ def test_a_curve_that_ends_at_its_limit_is_warned_of(summary: Summary):
     ]
     assert "MF stopped at the limit of epochs" in gallery.learning_curves_caption(cut, "ndcg@10")
     assert "limit" not in gallery.learning_curves_caption(summary.training, "ndcg@10")
+
+
+def test_without_validation_events_no_epoch_is_said_to_be_chosen(summary: Summary, evidence: Evidence):
+    training = {"curve": [], "selection_metric": None}
+    models = {name: replace(model, training={**model.training, **training}) for name, model in evidence.models.items()}
+    found = training_figures(replace(evidence, models=models))
+    assert gallery.learning_curves_caption(found, "ndcg@10") == (
+        "There are no validation events to choose an epoch on: every model with epochs has the last one."
+    )
+    [mf] = [figure for figure in found if figure.model == "mf"]
+    assert mf.last_epoch == mf.selected_epoch
+    card = card_markdown(mf, summary, evidence)
+    assert f"**Epoch:** {mf.selected_epoch}, the last one: there are no validation events to choose on\n" in card
 
 
 def test_the_leader_on_new_users_is_named_by_what_is_known(summary: Summary):

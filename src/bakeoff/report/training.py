@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import nan
+from math import isnan, nan
 from typing import Any
 
 import pandas as pd
@@ -24,9 +24,9 @@ class TrainingFigure:
         model: its name.
         dim: dimension of its embeddings.
         num_parameters: number of trained parameters.
-        selected_epoch: chosen on validation; None if there was nothing to choose.
+        selected_epoch: chosen on validation, the last one without validation; None if there was nothing to choose.
         last_epoch: the last one that was tried.
-        best_value: validation metric at the chosen epoch; NaN likewise.
+        best_value: validation metric at the chosen epoch; NaN where none was chosen by it.
         wall_seconds: of the whole training stage; NaN if it was not measured, as for all costs.
         cpu_seconds: summed over cores.
         peak_memory_bytes: largest resident memory.
@@ -49,9 +49,14 @@ class TrainingFigure:
     is_warm: bool = False
 
     @property
+    def is_chosen(self) -> bool:
+        """Whether the epoch was chosen on validation."""
+        return not isnan(self.best_value)
+
+    @property
     def stopped_at_limit(self) -> bool:
         """Whether the chosen epoch of a full fit is the last one: more epochs might have been better."""
-        return not self.is_warm and self.selected_epoch is not None and self.selected_epoch == self.last_epoch
+        return not self.is_warm and self.is_chosen and self.selected_epoch == self.last_epoch
 
 
 def training_figures(evidence: Evidence) -> list[TrainingFigure]:
@@ -68,7 +73,7 @@ def training_figures(evidence: Evidence) -> list[TrainingFigure]:
                 dim=int(model.training["dim"]),
                 num_parameters=int(model.training["num_parameters"]),
                 selected_epoch=epoch,
-                last_epoch=max(curve, default=0),
+                last_epoch=max(curve, default=epoch or 0),
                 best_value=figure(curve.get(epoch), f"valid_{SELECTION_METRIC}"),
                 **{cost: figure(model.training_cost, cost) for cost in costs},
                 cpu_seconds=training_cpu_seconds(model.training_cost),

@@ -206,7 +206,7 @@ def standings_caption(rows: Sequence[BaselineComparison]) -> str:
 
 def learning_curves_caption(figures: Sequence[TrainingFigure], metric: str) -> str:
     """Which epochs were chosen, and whether the limit cut a curve short."""
-    chosen = [figure for figure in figures if figure.selected_epoch is not None]
+    chosen = [figure for figure in figures if figure.is_chosen]
     cut = [figure.model for figure in chosen if figure.stopped_at_limit]
     return formats.phrase(CAPTIONS, "learning_curves", metric=metric, chosen=chosen, cut=cut)
 
