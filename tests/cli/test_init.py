@@ -65,6 +65,10 @@ def test_it_shows_how_each_column_is_read(files: list[str]) -> None:
     assert Path("shop/data.dvc").exists()
 
 
+def test_the_next_command_can_be_copied_whatever_the_directory_is_called(files: list[str]) -> None:
+    assert "\n  cd 'my shop'\n" in init("my shop", *files, "--column", "user_id=who", "--yes")
+
+
 def test_the_components_of_a_vector_are_one_feature(files: list[str]) -> None:
     names = [f"look_{place}" for place in range(5)]
     rows = [

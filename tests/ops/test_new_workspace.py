@@ -108,6 +108,14 @@ def test_it_takes_an_empty_directory_in_a_repository(tmp_path: Path) -> None:
     assert len(list(stages_of(tmp_path / "shop", "dvc.yaml"))) > 20
 
 
+def test_it_takes_the_current_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "shop").mkdir()
+    monkeypatch.chdir(tmp_path / "shop")
+    new_workspace.create(Path(), VALUES, fill)
+    assert [path.name for path in tmp_path.iterdir()] == ["shop"]
+    assert (tmp_path / "shop/README.md").read_text().startswith("# shop: ")
+
+
 class Installed(Distribution):
     """A package with this RECORD."""
 

@@ -1,5 +1,6 @@
 """`bakeoff init`: shows how it reads a team's data, asks where that is not clear, and makes a workspace."""
 
+import shlex
 import sys
 from collections.abc import Mapping
 from functools import partial
@@ -91,7 +92,8 @@ def init(
     params = parse_params(found.params(directory.resolve().name, encoding), "What was found")
     fill = partial(fetch.run, params.data, request=Request(query=query, files=files))
     new_workspace.create(directory, params.model_dump(mode="json", exclude_defaults=True), fill)
-    print(f"\n{directory} is ready. Next:\n  cd {directory}\n  bakeoff tune --minutes 30 --apply\n  bakeoff run")
+    cd = f"cd {shlex.quote(str(directory))}"
+    print(f"\n{directory} is ready. Next:\n  {cd}\n  bakeoff tune --minutes 30 --apply\n  bakeoff run")
 
 
 def _given(options: list[str]) -> dict[str, str | None]:

@@ -41,7 +41,7 @@ def create(directory: Path, values: Mapping[str, Any], fill: Callable[[Workspace
         BakeoffError: the directory holds something, Git or DVC fails, or `fill` does.
     """
     check_free(directory)
-    with replaced(directory) as new:
+    with replaced(directory.resolve()) as new:  # `.` has no name
         is_within = succeeds(new, "git", "rev-parse", "--is-inside-work-tree")
         if not is_within:
             read_output(["git", "init", "--quiet"], new)
