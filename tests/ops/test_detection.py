@@ -124,6 +124,12 @@ def test_the_scale_of_ratings_and_the_parts_of_a_given_split() -> None:
     assert values["split"] == {"method": "predefined"}
 
 
+def test_a_column_with_other_parts_cannot_be_the_split_that_a_person_says_it_is() -> None:
+    events = table(user_id=USERS, item_id=ITEMS, group=["train", "holdout", "test"])
+    with pytest.raises(BakeoffError, match="'group' can't be the split, since it holds other values than train, valid"):
+        detect({"interactions": events}, {"split": "group"})
+
+
 def test_events_without_times_are_split_at_random_and_not_predicted_in_order() -> None:
     values = detect({"interactions": table(user_id=USERS, item_id=ITEMS)}, {}).params("shop", "utf-8")
     assert (values["split"], values["softmax"]) == ({"method": "random"}, {"objective": "reconstruct"})

@@ -184,9 +184,13 @@ def _check_headers(tables: Mapping[str, Columns]) -> None:
 
 def _check_given(role: str, column: str | None, tables: Mapping[str, Columns]) -> None:
     table = {"title": "items", **{own: name for name, (_, own) in ENTITIES.items()}}.get(role, "interactions")
-    if column is not None and column not in (names := tables.get(table, {})):
+    if column is None:
+        return
+    if column not in (names := tables.get(table, {})):
         has = ", ".join(map(repr, names)) or "none"
         raise BakeoffError(f"The {table} have no column {column!r} for {role}; their columns: {has}.")
+    if role == "split" and not _can_be(role, names[column]):
+        raise BakeoffError(f"The column {column!r} can't be the split, since it holds {_UNREAD[role]}.")
 
 
 def _find_role(role: str, events: Columns, tables: Mapping[str, Columns], found: Detected) -> None:
