@@ -36,6 +36,7 @@ def test_the_shipped_file_states_every_parameter_that_there_is() -> None:
         ({"mf": {"dim": 8193}}, r"mf\.dim: .*less than or equal to 8192"),
         ({"two_tower": {"item_hidden": [10**6]}}, r"two_tower\.item_hidden\.0: .*less than or equal to 8192"),
         ({"evidence": {"widths": [10**6]}}, r"evidence\.widths\.0: .*less than or equal to 8192"),
+        ({"evidence": {"rerank_candidates": []}}, r"evidence\.rerank_candidates: List should have at least 1 item"),
         ({"softmax": {"dimension": 8}}, r"softmax\.dimension: there is no such parameter \(got 8\)$"),
         ({"mf": {"unobserved_wieght": 1}}, r"mf\.unobserved_wieght: .*\(got 1\): did you mean unobserved_weight\?$"),
         ({"sotfmax": {}}, r"sotfmax: there is no such parameter \(got \{\}\): did you mean softmax\?$"),

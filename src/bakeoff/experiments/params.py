@@ -93,7 +93,7 @@ class EvidenceParams(Frozen):
     """Seconds for which an exported model gets one kind of request; each kind is sent at least twenty times."""
     sampled_candidates: PositiveInt = 99
     """Negatives per test item in the panel on sampled metrics."""
-    rerank_candidates: tuple[PositiveInt, ...] = (100, 500)
+    rerank_candidates: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (100, 500)
     """Candidates of MF that the softmax DNN ranks again."""
     map_items: PositiveInt = 1_000
     """Items on the embedding map, and whose nearest items the report shows: those with the most events."""
