@@ -83,6 +83,13 @@ def test_a_search_is_for_a_model_or_for_minutes(options: list[str]) -> None:
         CliRunner().invoke(app, ["tune", *options], catch_exceptions=False)
 
 
+@pytest.mark.parametrize("option", ["--minutes", "--timeout"])
+@pytest.mark.usefixtures("folder")
+def test_a_search_ends(option: str) -> None:
+    done = CliRunner().invoke(app, ["tune", option, "inf"], catch_exceptions=False)
+    assert (done.exit_code, f"Invalid value for '{option}'" in done.output) == (2, True)
+
+
 @pytest.mark.usefixtures("folder")
 def test_a_check_of_the_verdict_is_explained() -> None:
     printed = CliRunner().invoke(app, ["explain", "bk006"], catch_exceptions=False).output

@@ -105,18 +105,22 @@ def tune(
         typer.Argument(parser=check_model, help=f"{MODEL_HELP}; both contenders if there is none."),
     ] = None,
     minutes: Annotated[
-        float | None, typer.Option(min=0.1, help="For both contenders, half each, instead of a model.")
+        float | None, typer.Option(min=0.1, max=100_000, help="For both contenders, half each, instead of a model.")
     ] = None,
     trials: Annotated[
         int | None,
         typer.Option(min=1, help="Settings to try, in total; earlier runs count. 20, or no limit with --timeout."),
     ] = None,
     timeout: Annotated[
-        float | None, typer.Option(min=1, help="Seconds that trials may take, in total; earlier runs count. 3600.")
+        float | None,
+        typer.Option(min=1, max=10_000_000, help="Seconds that trials may take, in total; earlier runs count. 3600."),
     ] = None,
     apply: Annotated[bool, typer.Option("--apply", help="Write the best values into params.yaml.")] = False,
 ) -> None:
-    """Search for settings on validation and propose the best as a diff of params.yaml; continue earlier runs."""
+    """Search for settings on validation and propose the best as a diff of params.yaml; continue earlier runs.
+
+    The split is brought up to date first, by DVC.
+    """
     from bakeoff.core.errors import BakeoffError
     from bakeoff.experiments.tuning import tune as stage
     from bakeoff.report.models import CONTENDERS

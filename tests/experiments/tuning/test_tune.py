@@ -131,6 +131,31 @@ def test_the_record_names_the_version_of_the_data(workspace, faked):
     assert record(workspace)["data"] == "0123.dir"
 
 
+def test_the_record_names_the_data_with_which_the_search_began(workspace, monkeypatch):
+    def fetched_meanwhile(*arguments):
+        (workspace.root / "data.dvc").write_text("outs:\n- md5: 4567.dir\n  path: data\n", encoding="utf-8")
+        return fake_trials.make_objective(*arguments)
+
+    monkeypatch.setattr(tune, "make_objective", fetched_meanwhile)
+    (workspace.root / "data.dvc").write_text("outs:\n- md5: 0123.dir\n  path: data\n", encoding="utf-8")
+    run(workspace, trials=1)
+    assert record(workspace)["data"] == "0123.dir"
+
+
+@pytest.mark.usefixtures("warm_children")
+def test_a_split_that_is_missing_or_stale_is_made_first(workspace, faked):
+    """Else the record would name settings of the split that it was not made with."""
+    workspace.split.rename(workspace.root / "made")
+    stage = "{cmd: cp -r made artifacts/split && echo >> runs, params: [split], outs: [artifacts/split]}"
+    (workspace.root / "dvc.yaml").write_text(f"stages: {{split: {stage}}}\n", encoding="utf-8")
+    subprocess.run(["dvc", "init", "--quiet", "--no-scm"], cwd=workspace.root, check=True)
+    for share, runs in ((0.3, 1), (0.3, 1), (0.4, 2)):
+        workspace.params.write_text(f"{PARAMS_TEXT}split: {{test_share: {share}}}\n", encoding="utf-8")
+        run(workspace, trials=1)
+        assert record(workspace)["split"]["test_share"] == share
+        assert (workspace.root / "runs").read_text(encoding="utf-8").count("\n") == runs
+
+
 def test_without_a_number_of_trials_the_time_alone_ends_a_search(workspace, faked, capsys):
     run(workspace, trials=None, timeout=0.5)
     assert record(workspace)["trials"] > 1

@@ -21,8 +21,9 @@ from ruamel.yaml.representer import RoundTripRepresenter
 from bakeoff.core.errors import BakeoffError, first_line
 from bakeoff.core.files import file_hash, locked, write_json, write_text
 from bakeoff.core.parameters import Frozen, read_yaml
+from bakeoff.core.subprocesses import read_output
 from bakeoff.core.workspace import Workspace
-from bakeoff.data.fetch.versioning import read_data_hash
+from bakeoff.data.fetch.versioning import is_versioned, read_data_hash
 from bakeoff.data.params import DataParams, SplitParams
 from bakeoff.data.prepared.tables import load_prepared
 from bakeoff.experiments.params import with_values
@@ -56,8 +57,8 @@ def run(
 ) -> None:
     """Search until the study has `trials` trials or has taken `timeout` seconds, earlier runs included.
 
-    Reads artifacts/split except its test part. The study is in .bakeoff/tuning, its record in tuning/<model>.json,
-    pinned for DVC by tuning/<model>.json.dvc.
+    Reads artifacts/split except its test part, once DVC has brought it up to date. The study is in .bakeoff/tuning, its
+    record in tuning/<model>.json, pinned for DVC by tuning/<model>.json.dvc.
 
     Args:
         workspace: of the project.
@@ -71,9 +72,14 @@ def run(
         apply: whether to write the best values into params.yaml.
 
     Raises:
-        BakeoffError: there is nothing to search or no split, another run uses the study, or no trial was completed.
+        BakeoffError: there is nothing to search or no split, DVC can't bring it up to date, another run uses the study,
+            or no trial was completed.
         SystemExit: with status 130 after Ctrl-C; the next run continues the study.
     """
+    _update_split(workspace.root)
+    # By the hash of data/ `compare` knows whether it judges the data that was searched on.
+    data_dvc = workspace.root / "data.dvc"
+    data_hash = read_data_hash(data_dvc.read_text(encoding="utf-8")) if data_dvc.exists() else None
     space, of_all = space_of(model, section), "" if trials is None else f" of {trials}"
     path = workspace.root / ".bakeoff/tuning" / f"{model}-{_identity(workspace, model, section, space, seed)}.journal"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -89,11 +95,8 @@ def run(
             raise SystemExit(130) from None  # as shells have it
         if (best := study.best) is None:
             reasons = {trial.user_attrs["reason"] for trial in study.tried if trial.state is TrialState.FAIL}
-            why = "; ".join(sorted(reasons)) or "raise --timeout"
+            why = "; ".join(sorted(reasons)) or "give the search more time"
             raise BakeoffError(f"None of {len(study.tried)} trials of {model} ran to its end ({why}).")
-        # By the hash of data/ `compare` knows whether it judges the data that was searched on.
-        data_dvc = workspace.root / "data.dvc"
-        data_hash = read_data_hash(data_dvc.read_text(encoding="utf-8")) if data_dvc.exists() else None
         divided = {**split.model_dump(mode="json"), "event_weights": data.event_weights}
         head = {"model": model, "dataset": data.dataset, "data": data_hash, "split": divided}
         kept = head | {"metric": SELECTION_METRIC, "seed": seed} | record(study, best, timeout)
@@ -101,6 +104,13 @@ def run(
     print(f"{model}: best of {kept['trials']} trials is {_described(best)}, after {kept['wall_seconds']:.0f} s")
     print(f"  {workspace.tuning(model)} is the record; commit it with {model}.json.dvc")
     _propose(workspace.params, model, best.user_attrs["values"], apply=apply)
+
+
+def _update_split(root: Path) -> None:
+    """Run the stages up to the split where they are stale: the record names data and settings as they are now."""
+    if is_versioned(root) and (root / "dvc.yaml").exists():
+        print("Bringing the split up to date: dvc repro split", flush=True)
+        read_output(["dvc", "--wait-for-lock", "repro", "split"], root)
 
 
 def make_objective(workspace: Workspace, model: str, section: Frozen, seed: int) -> Objective:
