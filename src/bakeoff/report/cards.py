@@ -95,5 +95,6 @@ def load_code(model: str, summary: Summary, evidence: Evidence) -> str:
 
 
 def _literal(value: object) -> str:
-    """A string literal; no backtick, which would end a block of code in Markdown."""
-    return json.dumps(str(value), ensure_ascii=False).replace("`", "\\u0060")
+    """A string literal of Python; no backtick, which would end a block of code in Markdown, and nothing invisible."""
+    text = json.dumps(str(value), ensure_ascii=False).replace("`", "\\u0060")
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
