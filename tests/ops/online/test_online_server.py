@@ -118,7 +118,7 @@ def test_feedback_that_makes_no_sense_is_refused(client):
     for sent, status, words in (
         ({"impression": "0" * 32, "item_id": item}, 404, "is not known: send the `impression` of the answer"),
         ({"impression": identity, "item_id": "nothing"}, 422, "'nothing' was not in the list"),
-        ({"impression": identity, "item_id": "\ud800"}, 422, "item_id"),
+        ({"impression": identity, "item_id": "\ud800"}, 422, "Invalid JSON"),
         ({"impression": identity, "item_id": item, "event": "a b"}, 422, "event"),
         ({"impression": identity, "item_id": item, "more": 1}, 422, "more"),
         ({"item_id": item}, 422, "impression"),
