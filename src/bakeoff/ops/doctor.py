@@ -141,9 +141,11 @@ def dvc_remote(subject: Subject) -> Finding:
     if not (name := read_output(["dvc", "config", "core.remote"], subject.workspace.root)):
         return warning("no default: data and models are on this machine alone", "dvc remote add --default NAME URL")
     found = _dvc(subject, "status", "--cloud", "--remote", name, "--json", "data.dvc")
+    if not found:  # no difference: the remote and the cache have the same, which may be nothing
+        found = _dvc(subject, "data", "status", "--json", "data")
     if isinstance(found, Finding):
         return found
-    if "missing" in found.values():
+    if "missing" in found.values() or "not_in_cache" in found:
         return warning(f"neither {name} nor DVC's cache has the data", "bakeoff fetch, then dvc push")
     return warning(f"{name} lacks the data", "dvc push") if "new" in found.values() else ok(f"{name} has the data")
 
@@ -198,9 +200,7 @@ def _dvc(subject: Subject, *arguments: str) -> dict[str, Any] | Finding:
     root, command = subject.workspace.root, f"dvc {' '.join(arguments)}"
     done = run_command(["dvc", "--wait-for-lock", *arguments], root, variables=environment(root), timeout=DVC_SECONDS)
     if not done.returncode:
-        # Where the directory's own list is lost, DVC warns and prints no state at all.
-        lost = {"data": "missing"} if "neither locally nor on remote" in done.stderr else {}
-        return {**json.loads(done.stdout or "{}"), **lost}
+        return dict(json.loads(done.stdout or "{}"))
     said = re.search(r"^ERROR: (.*)", done.stderr, re.MULTILINE)
     return problem(f"`{command}` fails: {said[1] if said else done.returncode}", f"{command} --verbose")
 
