@@ -103,9 +103,9 @@ def markdown(page: Mapping[str, Any]) -> str:
 
 def run_worker(name: str, python: str, events: Path, dim: int, epochs: int) -> dict[str, float]:
     command = [python, __file__, "--worker", name, "--events", str(events), "--dims", str(dim), "--epochs", str(epochs)]
-    # implicit warns that BLAS threads besides its own slow it down, and they do: a hundredfold on a busy machine.
     from harness.processes import KEEP_FREED_MEMORY
 
+    # implicit warns that BLAS threads besides its own slow it down, and they do: a hundredfold on a busy machine.
     own = {"OPENBLAS_NUM_THREADS": "1"} if name == PEER else {}
     environment = {**os.environ, **KEEP_FREED_MEMORY, **own}
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)

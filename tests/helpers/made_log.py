@@ -1,8 +1,9 @@
 """A log as `bakeoff serve --log` writes it, of rows that a test makes."""
 
+import os
 from datetime import UTC, datetime, timedelta
 
-from bakeoff.ops.online.log import LogWriter
+from bakeoff.ops.online.log import LogWriter, parts
 
 CHAMPION, CHALLENGER = "softmax@v1.0.0+aaaaaaaa", "mf@workspace+bbbbbbbb"
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -49,3 +50,11 @@ def interleaved(folder, wins, losses):
         identity = impression(log, f"u{number}")
         feedback(log, identity, "b" if number < wins else "a", after=number)
     log.close()
+
+
+def damaged(folder):
+    """A log whose file of impressions was cut off; that file."""
+    interleaved(folder, 1, 0)
+    [path] = parts(folder, "impressions")
+    os.truncate(path, 100)
+    return path

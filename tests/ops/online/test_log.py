@@ -1,6 +1,5 @@
 """The log: what it holds, what a full disk, a kill, another server and `forget` do to it."""
 
-import os
 import re
 import shutil
 import stat
@@ -232,9 +231,7 @@ def test_without_a_log_there_is_nothing_to_forget_and_without_its_secret_nothing
 
 
 def test_a_damaged_file_is_named(tmp_path):
-    made_log.interleaved(tmp_path, 1, 0)
-    [path] = parts(tmp_path, "impressions")
-    os.truncate(path, 100)
+    path = made_log.damaged(tmp_path)
     with pytest.raises(BakeoffError, match=f"{path} can't be read .*move it out of the log"):
         forget_user(tmp_path, "u0")
     assert pq.read_table(parts(tmp_path, "feedback")[0]).num_rows == 1

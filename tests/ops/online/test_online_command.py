@@ -1,7 +1,6 @@
 """`bakeoff online` on made logs: what counts, what is left out, and how the offline comparison did."""
 
 import json
-import os
 
 import made_log
 import numpy as np
@@ -84,9 +83,7 @@ def test_a_log_is_read_while_a_server_writes_and_without_the_files_that_go_meanw
 
 
 def test_a_damaged_file_is_named(folder):
-    made_log.interleaved(folder, 1, 0)
-    [path] = parts(folder, "impressions")
-    os.truncate(path, 100)
+    path = made_log.damaged(folder)
     with pytest.raises(BakeoffError, match=f"{path} can't be read .*move it out of the log"):
         evaluate(folder, "click")
 
