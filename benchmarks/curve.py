@@ -2,8 +2,8 @@
 
 A curve is a file in benchmarks/settings/curves: title, data set, contender, why it is drawn, and settings,
 each a mapping of what differs from how the contender is benchmarked (`dim: 1024`, `negatives.sampler: uniform`; of
-another contender under its name, `ease: {…}`). Every one is fitted on train with the epoch that validation chooses, or
-with `epochs: last` with all its epochs, which spares asking after each.
+another contender under its name, `ease: {…}`). Every one is trained on train and judged at the epoch that validation
+chooses, or with `epochs: last` after all its epochs, which spares asking after each.
 
     python benchmarks/curve.py ml-1m-mf softmax-fit-time --data DIR
 """
@@ -24,11 +24,10 @@ from numpy.typing import NDArray
 from rich.console import Console
 from ruamel.yaml import YAML
 
-from bakeoff.core.histories import Queries
 from bakeoff.data.prepared.tables import Prepared, load_prepared
 from bakeoff.evaluation.ranking import rank
 from bakeoff.experiments.params import with_values
-from bakeoff.experiments.training.runner import Experiment, best_row, run_epochs
+from bakeoff.experiments.training.runner import Experiment, train_keeping_best
 from bakeoff.experiments.training.validation import validation_scores
 from bakeoff.models.base.retriever import Retriever
 from bakeoff.models.base.specs import spec
@@ -128,24 +127,14 @@ def points(curve: Curve, split: Split) -> Iterator[tuple[str, Point]]:
 
 
 def fit(experiment: Experiment, judge: Judge, choose: bool) -> Point:
-    """Choose the epoch, train again for that many, and evaluate."""
-    epochs = experiment.max_epochs if experiment.spec.has_epochs else 1
-    queries = experiment.queries(experiment.prepared.train)
-    if choose and experiment.spec.has_epochs:
-        validate = validation_scores(experiment.prepared, judge.rows)
-        epochs = int(best_row(run_epochs(experiment.trainer(queries), epochs, validate=validate).curve)["epoch"])
+    """Train, keep the best epoch or the last one, and evaluate; what choosing takes is not in the seconds."""
+    is_chosen = choose and experiment.spec.has_epochs
     begun, cpu = time.perf_counter(), time.process_time()
-    retriever = _fitted(experiment, queries, epochs)
-    wall, cpu = time.perf_counter() - begun, time.process_time() - cpu
-    return Point(judge.score(retriever), epochs, wall, cpu)
-
-
-def _fitted(experiment: Experiment, queries: Queries, epochs: int) -> Retriever:
-    if not experiment.spec.has_epochs:
-        return experiment.fitted(queries).retriever
-    trainer = experiment.trainer(queries)
-    run_epochs(trainer, epochs)
-    return trainer.retriever()
+    model = train_keeping_best(experiment, validation_scores(experiment.prepared, judge.rows) if is_chosen else None)
+    wall, cpu, epochs = time.perf_counter() - begun, time.process_time() - cpu, model.epoch or 1
+    if is_chosen:
+        wall, cpu = (epochs * float(np.mean(each)) for each in zip(*model.epoch_costs, strict=True))
+    return Point(judge.score(model.retriever), epochs, wall, cpu)
 
 
 def page_of(name: str, curve: Curve, found: Sequence[tuple[str, Point]]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from enum import StrEnum
 from graphlib import TopologicalSorter
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -122,9 +123,22 @@ def outdated_stages(targets: Sequence[str], workspace: Path) -> list[str]:
         ChildError: DVC can't read the workspace.
     """
     refresh_version(Workspace(workspace))
+    # First what is here: for a stage that would run, `dvc repro` asks for the data, which need not be here.
+    status = json.loads(
+        read_output(["dvc", "status", "--json", *needed_for(targets, read_dag(workspace))], workspace) or "{}"
+    )
+    if changed := [stage for stage, changes in status.items() if any(map(_is_here, changes))]:
+        return changed
     printed = read_output(["dvc", "repro", "--dry", "--allow-missing", *targets], workspace)
     stages = re.findall(f"^{RUNNING.format('(.+)')}$", printed, re.MULTILINE)
     return [stage for stage in stages if stage != "version"]
+
+
+def _is_here(change: str | Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether a change that `dvc status` names is more than that files are absent."""
+    if isinstance(change, str):
+        return change != "always changed"
+    return any(state not in ("deleted", "not in cache") for files in change.values() for state in files.values())
 
 
 def run_stage(

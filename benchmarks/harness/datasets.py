@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from peers.data import Data
 from ruamel.yaml import YAML
@@ -18,7 +20,7 @@ from bakeoff.core.files import replaced
 from bakeoff.core.histories import Histories
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.fetch import command as fetch
-from bakeoff.data.fetch.canonical_tables import save_csv
+from bakeoff.data.fetch.canonical_tables import Tables, save_csv
 from bakeoff.data.fetch.own_sources import Request
 from bakeoff.data.fetch.publishers import datasets
 from bakeoff.data.prepared.tables import Prepared, load_held_out, load_prepared
@@ -38,6 +40,7 @@ class Benchmark:
         folder: below the folder of raw data.
         split: what the split is, in a sentence.
         params: what it changes in params.yaml.
+        core: events that each user and each item must have; others are left out, until all that is left has them.
         metrics: columns of the table; differences are taken in the first one. All systems are tuned by NDCG@10.
         searched: seconds that `bakeoff tune` had for each contender's settings; None: it did not choose them, or its
             record in tuning/ says so.
@@ -48,6 +51,7 @@ class Benchmark:
     folder: str
     split: str
     params: Mapping[str, Any]
+    core: int = 0
     metrics: tuple[str, ...] = ("ndcg@10", "recall@20")
     searched: float | None = None
 
@@ -96,6 +100,19 @@ BENCHMARKS = {
             searched=600,
         ),
         Benchmark(
+            "ml-1m-last",
+            "MovieLens 1M, each user's last event",
+            "ml-1m",
+            "each user's last event is test, the one before it validation, events at the same time in the order of the "
+            "file; users and items with fewer than five events are left out; every rating is a positive",
+            {
+                "data": {"dataset": "ml-1m"},
+                "split": {"method": "leave-last-out", "new_user_share": 0.0, "ties": "file"},
+            },
+            core=5,
+            metrics=("ndcg@10", "hit_rate@10"),
+        ),
+        Benchmark(
             "gowalla",
             "Gowalla",
             "gowalla",
@@ -104,7 +121,7 @@ BENCHMARKS = {
                 "data": {"dataset": "gowalla", "user_features": {}, "item_features": {}, "columns": _NO_COLUMNS},
                 "split": {"method": "predefined", "valid_share": 0.1, "new_user_share": 0.0},
             },
-            ("recall_of_all@20", "ndcg@20"),
+            metrics=("recall_of_all@20", "ndcg@20"),
         ),
     )
 }
@@ -246,5 +263,21 @@ def _fetch(benchmark: Benchmark, params: Params, workspace: Workspace, raw: Path
     except OSError as error:
         raise BakeoffError(f"{folder} is not {known.about.title} as published: {error}") from None
     with replaced(workspace.data) as data:
-        for name, table in known.sources[0].parse(files).items():
+        tables = known.sources[0].parse(files)
+        for name, table in (core_of(tables, benchmark.core) if benchmark.core else tables).items():
             save_csv(table, data / f"{name}.csv")
+
+
+def core_of(tables: Tables, core: int) -> dict[str, pa.Table]:
+    """What is left once users and items with fewer than `core` events are gone, and those that it leaves with fewer."""
+    events, left = tables["interactions"], 0
+    while left != len(events):
+        left = len(events)
+        for name in ("user_id", "item_id"):
+            counts = pc.value_counts(events[name])
+            kept = counts.field("values").filter(pc.greater_equal(counts.field("counts"), core))
+            events = events.filter(pc.is_in(events[name], kept))
+    found = {"interactions": events}
+    for name, table in (("user_id", tables["users"]), ("item_id", tables["items"])):
+        found[f"{name[:-3]}s"] = table.filter(pc.is_in(table[name], pc.unique(events[name])))
+    return found

@@ -15,7 +15,7 @@ from bakeoff.evaluation.stats.intervals import Intervals, intervals
 
 FloatArray = NDArray[np.float64]
 
-METRICS = ("ndcg@10", "ndcg@20", "recall@20", "recall_of_all@20")
+METRICS = ("ndcg@10", "ndcg@20", "recall@20", "recall_of_all@20", "hit_rate@10")
 """recall_of_all@20 divides by |T_u|, as published for Gowalla; recall@20 by min(20, |T_u|)."""
 
 
@@ -62,6 +62,7 @@ def per_user(lists: TopLists, truth: Histories) -> dict[str, FloatArray]:
         "ndcg@20": formulas.ndcg(relevant, sizes, 20),
         "recall@20": formulas.recall(relevant, sizes, 20),
         "recall_of_all@20": divide(relevant[:, :20].sum(axis=1), sizes),
+        "hit_rate@10": formulas.hit_rate(relevant, sizes, 10),
     }
 
 

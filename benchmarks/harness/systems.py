@@ -24,6 +24,9 @@ Chosen on validation of MovieLens 100K and 1M by time, once for both. So large a
 IDS_AND_ORDER = {"use_user_features": False, "use_item_features": False}
 """The softmax DNN with what networks over sequences read; its other settings are those chosen with features."""
 
+ATTENTION = {"tower": "attention"}
+"""A causal transformer over the history in place of its means weighted by recency, else with the same settings."""
+
 QUICK = {
     "dim": 64,
     "hidden": [64],
@@ -54,6 +57,7 @@ class System:
         information: what it reads of an event in addition to who had what.
         contender: its section of params.yaml, if it is this project's.
         overrides: what this variant changes in that section.
+        on_request: whether it runs only where `--only` names it.
     """
 
     name: str
@@ -69,6 +73,7 @@ class System:
     information: str = "ids"
     contender: str | None = None
     overrides: Mapping[str, Any] = field(default_factory=dict)
+    on_request: bool = False
 
     @property
     def ours(self) -> bool:
@@ -174,18 +179,28 @@ SYSTEMS = (
         contender="softmax",
         overrides=QUICK,
     ),
+    System(
+        "softmax_attention",
+        "bakeoff softmax, attention",
+        "harness.ours",
+        needs_times=True,
+        information=EVERYTHING,
+        contender="softmax",
+        overrides=ATTENTION,
+        on_request=True,
+    ),
     System("softmax", "bakeoff softmax", "harness.ours", information=EVERYTHING, contender="softmax"),
 )
 
 
 def by_name(names: list[str] | None) -> tuple[System, ...]:
-    """These systems, in running order; all of them for None.
+    """These systems, in running order; for None all but those that run on request.
 
     Raises:
         KeyError: a name is not one of a system.
     """
     if names is None:
-        return SYSTEMS
+        return tuple(system for system in SYSTEMS if not system.on_request)
     unknown = set(names) - {system.name for system in SYSTEMS}
     if unknown:
         raise KeyError(sorted(unknown)[0])

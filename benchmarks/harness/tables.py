@@ -18,6 +18,7 @@ NAMES = {
     "ndcg@20": "NDCG@20",
     "recall@20": "Capped recall@20",
     "recall_of_all@20": "Recall@20 ÷ \\|T_u\\|",
+    "hit_rate@10": "Hit rate@10",
 }
 KEPT = ", and a C library that keeps freed memory for the next array."
 NOT_KEPT = (

@@ -1,9 +1,10 @@
 """Splits are made by the project's own stages; ours are trained by them too."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from harness import datasets, ours
-from harness.datasets import BENCHMARKS, DEFAULT, make_split, present, settings_of, with_overrides
+from harness.datasets import BENCHMARKS, DEFAULT, core_of, make_split, present, settings_of, with_overrides
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.params import parse_params
@@ -102,3 +103,18 @@ def test_settings_of_every_data_set_are_valid_and_hold_nobody_out(name):
 def test_overrides_reach_into_sections_and_an_empty_section_replaces():
     assert with_overrides({"a": {"b": 1, "c": 2}, "d": 3}, {"a": {"b": 5}}) == {"a": {"b": 5, "c": 2}, "d": 3}
     assert with_overrides({"a": {"b": 1}}, {"a": {}}) == {"a": {}}
+
+
+def test_a_core_is_what_is_left_once_rare_users_and_items_and_those_that_miss_them_are_gone():
+    # Without item z, user c has one event left, and without c so has item y.
+    pairs = [("a", "w"), ("a", "x"), ("b", "w"), ("b", "x"), ("c", "y"), ("c", "z"), ("a", "y")]
+    users, items = (pa.array(ids) for ids in zip(*pairs, strict=True))
+    tables = {
+        "interactions": pa.table({"user_id": users, "item_id": items}),
+        "users": pa.table({"user_id": ["c", "b", "a"]}),
+        "items": pa.table({"item_id": ["w", "x", "y", "z"]}),
+    }
+    left = core_of(tables, 2)
+    assert left["interactions"].to_pylist() == tables["interactions"].slice(0, 4).to_pylist()
+    assert left["users"]["user_id"].to_pylist() == ["b", "a"]
+    assert left["items"]["item_id"].to_pylist() == ["w", "x"]

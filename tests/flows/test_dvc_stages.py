@@ -8,7 +8,15 @@ from flow_project import FLOWS, Project, dvc
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.subprocesses import ChildError
-from bakeoff.flows.dvc_stages import Outcome, needed_for, only_run, parse_dag, read_dag, run_stage
+from bakeoff.flows.dvc_stages import (
+    Outcome,
+    needed_for,
+    only_run,
+    outdated_stages,
+    parse_dag,
+    read_dag,
+    run_stage,
+)
 
 STAGES = """
 stages:
@@ -102,6 +110,20 @@ def test_a_stage_runs_then_is_unchanged_then_comes_from_the_cache(workspace: Pat
     outcome, lines = run("prepare", workspace)
     assert outcome is Outcome.CACHED
     assert "copying" not in lines
+
+
+def test_without_data_stages_are_named_that_the_lock_lacks_or_that_do_not_fit_it(project: Project) -> None:
+    root = project(STAGES, copy_file=COPY, broken=BROKEN)
+    (root / "raw").write_text("raw")
+    dvc("add", "--quiet", "raw", cwd=root)
+    run("prepare", root)
+    (root / "raw").unlink()
+    assert outdated_stages(["prepare"], root) == []
+    assert outdated_stages(["evaluate"], root) == ["evaluate@mf", "evaluate@softmax"]
+    (root / "copy_file.py").write_text(f"{COPY}  # anew")
+    assert outdated_stages(["prepare"], root) == ["prepare"]
+    (root / "dvc.lock").unlink()
+    assert outdated_stages(["prepare"], root) == ["prepare"]
 
 
 def test_a_stage_that_fails_quotes_what_it_printed(workspace: Path) -> None:

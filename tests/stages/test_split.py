@@ -329,6 +329,29 @@ def test_a_feature_of_another_kind_than_was_validated_says_what_to_run(workspace
         split.run(params().model_copy(update={"data": data}), workspace)
 
 
+def test_events_of_the_same_time_follow_the_file_where_ties_say_so(checked_workspace):
+    lines, table = [7, 2, 12, 5, 3], tables()
+    events = {"user_id": ["1"] * 5, "item_id": list("abcde"), "timestamp": [9, 9, 9, 9, 1]}
+    items = {**table["items"], "item_id": [*"abcde", *table["items"]["item_id"][5:]]}
+    write(checked_workspace, {"interactions": {**events, "row": lines}, "items": items})
+    split.run(params(method="leave-last-out", new_user_share=0, ties="file"), checked_workspace)
+    history = pa.concat_tables(read(checked_workspace, part) for part in ("train", "valid", "test"))
+    assert dict(zip(history["item_id"].to_pylist(), history["position"].to_pylist(), strict=True)) == {
+        "e": 0,
+        "b": 1,
+        "d": 2,
+        "a": 3,
+        "c": 4,
+    }
+    assert read(checked_workspace, "test")["item_id"].to_pylist() == ["c"]
+    assert "A user's events at the same time follow the order of the file." in report(checked_workspace)["notes"]
+
+
+def test_ties_by_the_file_need_the_lines_that_validation_writes(workspace):
+    with pytest.raises(BakeoffError, match=r"split\.ties is file, .*Run `bakeoff validate` again"):
+        split.run(params(ties="file"), workspace)
+
+
 @pytest.mark.parametrize("name", ["interactions", "users", "items"])
 def test_a_damaged_table_is_named_with_the_way_out(workspace, name):
     (workspace.validated / f"{name}.parquet").write_bytes(b"damaged")

@@ -72,12 +72,13 @@ def test_sound_rows_come_through_exactly_and_typed(workspace):
         "genres": None,
     }
     events = pq.read_table(workspace.validated / "interactions.parquet")
-    assert [str(kind) for kind in events.schema.types] == ["string", "string", "int64", "double"]
+    assert [str(kind) for kind in events.schema.types] == ["string", "string", "int64", "double", "int64"]
     assert events.to_pylist()[4] == {
         "user_id": 'a "b", c',
         "item_id": "x y",
         "timestamp": 881250953,
         "rating": 2.0,
+        "row": 6,
     }
 
 
@@ -153,8 +154,8 @@ def test_without_timestamps_all_events_are_at_second_zero_and_pairs_are_unique(w
     put(workspace.root, "interactions", ["user_id,item_id", "1,1", "1,02", "1,1"])
     run(workspace)
     assert rows(workspace, "validated", "interactions") == [
-        {"user_id": "1", "item_id": "1", "timestamp": 0},
-        {"user_id": "1", "item_id": "02", "timestamp": 0},
+        {"user_id": "1", "item_id": "1", "timestamp": 0, "row": 2},
+        {"user_id": "1", "item_id": "02", "timestamp": 0, "row": 3},
     ]
     assert list(quarantined(workspace)) == [4]
 

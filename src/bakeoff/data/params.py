@@ -152,6 +152,9 @@ class SplitParams(Frozen):
     """Share of events just before the test part that are validation; settings and epochs are chosen on it."""
     new_user_share: Share = 0.1
     """Share of users that are held out whole and tested as new ones."""
+    ties: Literal["chance", "file"] = "chance"
+    """Order of a user's events at the same time: by chance, or as the file has them, which may tell what was not known
+    when they happened."""
     min_rating: float | None = None
     """Only events rated at least this high are positives; null: every event is."""
     dislike_weight: Annotated[float, Field(ge=0, le=MAX_WEIGHT)] = 0.0

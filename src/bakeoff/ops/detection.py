@@ -164,7 +164,8 @@ def _find_more(tables: Mapping[str, Columns], given: Mapping[str, str | None], f
         for column, values in tables[table].items():
             if column != found.id_column(table):
                 name = "title" if table == "items" and column == found.columns.get("title") else column
-                found.features[table][name] = feature_kind(values, is_item=table == "items")
+                kind = feature_kind(values, is_item=table == "items") if column.strip() else (None, "it has no name")
+                found.features[table][name] = kind
 
 
 def _repeated_share(events: Columns, keys: list[str]) -> float:

@@ -77,8 +77,9 @@ def _columns(data: DataParams, split: SplitParams) -> dict[str, list[str]]:
     """Table → its columns that a split needs: others stay behind, and may be called as they like."""
     rating = [] if split.min_rating is None else ["rating"]
     part = ["split"] if split.method == "predefined" else []
+    row = ["row"] if split.ties == "file" else []
     columns = {
-        "interactions": ["user_id", "item_id", "timestamp", *rating, *part, *data.weight_columns],
+        "interactions": ["user_id", "item_id", "timestamp", *rating, *part, *row, *data.weight_columns],
         "users": ["user_id", *data.user_features],
         "items": ["item_id", "title", *data.item_features],
     }

@@ -52,17 +52,19 @@ def spark(tmp_path_factory) -> Iterator[Engine]:
     assert os.listdir(scratch) == []
 
 
+@pytest.mark.parametrize("ties", ["chance", "file"])
 @pytest.mark.parametrize("method", ["global-temporal", "leave-last-out", "random", "predefined"])
-def test_each_way_to_split_sends_an_event_to_the_same_part(spark, tmp_path, method):
+def test_each_way_to_split_sends_an_event_to_the_same_part(spark, tmp_path, method, ties):
     rng = np.random.default_rng(4)
     events = {
         "user_id": rng.integers(0, 12, 90).astype(str),
         "item_id": np.arange(90).astype(str),
         "timestamp": rng.integers(1, 9, 90),
         "split": rng.choice(["train", "valid", "test"], 90),
+        "row": rng.permutation(90),
     }
     pq.write_table(pa.table(events), tmp_path / "events.parquet")
-    asked = SplitParams(method=method, new_user_share=0.25)
+    asked = SplitParams(method=method, new_user_share=0.25, ties=ties)
     found = []
     with opened(EngineSettings(scratch=str(tmp_path))) as duckdb:
         for engine in (duckdb, spark):

@@ -285,9 +285,9 @@ FAULTS = {
         {"interactions.csv": PAIRS, "users.csv": "user_id,age,Age\nu,1,2\n"},
         "columns 'age' and 'Age', which differ in nothing but case",
     ),
-    "column without a name": (
-        {"interactions.csv": PAIRS, "users.csv": "user_id, \nu,1\n"},
-        "a column without a name",
+    "a delimiter told to Excel": (
+        {"interactions.csv": "sep=;\nuser_id;item_id\nu;i\n"},
+        "begins with the line 'sep=;', which is meant for Excel alone: delete it",
     ),
     "not Parquet": (
         {"interactions.parquet": PAIRS},
@@ -312,6 +312,13 @@ def test_a_column_that_would_take_the_name_of_a_mapped_one_is_refused(read):
     files = {"interactions.csv": "who,item_id\nu,i\n", "users.csv": "who,user_id\nu,1\n"}
     with pytest.raises(BakeoffError, match="a column 'user_id' besides"):
         read(files, data(timestamp=None, user_id="who"))
+
+
+def test_the_index_that_pandas_writes_is_left_out(read):
+    files = {"interactions.csv": ",user_id,item_id\n0,u,i\n", "users.csv": ",user_id,age\n0,u,30\n"}
+    tables = read(files, data(timestamp=None))
+    assert tables["interactions"] == "user_id,item_id\nu,i\n"
+    assert tables["users"] == "user_id,age\nu,30\n"
 
 
 def test_a_feature_that_no_file_has_is_refused(read):

@@ -137,7 +137,8 @@ def _entities(name: str, raw: Raw, data: DataParams) -> pa.Table:
     mapping = {ENTITIES[name]: names.ids[name][0], **({"title": names.title} if name == "items" else {})}
     mapped = _mapped(raw, mapping, f"_in_{name}")
     sources = {source for source in mapping.values() if source is not None}
-    extra = {column: values for column, values in raw.columns.items() if column not in sources}
+    # A column without a name is the index that pandas writes, unless told not to.
+    extra = {column: values for column, values in raw.columns.items() if column.strip() and column not in sources}
     if clash := extra.keys() & mapped.keys():
         raise BakeoffError(
             f"{raw.where} has a column {listed(clash)} besides the one that data.columns in params.yaml maps "
@@ -150,8 +151,8 @@ def _entities(name: str, raw: Raw, data: DataParams) -> pa.Table:
 
 def _check_names(names: Sequence[str], where: str) -> None:
     """Names that an SQL engine, to which `age` and `Age` are the same, can tell apart."""
-    if any(not name.strip() or "\0" in name for name in names):
-        raise BakeoffError(f"{where} has a column without a name or with a NUL in it: name it, or leave it out.")
+    if any("\0" in name for name in names):
+        raise BakeoffError(f"{where} has a column with a NUL in its name: rename it, or leave it out.")
     first: dict[str, str] = {}
     for name in names:
         other = first.setdefault(name.casefold(), name)

@@ -18,7 +18,8 @@ from bakeoff.data.engine.engine import value_at
 from bakeoff.data.params import PARTS, SplitParams
 
 TIE_DIGITS = 12
-"""Of the md5: enough that hardly two events of the data share them, and a text so short is sorted where it lies."""
+"""Of the md5: enough that hardly two events of the data share them, and a text so short is sorted where it lies. Of the
+number of a row as well, which is filled up with zeros."""
 EventKey = tuple[int, str, str, str]
 """timestamp, tie, user_id, item_id: what orders all events."""
 
@@ -56,8 +57,10 @@ def user_chance(users: ir.Table, seed: int) -> ir.StringValue:
     return chance(seed, "new", users.user_id)
 
 
-def tie(events: ir.Table, seed: int) -> ir.StringValue:
+def tie(events: ir.Table, split: SplitParams, seed: int) -> ir.StringValue:
     """The order of events of the same time."""
+    if split.ties == "file":
+        return events.row.cast("string").lpad(TIE_DIGITS, "0")
     # In id order they would leak: ids often tell when an item appeared, or how popular it is.
     return chance(seed, events.user_id, events.item_id).substr(0, TIE_DIGITS)
 
@@ -104,7 +107,7 @@ def first_held_out_events(events: ir.Table, split: SplitParams, seed: int) -> li
     count = events.count().to_pyarrow().as_py()
     first_test = count - share_of(count, split.test_share)
     first_valid = first_test - share_of(count, split.valid_share)
-    timed = events.mutate(tie=tie(events, seed))
+    timed = events.mutate(tie=tie(events, split, seed))
     by_time = {name: timed[name] for name in ("timestamp", "tie", "user_id", "item_id")}
     places = [first_valid, first_test]
     inside = [place for place in places if place < count]

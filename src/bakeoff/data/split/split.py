@@ -47,7 +47,7 @@ def positives(interactions: ir.Table, min_rating: float | None, keep_repeats: bo
     Of several at the same time the one of the highest weight counts. With `keep_repeats` one counts at each time.
 
     Args:
-        interactions: user_id, item_id, timestamp; rating if min_rating is not None; split and weight columns are kept.
+        interactions: user_id, item_id, timestamp; rating if min_rating is not None; split, weight and row are kept.
         min_rating: lowest rating of a positive; None: every event is one. An event without a rating is none.
         keep_repeats: whether later events of a pair count too.
 
@@ -65,6 +65,9 @@ def positives(interactions: ir.Table, min_rating: float | None, keep_repeats: bo
     if "weight" in events.columns:
         kept.append("weight")
         order.append(events.weight.desc())
+    if "row" in events.columns:
+        kept.append("row")
+        order.append(events.row)
     same = ["user_id", "item_id", *(["timestamp"] if keep_repeats else [])]
     place = ibis.row_number().over(ibis.window(group_by=same, order_by=order))
     return events.mutate(place=place).filter(ibis._.place == 0).select(kept)
@@ -157,8 +160,14 @@ def check_fits_method(events: ir.Table, split: SplitParams) -> None:
         split: method, shares and min_rating.
 
     Raises:
-        BakeoffError: no events; no timestamps under a temporal method; no usable split column if predefined.
+        BakeoffError: no events; no timestamps under a temporal method; no usable split column if predefined; no rows
+            of the file where ties go by it.
     """
+    if split.ties == "file" and "row" not in events.columns:
+        raise BakeoffError(
+            "split.ties is file, but the validated interactions do not say which row of the file they were: an earlier "
+            "version wrote them. Run `bakeoff validate` again."
+        )
     method_of(split.method).check(events)
     summary = events.aggregate(rows=events.count(), earliest=events.timestamp.min(), latest=events.timestamp.max())
     rows, earliest, latest = summary.to_pyarrow().to_pylist()[0].values()
@@ -183,19 +192,20 @@ def assign_parts(events: ir.Table, split: SplitParams, seed: int, cuts: Cuts) ->
     split holds out nobody, so that a published benchmark stays whole.
 
     Args:
-        events: user_id, item_id, timestamp (and split, if predefined), as `positives` gives them; all of some users,
-            or of everyone.
+        events: user_id, item_id, timestamp (split, if predefined; row, if ties go by it), as `positives` gives them;
+            all of some users, or of everyone.
         split: method and shares.
         seed: of the order among equal timestamps and of every choice by chance.
         cuts: those of all events.
 
     Returns:
-        user_id, item_id, timestamp, position (int32, 0-based place among the user's events by timestamp,
-        equal ones by the first digits of md5(seed|user_id|item_id)) and part: train, valid or test; new_history or
-        new_test for new users, whose history is what would have been train or valid; weight where events have it; and,
-        of a split that keeps repeats, is_repeat, whether the user has had the item before. Rows in no particular order.
+        user_id, item_id, timestamp, position (int32, 0-based place among the user's events by timestamp, equal ones
+        by the first digits of md5(seed|user_id|item_id) or, as `split.ties` says, by row) and part: train, valid or
+        test; new_history or new_test for new users, whose history is what would have been train or valid; weight where
+        events have it; and, of a split that keeps repeats, is_repeat, whether the user has had the item before. Rows
+        in no particular order.
     """
-    tied = events.mutate(tie=tie(events, seed))
+    tied = events.mutate(tie=tie(events, split, seed))
     by_time = ibis.window(group_by="user_id", order_by=["timestamp", "tie", "item_id"])
     num_events = tied.count().over(ibis.window(group_by="user_id"))
     ordered = tied.mutate(position=ibis.row_number().over(by_time), num_events=num_events)

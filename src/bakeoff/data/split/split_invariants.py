@@ -234,6 +234,8 @@ def _notes(split: SplitParams, dropped: Counts) -> list[str]:
     notes = [f"{dropped[name]:,} {text}" for name, text in left_out.items() if dropped.get(name)]
     if split.keep_repeats:
         notes.append("Later events of the same user and item count too, and lists may hold what users have had.")
+    if split.ties == "file":
+        notes.append("A user's events at the same time follow the order of the file.")
     return [*notes, *filter(None, [method_of(split.method).note(split)])]
 
 

@@ -92,12 +92,16 @@ def read_rows(path: Path, file: str, *, delimiter: str | None = ",", skip_empty:
         skip_empty: whether lines without any character are skipped; `lines` are then too low.
 
     Raises:
-        BakeoffError: a line has the wrong number of fields, a quote is never closed, or a row exceeds BLOCK_BYTES.
+        BakeoffError: a line has the wrong number of fields, a quote is never closed, a row exceeds BLOCK_BYTES, or the
+            first line tells Excel the delimiter that is to be found here.
         OSError: the file can't be read.
     """
     if delimiter is None:
         with path.open(encoding="utf-8-sig", newline="") as text:
-            delimiter = delimiter_of(text.read(HEADER_CHARACTERS))
+            beginning = text.read(HEADER_CHARACTERS)
+        if told := re.match("sep=.(?=[\r\n])", beginning):
+            raise BakeoffError(f"{file} begins with the line {told[0]!r}, which is meant for Excel alone: delete it.")
+        delimiter = delimiter_of(beginning)
     header = _header(path, file, delimiter)
     bad: list[Any] = []
     bad_line = 0

@@ -34,7 +34,8 @@ class CheckedTable:
         num_rows: rows of the file.
         valid: rows that passed.
         quarantined: rows that did not, and `reason`, several joined by "; ".
-        valid_columns: columns of the file of valid rows: name → the column of `valid`.
+        valid_columns: columns of the file of valid rows: name → the column of `valid`; of interactions also `row`, the
+            line of the raw file.
         quarantine_columns: likewise of quarantine: raw columns as string, then `reason` and `row`, the line of the raw
             file.
         reason_of: the reasons by row.
@@ -143,6 +144,8 @@ def judge(
     valid = rows.map(lambda piece: piece.anti_join(out, "row"))
     quarantined = rows.map(lambda piece: piece.inner_join(out, "row"))
     typed_columns = _numbered(TYPED, last.typed.column_names)
+    if name == "interactions":
+        typed_columns |= {ROW: "line"}  # by which a split can order events of the same time
     raw_columns = _numbered(RAW, _without_ours(raw)) | {"reason": "reason", "row": "line"}
     found = [*structure, *outcomes]
     return CheckedTable(num_rows, valid, quarantined, typed_columns, raw_columns, reasons, found)
