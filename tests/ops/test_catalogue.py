@@ -335,3 +335,22 @@ def test_a_vector_alone_embeds_a_new_item_and_one_of_another_length_is_refused(t
     shorter = table(tmp_path / "other.csv", "n,Twin,0.1,0.2", columns="item_id,title,look_0,look_1")
     with pytest.raises(BakeoffError, match=r"item 'n': look='0.1\|0.2' is not 3 numbers"):
         catalogue.add(workspace, params.data, shorter, "two_tower")
+
+
+def test_by_the_nearest_items_a_vector_alone_says_nothing(tmp_path):
+    workspace = Workspace(tmp_path / "looks")
+    small_split.write_split(workspace, with_valid=False)
+    vocabulary, item = workspace.vocabulary, small_split.FEATURES["item"]
+    encoding = small_split.FEATURES | {"item": item | {"vector": {"look": 3}}}
+    (vocabulary / "features.json").write_text(json.dumps(encoding), encoding="utf-8")
+    encoded = pd.read_parquet(vocabulary / "item_features.parquet")
+    looks = pd.Series([np.ones(3, np.float32)] * len(encoded))
+    encoded.assign(look=looks).to_parquet(vocabulary / "item_features.parquet")
+    features = {**DATA.model_dump(), "item_features": {**DATA.item_features, "look": "vector"}}
+    params = small_split.PARAMS.model_copy(update={"data": DataParams(**features)})
+    train.run(params, workspace, "mf")
+    rows = ["ok,T,2000,Drama,1,1,1", "bare,T,,,1,1,1"]
+    source = table(tmp_path / "items.csv", *rows, columns="item_id,title,year,genres,look_0,look_1,look_2")
+    with pytest.raises(BakeoffError, match="Item 'bare' has no year or genres, by which mf finds"):
+        catalogue.add(workspace, params.data, source, "mf")
+    assert not [*(workspace.root / ".bakeoff/catalogue").glob("*.parquet")]

@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, hstack
 
-from bakeoff.core.errors import BakeoffError
+from bakeoff.core.errors import BakeoffError, shortened
 from bakeoff.data.features.encoding import TableEncoding
 from bakeoff.models.base import specs
 from bakeoff.models.base.list_options import only
@@ -31,13 +31,14 @@ def embed_new_items(trained: Path, embeddings: FloatArray, table: pd.DataFrame) 
     Args:
         trained: directory of a model that `write_model` wrote.
         embeddings: float32 [n, d], its item embeddings.
-        table: m rows with all features of items; numbers as such.
+        table: m rows with item_id and all features of items; numbers as such.
 
     Returns:
         float32 [m, d], and a sentence without its end.
 
     Raises:
-        BakeoffError: there is no such model, it scores items by their events, or knows no features to compare them by.
+        BakeoffError: there is no such model, it scores items by their events, or knows no features to compare them by;
+            or an item has none of these.
     """
     name, stored = read_stored(trained)
     refuse_without_features(name, stored.encoding.item)
@@ -45,6 +46,12 @@ def embed_new_items(trained: Path, embeddings: FloatArray, table: pd.DataFrame) 
         found: FloatArray | None = specs.resolve(path)(stored, stored.encoding.item.encode(table))
         if found is not None:
             return found, "from their features, by the item tower"
+    compared = filterable(stored.encoding.item)
+    if compared and (alone := table[compared].isna().all(axis=1)).any():
+        raise BakeoffError(
+            f"Item {shortened(table['item_id'][alone].iloc[0])} has no {' or '.join(compared)}, by which {name} finds "
+            "the items that are near: texts and vectors don't say which are."
+        )
     items = read_items(trained)
     known = np.flatnonzero(read_known_users(trained).queries.histories.item_counts(len(items)))
     features = positions(stored.encoding.item, pd.concat([items.iloc[known], table], ignore_index=True), name)
@@ -97,15 +104,17 @@ def mean_of_nearest(known: csr_array, vectors: FloatArray, new: csr_array, count
 
 
 def positions(encoding: TableEncoding, table: pd.DataFrame, model: str) -> csr_array:
-    """Where each item is: its categories and tags, of length 1, and its numbers, float [n, F]; texts play no part.
+    """Where each item is: its categories and tags, of length 1, and its numbers, float [n, F].
+
+    Texts and vectors play no part.
 
     Raises:
-        BakeoffError: there is nothing but texts.
+        BakeoffError: there is nothing but these.
     """
     there = [name for name in filterable(encoding) if name in table and table[name].notna().any()]
     if not there:
         raise BakeoffError(
-            f"{model} knows items by texts alone, which don't say which of them are near each other, or was stored "
+            f"{model} knows items by texts or vectors alone, which don't say which of them are near, or was stored "
             f"without their features by an older version: add a number, category or tags to data.item_features, and "
             f"train {model} again."
         )
