@@ -118,6 +118,20 @@ def test_a_version_whose_files_are_gone_is_named_as_one_that_can_not_be_read(
     assert "tag: before" in unread
 
 
+def test_a_version_that_is_not_utf_8_is_named_as_one_that_can_not_be_read(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put(root, "1", "2")
+    (root / "data/interactions.csv").write_bytes(b"user_id,item_id\ncaf\xe9,a\n")  # in cp1252
+    commit(root, "latin")
+    put(root, "1", "2")
+    commit(root, "mended")
+    forget.run("2", Workspace(root))
+    holding, unread = capsys.readouterr().out.split("Versions that can't be read here:")
+    assert "tag: mended" in holding
+    assert "tag: latin" in unread
+
+
 def test_the_log_of_serve_forgets_the_person_too_even_one_that_is_only_there(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -149,6 +163,17 @@ def test_what_can_not_be_done_says_why_and_changes_nothing(root: Path, user: str
     with pytest.raises(BakeoffError, match=message):
         forget.run(user, Workspace(root))
     assert {path: path.read_bytes() for path in before} == before
+
+
+def test_a_log_whose_secret_is_missing_is_an_error_before_anything_is_changed(root: Path) -> None:
+    folder = root / ".bakeoff/online"
+    made_log.interleaved(folder, 1, 0)
+    (folder / "secret").unlink()
+    paths = [*(root / "data").iterdir(), root / "data.dvc", *folder.glob("*/*.parquet")]
+    before = {path: path.read_bytes() for path in paths}
+    with pytest.raises(BakeoffError, match=r"secret can't be read \(No such file"):
+        forget.run("2", Workspace(root))
+    assert {path: path.read_bytes() for path in paths} == before
 
 
 def test_without_data_it_says_how_to_get_it(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from rich.console import Console
 from bakeoff.core.errors import BakeoffError, reading
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.fetch import data_directory
+from bakeoff.data.fetch.canonical_tables import About, Tables
 from bakeoff.data.fetch.versioning import data_state, read_data_hash
 from bakeoff.ops.git import ask
 from bakeoff.ops.online.log import forget_user, log_folder
@@ -31,17 +32,18 @@ def run(user: str, workspace: Workspace, log: Path | None = None) -> None:
         log: directory of the log; None: see `log_folder`.
 
     Raises:
-        BakeoffError: data/ is not there or not what data.dvc records, the log can't be read, or neither they nor any
-            version have such a user.
+        BakeoffError: data/ is not there or not what data.dvc records, or the log can't be read, and data/ is as it was;
+            or neither they nor any version have such a user.
     """
     console = Console(highlight=False, soft_wrap=True, markup=False)
     say = console.print
+    folder = log_folder(workspace, log)
     with data_directory.alone(workspace.root, say):
-        removed = _remove(user, workspace)
+        about, held = _read(workspace)
+        lists, feedback = forget_user(folder, user)  # before data/, which then stays as it is if this can't be done
+        removed = _remove(user, workspace, about, held)
     with console.status("Looking through the versions of data/"):
         holding, unread = versions_with(user, workspace.root)
-    folder = log_folder(workspace, log)
-    lists, feedback = forget_user(folder, user)
     if not removed and not holding and not lists:
         raise BakeoffError(
             f"Neither data/ nor a version that can be read nor {folder} has a user {user!r}. Ids are case-sensitive."
@@ -67,7 +69,7 @@ def run(user: str, workspace: Workspace, log: Path | None = None) -> None:
 
 
 def versions_with(user: str, root: Path) -> tuple[list[str], list[str]]:
-    """Revisions whose data/ has a user, newest first, and those whose data/ is in neither DVC's cache nor its remote.
+    """Revisions whose data/ has a user, newest first, and those whose data/ can't be had or read.
 
     Looked at are the commits of all branches that changed data.dvc, and what branches and tags point to, such as the
     versions of models that were promoted.
@@ -77,15 +79,15 @@ def versions_with(user: str, root: Path) -> tuple[list[str], list[str]]:
         try:
             with dvc_files(root, next(iter(revisions)), "data", "this version") as files:
                 has_user = any(user in ids for table in TABLES for ids in _ids(files, table))
-        except BakeoffError:
+        except (BakeoffError, ValueError):  # pandas': the text is not UTF-8, or not a table with users
             unread += revisions.values()
         else:
             holding += revisions.values() if has_user else ()
     return sorted(holding, reverse=True), sorted(unread, reverse=True)
 
 
-def _remove(user: str, workspace: Workspace) -> str:
-    """What was removed, in words; empty if there was nothing."""
+def _read(workspace: Workspace) -> tuple[About, Tables]:
+    """What data/ holds, which is brought back if it is not there."""
     state = data_state(workspace.root)
     if state == "absent":
         state = data_directory.bring_back(workspace)
@@ -97,7 +99,11 @@ def _remove(user: str, workspace: Workspace) -> str:
         )
     with reading("data/dataset.json", "`dvc checkout data.dvc` brings it back", OSError, ValueError):
         about = data_directory.read_about(workspace.data)
-    held = data_directory.read_tables(workspace.data)
+    return about, data_directory.read_tables(workspace.data)
+
+
+def _remove(user: str, workspace: Workspace, about: About, held: Tables) -> str:
+    """What was removed, in words; empty if there was nothing."""
     theirs = {name: held[name] for name in TABLES}
     kept = {name: table.filter(pc.not_equal(table["user_id"], user)) for name, table in theirs.items()}
     rows = {name: len(table) - len(kept[name]) for name, table in theirs.items()}
