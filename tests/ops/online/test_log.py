@@ -1,5 +1,6 @@
 """The log: what it holds, what a full disk, a kill, another server and `forget` do to it."""
 
+import os
 import re
 import shutil
 import stat
@@ -158,12 +159,41 @@ def test_a_full_disk_is_logged_once_and_its_rows_wait(tmp_path, monkeypatch, cap
 
 
 def test_more_rows_than_may_wait_are_dropped(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "MOST_WAITING", 2)
+    monkeypatch.setattr(module, "MOST_WAITING", 2 * module.ROW_PLACES)
     log = writer(tmp_path)
     row = {"impression": "0", "item_id": "a", "event": "click", "time": made_log.START}
     assert [log.add("feedback", row) for _ in range(4)] == [True, True, False, False]
+    log._write("")
+    assert log.add("feedback", row)  # what was written waits no more
     log.close()
-    assert len(rows(tmp_path, "feedback")) == 2
+    assert len(rows(tmp_path, "feedback")) == 3
+
+
+def test_fewer_long_lists_wait_than_short_ones(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "MOST_WAITING", 60)
+    log = writer(tmp_path)
+    taken = [log.add("impressions", {"user": None, "items": ["a"] * size}) for size in (30, 10, 1, 0)]
+    assert taken == [True, True, False, False]  # 10 + 30 and 10 + 10
+    log.close()
+
+
+def test_a_current_file_that_is_damaged_stays_and_another_one_is_begun(tmp_path, caplog):
+    log = writer(tmp_path)
+    impression(log, id="0")
+    feedback(log, "0")
+    log._write("")
+    [damaged] = parts(tmp_path, "impressions")
+    os.truncate(damaged, 100)
+    impression(log, id="1")
+    feedback(log, "1")
+    assert log._write("") == ""
+    impression(log, id="2")
+    log.close()
+    assert damaged.stat().st_size == 100
+    damaged.unlink()
+    assert [row["id"] for row in rows(tmp_path)] == ["1", "2"]
+    assert [row["impression"] for row in rows(tmp_path, "feedback")] == ["0", "1"]
+    assert caplog.text.count(f"{damaged} can't be read") == 1
 
 
 def test_files_that_are_too_old_are_removed_at_the_start(tmp_path):
@@ -220,6 +250,17 @@ def test_what_forget_removed_does_not_come_back_with_the_next_rows_of_a_running_
     impression(log, "u3", id="u3")
     log.close()
     assert sorted(row["id"] for row in rows(tmp_path)) == ["u2", "u3"]
+
+
+def test_feedback_is_forgotten_by_a_second_call_where_a_file_could_not_be_read(tmp_path):
+    made_log.interleaved(tmp_path, 1, 0)
+    [path] = parts(tmp_path, "feedback")
+    whole = path.read_bytes()
+    os.truncate(path, 100)
+    with pytest.raises(BakeoffError, match="can't be read"):
+        forget_user(tmp_path, "u0")
+    path.write_bytes(whole)
+    assert forget_user(tmp_path, "u0") == (1, 1)
 
 
 def test_without_a_log_there_is_nothing_to_forget_and_without_its_secret_nothing_can_be_found(tmp_path):

@@ -15,12 +15,12 @@ from promotion_repo import commit, decided, new_repo
 from running_server import PATIENCE, metric, promote, running, until
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.ops.online import command
+from bakeoff.ops.online import command, log
 from bakeoff.ops.online.evaluate import evaluate
 from bakeoff.ops.online.log import Pseudonyms, parts, read_part
 from bakeoff.ops.online.serving import Online
 from bakeoff.ops.server import serve
-from bakeoff.ops.server.schemas import Query
+from bakeoff.ops.server.schemas import Feedback, Query, RefusedError
 from bakeoff.ops.server.serve import Options
 from bakeoff.ops.server.service import Service
 from bakeoff.stages import export, train
@@ -141,6 +141,20 @@ def test_another_server_takes_feedback_on_lists_that_it_has_not_shown(workspace,
     assert impressions(folder)[alone["impression"]]["challenger"] is None  # written at the end
     assert impressions(folder)[alone["impression"]]["propensities"] == [1.0] * 4
     until(lambda: evaluate(folder, "click").left_out["sent twice"] == 1)
+
+
+def test_feedback_that_is_dropped_is_refused(tmp_path, monkeypatch):
+    writer = made_log.writer(tmp_path)
+    online = Online(None, writer, None, 0.0, plain_ids=False)
+    sent = Feedback(impression=writer.pseudonyms.new_impression(), item_id="i1")
+    assert online.feedback(sent).status == "logged"
+    monkeypatch.setattr(log, "MOST_WAITING", 0)
+    with pytest.raises(RefusedError, match="The log can't be written and too much waits") as refused:
+        online.feedback(sent)
+    assert refused.value.status_code == 503
+    online.close()
+    [part] = parts(tmp_path, "feedback")
+    assert len(read_part(part)) == 1
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from bakeoff.core.errors import reading
+from bakeoff.core.errors import BakeoffError, reading
 from bakeoff.core.files import locked, remove, written
 from bakeoff.core.workspace import Workspace
 
@@ -34,8 +34,9 @@ FILE_BYTES, HOUR = 8 * 2**20, 3600.0
 MOST_DAYS = 36_500.0
 """Days for which rows are kept at most: a century, so that the first of them has a year of four digits."""
 
-MOST_WAITING = 100_000
-"""Rows that wait in memory; more are dropped and counted, as when the disk is full for long."""
+MOST_WAITING, ROW_PLACES = 2_000_000, 10
+"""Places of lists that wait in memory, some 100 bytes each, and places that any row counts for besides. These are
+100,000 lists of ten items; more are dropped and counted, as when the disk is full for long."""
 
 _SECRET, _TIME = "secret", "%Y%m%dT%H%M%S"
 
@@ -121,6 +122,8 @@ class LogWriter:
         """
         self.folder, self._days, self._seconds = folder, days, seconds
         self._waiting: dict[str, deque[Mapping[str, Any]]] = {table: deque() for table in SCHEMAS}
+        # Places; one thread alone adds to each, so that none waits for another.
+        self._taken, self._gone = dict.fromkeys(SCHEMAS, 0), dict.fromkeys(SCHEMAS, 0)
         self._current: dict[str, Path] = {}
         self._expired_at = time.monotonic()
         with reading(folder, "a log is a directory, which is made where there is none. Name another one", OSError):
@@ -138,8 +141,10 @@ class LogWriter:
 
     def add(self, table: str, row: Mapping[str, Any]) -> bool:
         """Take a row, without waiting for anything; False where it is dropped."""
-        if len(self._waiting[table]) >= MOST_WAITING:
+        size = _size(row)
+        if self._taken[table] - self._gone[table] + size > MOST_WAITING:
             return False
+        self._taken[table] += size
         self._waiting[table].append(row)
         return True
 
@@ -176,17 +181,28 @@ class LogWriter:
         rows = [waiting.popleft() for _ in range(len(waiting))]
         if not rows:
             return
-        now, path = datetime.now(UTC), self._current.get(table)
         try:
-            held = read_part(path) if path and path.exists() else SCHEMAS[table].empty_table()
-            if path is None or held.nbytes >= FILE_BYTES or path.name < f"{now - timedelta(seconds=HOUR):{_TIME}}":
-                path = self._current[table] = self.folder / table / f"{now:{_TIME}}-{secrets.token_hex(4)}.parquet"
-                held = held.slice(0, 0)
+            path, held = self._begun(table)
             with written(path) as part:
                 pq.write_table(pa.concat_tables([held, pa.Table.from_pylist(rows, SCHEMAS[table])]), part)
         except BaseException:
             waiting.extendleft(reversed(rows))
             raise
+        self._gone[table] += sum(map(_size, rows))
+
+    def _begun(self, table: str) -> tuple[Path, pa.Table]:
+        """The server's current file and its rows; another one, without a row, where it is full, old or damaged."""
+        now, path = datetime.now(UTC), self._current.get(table)
+        if path is not None and path.name >= f"{now - timedelta(seconds=HOUR):{_TIME}}":
+            try:
+                held = read_part(path) if path.exists() else SCHEMAS[table].empty_table()
+            except BakeoffError as error:
+                log.error("%s The server goes on with another file.", error)
+            else:
+                if held.nbytes < FILE_BYTES:
+                    return path, held
+        path = self._current[table] = self.folder / table / f"{now:{_TIME}}-{secrets.token_hex(4)}.parquet"
+        return path, SCHEMAS[table].empty_table()
 
     def _expire(self) -> None:
         """Remove files that were begun before the first day that is kept."""
@@ -195,6 +211,11 @@ class LogWriter:
             for path in parts(self.folder, table):
                 if path.name < oldest:
                     remove(path)
+
+
+def _size(row: Mapping[str, Any]) -> int:
+    """Places that a row counts for."""
+    return ROW_PLACES + len(row.get("items", ()))
 
 
 def parts(folder: Path, table: str) -> list[Path]:
@@ -221,21 +242,26 @@ def forget_user(folder: Path, user: str) -> tuple[int, int]:
     if not any(parts(folder, table) for table in SCHEMAS):
         return 0, 0
     with locked(folder):
-        names = pa.array([user, Pseudonyms.of(folder).user(user)])
-        lists = [_removed(path, "user", names, "id") for path in parts(folder, "impressions")]
-        ids = pa.chunked_array(lists, pa.string())
-        feedback = [_removed(path, "impression", ids, "impression") for path in parts(folder, "feedback")]
-    return len(ids), sum(map(len, feedback))
+        names, lists = pa.array([user, Pseudonyms.of(folder).user(user)]), parts(folder, "impressions")
+        ids = pa.chunked_array([_ids(path, names) for path in lists], pa.string())
+        # Lists last: where a file can't be read, the next call finds their ids again.
+        feedback = sum(_remove(path, "impression", ids) for path in parts(folder, "feedback"))
+        return sum(_remove(path, "user", names) for path in lists), feedback
 
 
-def _removed(path: Path, column: str, values: pa.Array, returned: str) -> pa.Array:
-    """Remove the rows with one of these values from a file; what another column of these rows holds."""
+def _ids(path: Path, users: pa.Array) -> pa.Array:
+    """Ids of the lists of these users in a file."""
     found = read_part(path)
-    is_theirs = pc.is_in(found[column], value_set=values)
-    theirs, kept = found.filter(is_theirs), found.filter(pc.invert(is_theirs))
-    if len(theirs) and len(kept):
+    return found["id"].filter(pc.is_in(found["user"], value_set=users)).combine_chunks()
+
+
+def _remove(path: Path, column: str, values: pa.Array | pa.ChunkedArray) -> int:
+    """Remove the rows with one of these values from a file; how many there were."""
+    found = read_part(path)
+    kept = found.filter(pc.invert(pc.is_in(found[column], value_set=values)))
+    if not len(kept):
+        path.unlink()
+    elif len(kept) < len(found):
         with written(path) as part:
             pq.write_table(kept, part)
-    elif len(theirs):
-        path.unlink()
-    return theirs[returned].combine_chunks()
+    return len(found) - len(kept)

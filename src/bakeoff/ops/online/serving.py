@@ -110,7 +110,8 @@ class Online:
         """Log what somebody did with an item of a list.
 
         Raises:
-            RefusedError: 404, no server of this log has issued the id of the list; 422, the item was not in it.
+            RefusedError: 404, no server of this log has issued the id of the list; 422, the item was not in it;
+                503, too much waits for a log that can't be written.
         """
         if not self._writer.pseudonyms.issued(sent.impression):
             raise not_known(
@@ -119,7 +120,8 @@ class Online:
             )
         if sent.item_id not in self._recent.get(sent.impression, [sent.item_id]):  # of other servers it takes any
             raise RefusedError(422, f"Item {shortened(sent.item_id)} was not in the list of {sent.impression}.")
-        self._add("feedback", sent.model_dump())
+        if not self._add("feedback", sent.model_dump()):
+            raise RefusedError(503, "The log can't be written and too much waits for it already: try again later.")
         return State(status="logged")
 
     async def watch(self) -> None:
@@ -149,6 +151,8 @@ class Online:
         """Write what waits."""
         self._writer.close()
 
-    def _add(self, table: str, row: dict[str, Any]) -> None:
+    def _add(self, table: str, row: dict[str, Any]) -> bool:
+        """Log a row; False where it is dropped."""
         is_taken = self._writer.add(table, row | {"time": datetime.now(UTC)})
         (LOGGED.labels(table) if is_taken else DROPPED).inc()
+        return is_taken
