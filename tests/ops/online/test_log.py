@@ -252,6 +252,31 @@ def test_what_forget_removed_does_not_come_back_with_the_next_rows_of_a_running_
     assert sorted(row["id"] for row in rows(tmp_path)) == ["u2", "u3"]
 
 
+@pytest.mark.parametrize("is_plain", [True, False])
+def test_what_waits_of_a_user_that_is_forgotten_is_not_written_and_what_comes_later_is(tmp_path, is_plain):
+    log = writer(tmp_path)
+    now = datetime.now(UTC)
+    later = now + timedelta(minutes=1)
+    for identity, user, shown in (("waits", "u1", now), ("another", "u2", now), ("later", "u1", later)):
+        name = user if is_plain else log.pseudonyms.user(user)
+        log.add("impressions", {"id": identity, "user": name, "items": [], "time": shown})
+    impression(log, id="nobody", time=now)
+    assert forget_user(tmp_path, "u1") == (0, 0)
+    log.close()
+    assert [row["id"] for row in rows(tmp_path)] == ["another", "later", "nobody"]
+    assert log._taken == log._gone
+
+
+def test_the_name_of_a_user_that_is_forgotten_is_kept_for_an_hour(tmp_path):
+    writer(tmp_path).close()
+    forget_user(tmp_path, "u1")
+    [kept] = (tmp_path / module._FORGOTTEN).iterdir()
+    old = kept.with_name(f"{datetime.now(UTC) - timedelta(hours=1, minutes=1):{module._TIME}}-{'0' * 32}")
+    old.touch()
+    writer(tmp_path).close()
+    assert [*kept.parent.iterdir()] == [kept]
+
+
 def test_feedback_is_forgotten_by_a_second_call_where_a_file_could_not_be_read(tmp_path):
     made_log.interleaved(tmp_path, 1, 0)
     [path] = parts(tmp_path, "feedback")

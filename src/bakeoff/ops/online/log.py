@@ -38,7 +38,7 @@ MOST_WAITING, ROW_PLACES = 2_000_000, 10
 """Places of lists that wait in memory, some 100 bytes each, and places that any row counts for besides. These are
 100,000 lists of ten items; more are dropped and counted, as when the disk is full for long."""
 
-_SECRET, _TIME = "secret", "%Y%m%dT%H%M%S"
+_SECRET, _FORGOTTEN, _TIME = "secret", "forgotten", "%Y%m%dT%H%M%S"
 
 _TEXT, _FLAGS = pa.string(), pa.list_(pa.bool_())
 _LIST = {"id": _TEXT, "user": _TEXT, "champion": _TEXT, "challenger": _TEXT, "explore": pa.float64()}
@@ -163,6 +163,7 @@ class LogWriter:
         """Write what waits; the kind of error that prevented it, which is logged once, and the rows go on waiting."""
         try:
             with locked(self.folder):
+                self._drop_forgotten()
                 for table in SCHEMAS:
                     self._write_table(table)
                 if time.monotonic() - self._expired_at >= HOUR:
@@ -174,6 +175,18 @@ class LogWriter:
                 log.error("the log can't be written, its rows wait in memory: %s", error)
             return kind
         return ""
+
+    def _drop_forgotten(self) -> None:
+        """Drop the lists that wait of people whom `bakeoff forget` has removed since."""
+        names = sorted(path.name for path in (self.folder / _FORGOTTEN).glob("*-*"))
+        until = {user: time for time, _, user in (name.partition("-") for name in names)}
+        waiting = self._waiting["impressions"]
+        for row in [waiting.popleft() for _ in range(len(waiting))] if until else ():
+            both = () if row["user"] is None else (row["user"], self.pseudonyms.user(row["user"]))
+            if any(f"{row['time']:{_TIME}}" <= until.get(name, "") for name in both):
+                self._gone["impressions"] += _size(row)
+            else:
+                waiting.append(row)
 
     def _write_table(self, table: str) -> None:
         """Add what waits to the server's current file, as it is now: `bakeoff forget` may have changed it."""
@@ -205,12 +218,15 @@ class LogWriter:
         return path, SCHEMAS[table].empty_table()
 
     def _expire(self) -> None:
-        """Remove files that were begun before the first day that is kept."""
+        """Remove files that were begun before the first day that is kept, and names of people after an hour."""
         oldest = f"{datetime.now(UTC) - timedelta(days=min(MOST_DAYS, self._days)):{_TIME}}"
         for table in SCHEMAS:
             for path in parts(self.folder, table):
                 if path.name < oldest:
                     remove(path)
+        for path in (self.folder / _FORGOTTEN).glob("*-*"):
+            if path.name < f"{datetime.now(UTC) - timedelta(seconds=HOUR):{_TIME}}":
+                remove(path)
 
 
 def _size(row: Mapping[str, Any]) -> int:
@@ -236,13 +252,18 @@ def read_part(path: Path) -> pa.Table:
 def forget_user(folder: Path, user: str) -> tuple[int, int]:
     """Remove the lists of a user, under the pseudonym or the plain id, and the feedback on them; how many of each.
 
+    The pseudonym stays for an hour or more, so that running servers drop the lists that wait in their memory.
+
     Raises:
         BakeoffError: the secret or a file can't be read.
     """
-    if not any(parts(folder, table) for table in SCHEMAS):
+    if not (folder / _SECRET).exists() and not any(parts(folder, table) for table in SCHEMAS):
         return 0, 0
     with locked(folder):
-        names, lists = pa.array([user, Pseudonyms.of(folder).user(user)]), parts(folder, "impressions")
+        pseudonym = Pseudonyms.of(folder).user(user)
+        (folder / _FORGOTTEN).mkdir(exist_ok=True)
+        (folder / _FORGOTTEN / f"{datetime.now(UTC):{_TIME}}-{pseudonym}").touch()
+        names, lists = pa.array([user, pseudonym]), parts(folder, "impressions")
         ids = pa.chunked_array([_ids(path, names) for path in lists], pa.string())
         # Lists last: where a file can't be read, the next call finds their ids again.
         feedback = sum(_remove(path, "impression", ids) for path in parts(folder, "feedback"))
