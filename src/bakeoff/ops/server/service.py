@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge, Histogram, Info
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bakeoff.core.errors import BakeoffError
@@ -149,7 +149,7 @@ _BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 REQUESTS = Counter("bakeoff_requests", "Requests by route and HTTP status.", ["route", "status"])
 LATENCY = Histogram("bakeoff_request_seconds", "From a request to the end of its answer.", ["route"], buckets=_SECONDS)
 BATCH_SIZE = Histogram("bakeoff_batch_size", "Queries computed together.", buckets=_BATCHES)
-MODEL = Gauge("bakeoff_model_info", "1 for what answers now.", ["model", "version", "commit"])
+MODEL = Info("bakeoff_model", "What answers now.")
 LOADED = Gauge("bakeoff_model_loaded_timestamp_seconds", "When it began to answer.")
 SWAPS = Counter("bakeoff_model_swaps", "Promotions that were taken up.")
 LOAD_FAILURES = Counter("bakeoff_model_load_failures", "Promotions that could not be loaded; the old model goes on.")
@@ -214,8 +214,8 @@ class Service:
         """Answer new queries with this model; earlier ones are answered by the model that they were put to."""
         self.model: ServedModel = model
         self.failed: str | None = None
-        MODEL.clear()
-        MODEL.labels(model.origin.model, model.origin.version, model.origin.commit or "").set(1)
+        origin = model.origin
+        MODEL.info({"model": origin.model, "version": origin.version, "commit": origin.commit or ""})
         LOADED.set(time.time())
         RECALL.set(1.0 if model.search.recall is None else model.search.recall)
 
