@@ -110,6 +110,18 @@ def test_a_title_reaches_the_terminal_without_its_control_characters(workspace, 
     assert printed.replace("\n", "").isprintable()
 
 
+def test_names_of_features_are_shown_as_they_are_and_without_control_characters(workspace, folder, tmp_path, capsys):
+    catalogue.add(workspace, DATA, table(tmp_path / "items.csv", twin_of(workspace, "i1", "n")), "mf")
+    [path] = folder.glob("mf-*.parquet")
+    write_additions(path, read_additions(path).rename(columns={"year": "size[/cm]", "genres": "\x1b[2J"}))
+    capsys.readouterr()
+    catalogue.show(workspace, "mf")
+    printed = capsys.readouterr().out
+    assert "size[/cm]" in printed
+    assert r"\x1b[2J" in printed
+    assert printed.replace("\n", "").isprintable()
+
+
 def test_additions_and_removals_at_once_lose_nothing(workspace, folder, tmp_path, monkeypatch):
     """Each takes a moment between reading the file and writing it, so that without a lock the last one wins."""
 

@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from bakeoff.core.errors import BakeoffError, reading, shortened, visible
@@ -195,7 +195,8 @@ def show(workspace: Workspace, model: str | None) -> None:
         print(f"Nothing was added to {target.name}.")
         return
     described = held.drop(columns=EMBEDDING)
-    shown = Table(*map(str, described), title=f"Added to {target.name}", title_justify="left")
+    heads = [Column(Text(visible(str(name)))) for name in described]  # a plain text would be read as markup
+    shown = Table(*heads, title=f"Added to {target.name}", title_justify="left")
     for row in described.itertuples(index=False):
         shown.add_row(*("" if pd.isna(value) else Text(visible(str(value))) for value in row))
     Console().print(shown)
