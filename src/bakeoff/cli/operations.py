@@ -138,8 +138,22 @@ def serve(
             "`pip install '.[serve]'` in a checkout."
         ) from None
 
-    online = (log, log_days, plain_ids, interleave, explore)
-    stage.run(Workspace(), stage.Options(model, host, port, approximate, max_batch, interval, fetch, drain, *online))
+    options = stage.Options(
+        model=model,
+        host=host,
+        port=port,
+        approximate=approximate,
+        max_batch=max_batch,
+        interval=interval,
+        fetch=fetch,
+        drain=drain,
+        log=log,
+        log_days=log_days,
+        plain_ids=plain_ids,
+        interleave=interleave,
+        explore=explore,
+    )
+    stage.run(Workspace(), options)
 
 
 @app.command()

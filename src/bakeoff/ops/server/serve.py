@@ -44,7 +44,7 @@ Approximate = Literal["auto", "on", "off"]
 """Whether search is approximate; auto: where the catalogue is large."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Options:
     """How to serve.
 
