@@ -56,6 +56,11 @@ def test_a_package_of_the_extra_that_is_missing_is_an_error(monkeypatch):
         operations.serve()
 
 
+def test_an_empty_host_is_an_error_and_not_all_addresses():
+    with pytest.raises(BakeoffError, match=r"--host is empty: give .* 127\.0\.0\.1, or 0\.0\.0\.0 for all"):
+        listen("", 0).close()
+
+
 def test_an_address_that_is_taken_is_an_error():
     with listen("127.0.0.1", 0) as taken:
         taken.listen()

@@ -111,8 +111,10 @@ def listen(host: str, port: int) -> socket.socket:
     """A bound socket.
 
     Raises:
-        BakeoffError: the address is taken, or not this machine's.
+        BakeoffError: the address is taken, not this machine's, or empty, which the system takes for all addresses.
     """
+    if not host:
+        raise BakeoffError("--host is empty: give an address of this machine, such as 127.0.0.1, or 0.0.0.0 for all.")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # With the protocol named, asyncio turns Nagle's algorithm off, which would hold the end of an answer for 40 ms.
     bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
