@@ -236,6 +236,47 @@ def test_headers_without_an_end_are_not_collected(address):
         assert flood(connection, b"x" * 4096) < 20 * MAX_BODY
 
 
+def test_a_client_that_closes_within_its_body_is_no_failure_of_the_server():
+    app = create_app(SimpleNamespace(model=None, submit=None), "1")
+    arriving = [{"type": "http.request", "body": b'{"user', "more_body": True}, {"type": "http.disconnect"}]
+    headers = [(b"content-type", b"application/json")]
+    scope = {"type": "http", "method": "POST", "path": "/recommend", "query_string": b"", "headers": headers}
+    sent = []
+
+    async def receive():
+        return arriving.pop(0)
+
+    async def send(message):
+        sent.append(message)
+
+    asyncio.run(app(scope, receive, send))  # raises nothing, which would be logged with its trace
+    assert sent[0]["status"] == 499
+    assert 'route="/recommend",status="499"' in generate_latest().decode()
+
+
+def test_a_query_of_a_batch_that_fails_is_refused_alone(caplog):
+    async def answered(user):
+        if user == "fails":
+            raise RuntimeError("broken")
+        return schemas.Answer(items=[], model="m", version="v", fallback=False, ignored=[])
+
+    def submit(_, query):
+        if query.user_id == "fails at once":
+            raise RuntimeError("broken")
+        return answered(query.user_id)
+
+    async def ask():
+        transport = httpx.ASGITransport(create_app(SimpleNamespace(model=None, submit=submit), "1"))
+        async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
+            users = ("u1", "fails", "fails at once", "u2")
+            return await client.post("/recommend/batch", json={"queries": [{"user_id": user} for user in users]})
+
+    answers = asyncio.run(ask()).json()["answers"]
+    assert [answer.get("status", 200) for answer in answers] == [200, 500, 500, 200]
+    assert answers[1]["error"] == "The server failed; its log says why."
+    assert caplog.text.count("RuntimeError: broken") == 2
+
+
 def test_an_item_may_have_a_slash_in_its_id():
     titles = {"i/1": "One", "i2": "Two"}
 

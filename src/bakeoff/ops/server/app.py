@@ -1,6 +1,7 @@
 """The application: its routes, and how refusals and errors are answered."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from email.message import Message
@@ -17,6 +18,7 @@ from prometheus_client import generate_latest
 from pydantic import BaseModel, ValidationError
 from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from bakeoff.ops.online.serving import Online
 from bakeoff.ops.server import schemas
@@ -32,12 +34,19 @@ MOST_FAULTS = 10
 MANY_FAULTS = 1_000
 """Faults beyond which a refusal only counts them: to list them all takes seconds and gigabytes for a large body."""
 
+FAILED = "The server failed; its log says why."
+
+CLIENT_CLOSED = 499
+"""Status, as nginx has it, of a request whose client has gone before all of it was there."""
+
 DOCS = "GET /docs shows what can be sent."
 
 _REFUSED: dict[int | str, dict[str, Any]] = {
     "default": {"model": schemas.Refusal, "description": "Why there is no answer, with the status."}
 }
 """For the OpenAPI document: any route may refuse."""
+
+log = logging.getLogger("bakeoff.serve")
 
 Follow = Callable[[], Coroutine[Any, Any, None]]
 
@@ -64,6 +73,8 @@ class BodyRoute(APIRoute):
                 body = parameter.annotation.model_validate_json(await request.body())
             except ValidationError as error:
                 raise _refused_body(error) from None
+            except ClientDisconnect:  # in the middle of its body: nobody reads this, but it is counted
+                return Response(status_code=CLIENT_CLOSED)
             answer: Response = await endpoint(body)
             return answer
 
@@ -135,7 +146,7 @@ def answer_errors(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def failed(_: Request, __: Exception) -> Response:
-        return _refusal(500, "The server failed; its log says why.")
+        return _refusal(500, FAILED)
 
 
 def _add_recommendations(app: FastAPI, service: Service, online: Online | None) -> None:
@@ -156,11 +167,15 @@ def _add_recommendations(app: FastAPI, service: Service, online: Online | None) 
                 if query.why:
                     raise schemas.RefusedError(422, "why is not answered in a batch: ask POST /recommend.")
                 pending.append(submit(model, query))
-            except schemas.RefusedError as error:
-                pending.append(schemas.Refusal(error=error.detail, status=error.status_code))
+            except Exception as error:  # noqa: BLE001 - one query must not spoil the answers of others
+                pending.append(_refused_query(error))
         answers: list[str] = []
         for each in pending:
-            answers.append((each if isinstance(each, schemas.Refusal) else await each).model_dump_json())
+            try:
+                answer = each if isinstance(each, schemas.Refusal) else await each
+            except Exception as error:  # noqa: BLE001 - likewise
+                answer = _refused_query(error)
+            answers.append(answer.model_dump_json())
             await asyncio.sleep(0)
         return Response(f'{{"answers":[{",".join(answers)}]}}', media_type="application/json")
 
@@ -221,6 +236,14 @@ def _add_operations(app: FastAPI, service: Service) -> None:
         """Requests by status, latencies, batch sizes, the model."""
         page = generate_latest()
         return Response(page, media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _refused_query(error: Exception) -> schemas.Refusal:
+    """What a batch has in place of an answer; an error that is no refusal is logged."""
+    if isinstance(error, schemas.RefusedError):
+        return schemas.Refusal(error=error.detail, status=error.status_code)
+    log.error("a query of a batch failed", exc_info=error)
+    return schemas.Refusal(error=FAILED, status=500)
 
 
 def _refusal(status: int, text: str, headers: Any = None) -> Response:
