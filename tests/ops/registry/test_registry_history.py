@@ -108,9 +108,30 @@ def test_a_rollback_that_is_taken_back_says_nothing_against_either_version():
     assert left(events) == []
 
 
+def test_a_return_after_a_promotion_leaves_what_was_promoted():
+    # v2 was left for v1; the return to it from v3 is a rollback of v3.
+    events = happened("+softmax@v1.0.0", "+softmax@v2.0.0", "-softmax@v1.0.0", "+softmax@v3.0.0", "-softmax@v2.0.0")
+    assert way(events) == ["softmax@v1.0.0", "softmax@v2.0.0"]
+    assert left(events) == ["softmax@v3.0.0"]
+
+
+def test_rollbacks_in_a_row_are_taken_back_as_one():
+    ahead = ("+softmax@v1.0.0", "+softmax@v2.0.0", "+softmax@v3.0.0")
+    events = happened(*ahead, "-softmax@v2.0.0", "-softmax@v1.0.0", "-softmax@v3.0.0")
+    assert way(events) == ["softmax@v1.0.0", "softmax@v3.0.0"]
+    assert left(events) == ["softmax@v2.0.0"]
+
+
 def test_a_rollback_beside_the_way_leaves_what_was_there():
     events = happened("+softmax@v1.0.0", "-mf@v1.0.0")
+    assert way(events) == ["mf@v1.0.0"]
     assert left(events) == ["softmax@v1.0.0"]
+
+
+def test_a_version_that_was_left_is_nowhere_on_the_way():
+    events = happened("+softmax@v2.0.0", "+softmax@v1.0.0", "+softmax@v2.0.0", "-softmax@v1.0.0")
+    assert way(events) == ["softmax@v1.0.0"]
+    assert left(events) == ["softmax@v2.0.0"]
 
 
 def test_a_promotion_of_what_is_there_adds_nothing_to_the_way():

@@ -150,25 +150,29 @@ def production(events: Sequence[Event]) -> Event | None:
 def way_back(events: Sequence[Event]) -> tuple[list[Event], list[Version]]:
     """The assignments that rollbacks walk along, the one in production last; and the versions that they left.
 
-    A promotion adds to the way. A rollback cuts off what it left, so that the next one goes on backwards and never
-    returns to what was left; one to a version that is not on the way adds it, as a promotion does. A version that
-    somebody puts back into production is no longer left.
+    A promotion adds to the way. A rollback takes what it leaves off it, so that the next one goes on backwards and
+    never returns to what was left. A return to what a rollback left takes that rollback back if what it was left for is
+    still in production. A version that somebody puts back into production is no longer left.
     """
     way: list[Event] = []
-    left: dict[Version, None] = {}
+    left: dict[Version, Version] = {}  # with the version that each was left for
     for event in assignments(events):
-        is_rollback, passed = event.note("Action") == ROLLBACK, [earlier.version for earlier in way]
-        if is_rollback and event.version in passed:
-            # If it is on the way several times, the last one counts.
-            stop = len(passed) - 1 - passed[::-1].index(event.version)
-            way, left = way[:stop], left | dict.fromkeys(passed[stop + 1 :])
-        elif is_rollback and event.version not in left:
-            # A return to what a rollback left takes that rollback back: it says nothing against the version it leaves.
-            left |= dict.fromkeys(passed[-1:])
-        elif passed[-1:] == [event.version]:
+        version, passed = event.version, [earlier.version for earlier in way]
+        if event.note("Action") == ROLLBACK:
+            leaves: list[Version] = []
+            if version in passed:
+                # If it is on the way several times, the last one counts.
+                stop = len(passed) - 1 - passed[::-1].index(version)
+                way, leaves = way[:stop], passed[stop + 1 :]
+            elif passed and left.get(version) != passed[-1]:
+                leaves = passed[-1:]
+            # What was left for a version that is left in its turn was left for this one: rollbacks in a row are one.
+            left = {each: version if target in leaves else target for each, target in left.items()}
+            left |= dict.fromkeys(leaves, version)
+        elif passed[-1:] == [version]:
             way = way[:-1]
-        left.pop(event.version, None)
-        way.append(event)
+        left.pop(version, None)
+        way = [earlier for earlier in way if earlier.version not in left] + [event]
     return way, list(left)
 
 
