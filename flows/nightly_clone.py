@@ -13,7 +13,7 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.core.files import file_hash, replaced
 from bakeoff.core.subprocesses import ChildError, Log, read_output, run_child, succeeds
 from bakeoff.flows.dvc_stages import cache_of, copy_settings
-from bakeoff.ops.git import ask, git
+from bakeoff.ops.git import NETWORK_SECONDS, ask, git
 
 REMOTE = "origin"
 MADE = ("data.dvc", "dvc.lock", "parents.dvc", "parents.json", "reports/drift", "reports/decision")
@@ -32,7 +32,7 @@ def make_clone(project: Path, directory: Path) -> None:
 
     Raises:
         BakeoffError: the project is not in a Git repository, or has no remote.
-        ChildError: the remote can't be reached.
+        ChildError: the remote can't be reached, or does not answer in time.
     """
     url = ask(project, "remote", "get-url", REMOTE)
     if url is None:
@@ -42,7 +42,7 @@ def make_clone(project: Path, directory: Path) -> None:
         )
     identity = {key: ask(project, "config", key) for key in ("user.name", "user.email")}
     options = [f"--config={key}={value}" for key, value in identity.items() if value]
-    git(project, "clone", "--quiet", *options, "--", url, str(directory.resolve()))
+    git(project, "clone", "--quiet", *options, "--", url, str(directory.resolve()), timeout=NETWORK_SECONDS)
 
 
 def open_nightly(project: Path, directory: Path) -> None:
@@ -100,10 +100,10 @@ def update(clone: Path, log: Log) -> None:
     """Fetch the remote's new commits; commits of earlier runs that were not pushed are rebased onto them.
 
     Raises:
-        ChildError: the remote can't be reached.
+        ChildError: the remote can't be reached, or does not answer in time.
         BakeoffError: there are new data on both sides, or both changed the same results.
     """
-    git(clone, "fetch", "--quiet", "--tags", REMOTE)
+    git(clone, "fetch", "--quiet", "--tags", REMOTE, timeout=NETWORK_SECONDS)
     theirs, data = git(clone, "rev-parse", "--abbrev-ref", "@{upstream}"), clone / "data.dvc"
     behind = int(git(clone, "rev-list", "--count", f"HEAD..{theirs}"))
     if not behind:
@@ -194,13 +194,13 @@ def push_history(clone: Path, log: Log) -> None:
     """Send the branch to the remote.
 
     Raises:
-        ChildError: the remote can't be reached.
+        ChildError: the remote can't be reached, or does not answer in time.
         BakeoffError: it has moved on meanwhile.
     """
     if not num_unsent(clone):
         return
     try:
-        git(clone, "push", "--quiet", REMOTE, "HEAD")
+        git(clone, "push", "--quiet", REMOTE, "HEAD", timeout=NETWORK_SECONDS)
     except ChildError as error:
         if any("rejected" in line for line in error.tail):
             raise BakeoffError(

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from subprocess import CalledProcessError
 from tempfile import TemporaryDirectory
@@ -29,11 +30,11 @@ from prefect.states import Cancelling, Completed, Failed
 from prefect.variables import Variable
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.core.subprocesses import ChildError, Log, read_output, run_child, succeeds
+from bakeoff.core.subprocesses import ChildError, Log, read_output, run_child
 from bakeoff.core.workspace import check_packages
 from bakeoff.flows.dvc_stages import Dag, Outcome, copy_settings, run_stage, take_from_cache
 from bakeoff.flows.publish import publish_validation
-from bakeoff.ops.git import git
+from bakeoff.ops.git import NETWORK_SECONDS, git
 
 VARIABLE = "bakeoff_placement"
 CLONES = Path(".dvc/tmp/stages")
@@ -185,14 +186,16 @@ def run_remotely(stage: str, workspace: Path, pool: str, *, log: Log, timeout: f
     if kept:
         run_child(["dvc", "--wait-for-lock", "push", *kept], workspace, log=log, timeout=timeout, stop=stop)
     revision, ref = snapshot(workspace, inputs), f"refs/bakeoff/stages/{uuid4()}"
-    git(workspace, "push", "--quiet", "--no-verify", "origin", f"{revision}:{ref}")
+    push = partial(git, workspace, "push", "--quiet", "--no-verify", "origin", timeout=NETWORK_SECONDS)
+    push(f"{revision}:{ref}")
     try:
         parameters = {"stage": stage, "revision": revision, "timeout_seconds": timeout}
         run: Any = run_deployment(f"stage/{pool}", parameters=parameters, flow_run_name=stage, timeout=0)
         log(f"{stage} runs in the work pool {pool}, as the flow run {run.id}.")
         state = wait_for_end(run.id, pool, timeout, stop)
     finally:
-        succeeds(workspace, "git", "push", "--quiet", "--no-verify", "origin", f":{ref}")
+        with suppress(ChildError):
+            push(f":{ref}")
     if not state.is_completed():
         reason, *tail = (state.message or "").splitlines()
         raise ChildError(f"ended as {state.name} in the work pool {pool}: {reason}", [line.strip() for line in tail])

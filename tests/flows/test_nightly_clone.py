@@ -1,6 +1,7 @@
 """The night's clone: made from a real bare repository, kept to itself, delivered, and bounded."""
 
 import shutil
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -206,6 +207,24 @@ def test_a_remote_that_is_gone_is_an_error_that_another_try_may_help(team: Team)
     shutil.rmtree(team.remote)
     with pytest.raises(ChildError, match="fetch"):
         team.begin()
+
+
+def test_a_remote_that_says_nothing_is_given_up(team: Team, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clones, "NETWORK_SECONDS", 0.5)
+    team.begin()
+    write(team.clone, "reports/metrics.json", "second\n")
+    clones.commit(team.clone, "results", "run")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/repo.git"
+        for root in (team.colleague, team.clone):
+            git("remote", "set-url", "origin", url, cwd=root)
+        with pytest.raises(ChildError, match=r"`git fetch` failed in .*\n  took longer than 0.5 s and was ended"):
+            clones.update(team.clone, team.said.append)
+        with pytest.raises(ChildError, match=r"`git push` failed in .*\n  took longer than 0.5 s and was ended"):
+            team.send()
+        with pytest.raises(ChildError, match=r"`git clone` failed in .*\n  took longer than 0.5 s and was ended"):
+            clones.open_nightly(team.colleague, tmp_path / "second")
+    assert not (tmp_path / "second").exists()
 
 
 def test_a_project_without_a_remote_is_refused_with_the_fix(empty_project: Path, tmp_path: Path) -> None:

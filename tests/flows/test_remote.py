@@ -1,6 +1,7 @@
 """Stages in another work pool: a worker in a clone of its own, and nothing shared but Git's and DVC's remotes."""
 
 import shutil
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event, Timer
@@ -178,6 +179,16 @@ def test_a_run_that_nobody_takes_is_given_up_and_goes_with_its_caller(
         parent()
     with get_client(sync_client=True) as client:
         assert client.read_flow_run(begun[0]).state.type.name in ("CANCELLED", "CANCELLING")
+
+
+def test_a_git_remote_that_says_nothing_fails_the_stage(other: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "NETWORK_SECONDS", 0.5)
+    monkeypatch.setattr(remote, "take_from_cache", lambda *_, **__: None)
+    monkeypatch.setattr(remote, "read_inputs", lambda *_: ([], []))  # nothing that DVC would push
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        call("git", "remote", "set-url", "origin", f"http://127.0.0.1:{silent.getsockname()[1]}/repo.git", cwd=other)
+        with pytest.raises(ChildError, match=r"`git push` failed in .*\n  took longer than 0.5 s and was ended"):
+            run_remotely("validate", other, "near", log=print, timeout=60, stop=Event())
 
 
 def test_a_result_that_no_other_machine_can_use_is_no_result(

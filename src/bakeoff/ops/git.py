@@ -5,6 +5,9 @@ from pathlib import Path
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.subprocesses import ChildError, Env, read_output
 
+NETWORK_SECONDS = 600.0
+"""After which a clone, a fetch or a push of a flow is ended: a remote may accept a connection and say nothing."""
+
 
 def git(directory: Path, *arguments: str, variables: Env = None, timeout: float | None = None) -> str:
     """Output of a Git command, without white space at the end.
