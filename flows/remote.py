@@ -229,21 +229,27 @@ def snapshot(workspace: Path, inputs: Iterable[str]) -> str:
 def wait_for_end(id: UUID, pool: str, timeout: float, stop: Event) -> State[Any]:
     """Final state of a run in a pool; however this function is left, the run has ended or is cancelled.
 
+    It waits for a worker as long as the pool has one. The time limit holds from the moment in which a worker takes the
+    run, since one that dies before it starts the run leaves it Pending; it begins anew when the run starts.
+
     Raises:
         ChildError: the pool's workers went away before one took it, it takes too long, or `stop` was set.
     """
-    running_since: float | None = None
+    has_run, since = False, None
     with get_client(sync_client=True) as client:
         try:
             while True:
                 state = client.read_flow_run(id).state
                 if state is not None and state.is_final():
                     return state
-                if state is not None and state.is_running():
-                    running_since = running_since or time.monotonic()
-                elif running_since is None and client.read_work_pool(pool).status is not WorkPoolStatus.READY:
-                    raise ChildError(f"was not begun: the work pool {pool} has no worker: `{START.format(pool)}`")
-                if running_since and time.monotonic() - running_since > timeout + _GRACE_SECONDS:
+                now = time.monotonic()
+                if not has_run and state is not None and state.is_running():
+                    has_run, since = True, now
+                elif not has_run:
+                    since = None if state is None or state.is_scheduled() else since or now
+                    if client.read_work_pool(pool).status is not WorkPoolStatus.READY:
+                        raise ChildError(f"was not begun: the work pool {pool} has no worker: `{START.format(pool)}`")
+                if since is not None and now - since > timeout + _GRACE_SECONDS:
                     raise ChildError(f"took longer than {timeout:g} s in the work pool {pool}, or its machine is gone")
                 if stop.wait(_POLL_SECONDS):
                     raise ChildError("was stopped")

@@ -13,6 +13,7 @@ from placed_project import RAW, REPORT, VERDICT, Worker, commit, deploy, new_poo
 from prefect import flow, get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
 from prefect.client.schemas.objects import WorkPoolStatus
+from prefect.states import Pending
 from prefect.variables import Variable
 
 from bakeoff.core.errors import BakeoffError
@@ -179,6 +180,26 @@ def test_a_run_that_nobody_takes_is_given_up_and_goes_with_its_caller(
         parent()
     with get_client(sync_client=True) as client:
         assert client.read_flow_run(begun[0]).state.type.name in ("CANCELLED", "CANCELLING")
+
+
+def test_a_run_whose_worker_died_before_it_started_is_given_up(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote, "WorkPoolStatus", SimpleNamespace(READY=WorkPoolStatus.NOT_READY))
+    monkeypatch.setattr(remote, "_GRACE_SECONDS", 0)
+    monkeypatch.setattr(remote, "_POLL_SECONDS", 0.1)
+    parameters = {"stage": "validate", "revision": "0" * 40, "timeout_seconds": 60}
+    run = remote.run_deployment("stage/idle", parameters=parameters, timeout=0, as_subflow=False)
+    stop = Event()
+    Timer(3, stop.set).start()
+    with pytest.raises(ChildError, match="was stopped"):  # nobody has taken it: no time limit holds
+        wait_for_end(run.id, "idle", 0.5, stop)
+    with get_client(sync_client=True) as client:
+        client.set_flow_run_state(run.id, Pending(), force=True)
+    stop = Event()
+    Timer(20, stop.set).start()
+    with pytest.raises(ChildError, match=r"took longer than 0.5 s in the work pool idle, or its machine is gone"):
+        wait_for_end(run.id, "idle", 0.5, stop)
 
 
 def test_a_git_remote_that_says_nothing_fails_the_stage(other: Path, monkeypatch: pytest.MonkeyPatch) -> None:
