@@ -135,9 +135,9 @@ def nightly(
         workspace: A checkout of the project. Nothing in it is changed; its Git remote, its settings and its DVC cache
             serve the clone.
         clone: Directory in which the night works; made by it, and used by nothing else. Default: .bakeoff/nightly.
-        inbox: Directory into which deliveries are dropped.
+        inbox: Directory into which deliveries are dropped; not with `queries`.
         queries: Directory with interactions.sql, and perhaps users.sql and items.sql, for a database.
-        append: Whether the queries bring new rows only, or all.
+        append: Whether the queries bring new rows only, or all; only with `queries`.
         approval: Whether a person must agree to every promotion, or to the first one only.
         approval_timeout_seconds: After which nobody has agreed.
         stage_timeout_seconds: A stage that takes longer is ended, and fails.
@@ -147,8 +147,8 @@ def nightly(
     began, log = time.monotonic(), get_run_logger().info
     clone = (clone or workspace / ".bakeoff/nightly").resolve()
     options = ["--inbox", str(inbox.resolve())] if inbox else []
-    if queries:
-        options = ["--query", str(queries.resolve()), *(["--append"] if append else [])]
+    options += ["--query", str(queries.resolve())] if queries else []
+    options += ["--append"] if append else []  # `fetch` refuses what does not go together
     try:
         check_identity(workspace)
         open_clone(workspace, clone)

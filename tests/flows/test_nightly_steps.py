@@ -294,6 +294,18 @@ def test_a_project_that_is_no_clone_says_so(project: Project) -> None:
     assert "no Git remote" in state.message
 
 
+def test_sources_that_do_not_go_together_are_left_for_fetch_to_refuse(
+    team: Team, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[list[str]] = []
+    monkeypatch.setattr(nightly, "take_steps", lambda _, options, *__: given.append(options) or Failed())
+    team.night(inbox=tmp_path, queries=tmp_path)
+    team.night(append=True)
+    team.night(queries=tmp_path, append=True)
+    query = ["--query", str(tmp_path)]
+    assert given == [["--inbox", str(tmp_path), *query], ["--append"], [*query, "--append"]]
+
+
 def test_the_password_of_the_database_reaches_the_child_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[Any] = []
     monkeypatch.setattr(nightly, "run_child", lambda command, _, **options: given.append((command, options)))
