@@ -23,7 +23,7 @@ from bakeoff.core.errors import BakeoffError
 from bakeoff.core.subprocesses import ChildError, run_child, succeeds
 from bakeoff.core.workspace import check_packages
 from bakeoff.flows import nightly_clone as clones
-from bakeoff.flows.dvc_stages import CORE, Dag, needed_for, only_run, read_dag, unchanged_stages
+from bakeoff.flows.dvc_stages import CORE, Dag, copy_settings, needed_for, only_run, read_dag, unchanged_stages
 from bakeoff.flows.pipeline import Seconds, failed, run_command, run_dag, summarise
 from bakeoff.flows.promote import DECISION, STEP_SECONDS, request_promotion
 from bakeoff.flows.publish import in_words, publish_file, publish_night, publish_run, read_json, read_secret
@@ -153,6 +153,7 @@ def nightly(
         check_identity(workspace)
         open_clone(workspace, clone)
         with only_run(clone, log):
+            copy_settings(workspace, clone, share_cache=False)
             clones.check_nightly(clone, log)
             final = take_steps(clone, options, stage_timeout_seconds, keep_versions)
         pending = clone / PENDING

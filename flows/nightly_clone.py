@@ -10,9 +10,9 @@ from pathlib import Path
 from dvc.repo import Repo
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.core.files import file_hash, replaced
+from bakeoff.core.files import file_hash, locked, replaced
 from bakeoff.core.subprocesses import ChildError, Log, read_output, run_child, succeeds
-from bakeoff.flows.dvc_stages import cache_of, copy_settings
+from bakeoff.flows.dvc_stages import cache_of
 from bakeoff.ops.git import NETWORK_SECONDS, ask, git
 
 REMOTE = "origin"
@@ -48,26 +48,29 @@ def make_clone(project: Path, directory: Path) -> None:
 def open_nightly(project: Path, directory: Path) -> None:
     """Make the nightly clone where there is none; its first outputs come from the project's DVC cache.
 
+    A night that starts meanwhile waits. An existing clone stays as it is: another night may be at work in it.
+
     Args:
-        project: The workspace whose Git remote, DVC remotes and settings the clone gets.
+        project: The workspace whose Git remote and identity the clone gets.
         directory: Of the clone.
 
     Raises:
         BakeoffError: something else is in the directory.
     """
-    if not directory.exists():
-        with replaced(directory) as clone:
-            make_clone(project, clone)
-            read_output(["dvc", "remote", "add", "--local", "project", str(cache_of(project))], clone)
-            # What is not there comes from DVC's remote, or is made.
-            succeeds(clone, "dvc", "fetch", "--remote", "project", "--run-cache")
-            git(clone, "config", _MARK, "true")
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    with locked(directory.parent):
+        if not directory.exists():
+            with replaced(directory) as clone:
+                make_clone(project, clone)
+                read_output(["dvc", "remote", "add", "--local", "project", str(cache_of(project))], clone)
+                # What is not there comes from DVC's remote, or is made.
+                succeeds(clone, "dvc", "fetch", "--remote", "project", "--run-cache")
+                git(clone, "config", _MARK, "true")
     if not succeeds(directory, "git", "config", "--local", _MARK):
         raise BakeoffError(
             f"{directory.resolve()} is not a clone that the nightly run made, so it does not work there: name a "
             "directory that does not exist yet (parameter `clone`)."
         )
-    copy_settings(project, directory, share_cache=False)
 
 
 def check_nightly(clone: Path, log: Log) -> None:

@@ -3,7 +3,9 @@
 import shutil
 import socket
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from time import sleep
 
 import pytest
 from flow_project import call, dvc
@@ -11,6 +13,7 @@ from flow_project import call, dvc
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.subprocesses import ChildError
 from bakeoff.flows import nightly_clone as clones
+from bakeoff.flows.dvc_stages import copy_settings
 from bakeoff.ops.git import check_identity
 
 STAGES = """
@@ -55,6 +58,7 @@ class Team:
 
     def begin(self) -> None:
         """What a night does first."""
+        copy_settings(self.colleague, self.clone, share_cache=False)
         clones.check_nightly(self.clone, self.said.append)
         clones.update(self.clone, self.said.append)
 
@@ -79,6 +83,30 @@ def test_the_clone_is_made_once_with_identity_and_the_places_of_remotes(team: Te
     assert git("config", "user.name", cwd=team.clone) == "Test"
     assert str(team.colleague.parent / "store") in dvc("remote", "list", cwd=team.clone)
     assert dvc("cache", "dir", cwd=team.clone).strip() == str(team.clone / ".dvc/cache")
+
+
+def test_settings_stay_as_they_are_until_the_night_has_the_clone_to_itself(team: Team) -> None:
+    before = (team.clone / ".dvc/config.local").read_bytes()
+    dvc("remote", "add", "--local", "--default", "store", "../store", cwd=team.colleague)
+    clones.open_nightly(team.colleague, team.clone)
+    assert (team.clone / ".dvc/config.local").read_bytes() == before
+
+
+def test_two_nights_that_start_at_once_make_one_clone(
+    team: Team, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, usual, second = [], clones.make_clone, tmp_path / "second"
+
+    def make_slowly(project: Path, directory: Path) -> None:
+        begun.append(directory)
+        usual(project, directory)
+        sleep(1)
+
+    monkeypatch.setattr(clones, "make_clone", make_slowly)
+    with ThreadPoolExecutor(2) as nights:
+        for night in [nights.submit(clones.open_nightly, team.colleague, second) for _ in range(2)]:
+            night.result()
+    assert len(begun) == 1
 
 
 def test_outputs_of_the_project_are_there_in_a_new_clone(team: Team, tmp_path: Path) -> None:
