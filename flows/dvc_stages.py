@@ -258,9 +258,9 @@ def repair_lock(workspace: Path, name: str, log: Log) -> None:
                 "of your branch, and what the other side ran is found in DVC's run cache or runs again. If the markers "
                 "were committed, name a commit before that in place of HEAD."
             )
-        committed = f"{ask(workspace, 'show', f'HEAD:./{name}') or ''}\n"
-        if is_whole(committed.encode()):
-            path.write_text(committed, encoding="utf-8")
+        committed = os.fsencode(f"{ask(workspace, 'show', f'HEAD:./{name}') or ''}\n")
+        if is_whole(committed):
+            path.write_bytes(committed)
         else:
             path.unlink()
     source = "as in the last commit" if path.exists() else "removed, and DVC writes it anew"

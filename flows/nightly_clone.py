@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dvc.repo import Repo
 
-from bakeoff.core.errors import BakeoffError
+from bakeoff.core.errors import BakeoffError, visible
 from bakeoff.core.files import file_hash, locked, replaced
 from bakeoff.core.subprocesses import ChildError, Log, read_output, run_child, succeeds
 from bakeoff.flows.dvc_stages import cache_of
@@ -93,8 +93,9 @@ def check_nightly(clone: Path, log: Log) -> None:
     foreign += [f"commit {words[0]}" for words in map(str.split, commits) if len(words) == 1]
     if foreign:
         raise BakeoffError(
-            f"Somebody worked in {clone.resolve()}, which the nightly run keeps to itself ({', '.join(foreign[:5])}). "
-            "Move that work to a clone of your own, or remove this directory: the next run makes it anew."
+            f"Somebody worked in {clone.resolve()}, which the nightly run keeps to itself "
+            f"({visible(', '.join(foreign[:5]))}). Move that work to a clone of your own, or remove this directory: "
+            "the next run makes it anew."
         )
     (clone / _AT_WORK).touch()
 
@@ -131,7 +132,8 @@ def update(clone: Path, log: Log) -> None:
     finally:
         if ours is not None:
             data.write_bytes(ours)
-    log(f"Took in {behind} new commits of {theirs}: {git(clone, 'log', '-1', '--format=%h %s', theirs)}")
+    last = git(clone, "log", "-1", "--format=%h %s", theirs)
+    log(f"Took in {behind} new commits of {theirs}: {visible(last)}")
 
 
 def restore(clone: Path, log: Log, timeout: float) -> None:

@@ -88,6 +88,16 @@ def test_a_child_that_was_killed_is_said_to_be(tmp_path: Path) -> None:
         run("import os; os.kill(os.getpid(), 9)", tmp_path)
 
 
+def test_bytes_that_are_not_text_reach_another_command_as_they_were(tmp_path: Path) -> None:
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.txt")).write_text("found")
+    name = read_output(["ls"], tmp_path)
+    assert read_output(["cat", name], tmp_path) == "found"
+    with pytest.raises(ChildError) as caught:
+        read_output(["cat", f"{name}.old"], tmp_path)
+    assert r"caf\udce9.txt.old" in str(caught.value)
+    str(caught.value).encode()  # can be printed, logged and sent
+
+
 def test_a_timeout_ends_what_the_child_started_too(tmp_path: Path) -> None:
     with pytest.raises(ChildError, match=r"longer than 1 s"):
         run_shell(f"{GRANDCHILD}; wait", tmp_path, timeout=1)

@@ -1,5 +1,6 @@
 """The night's clone: made from a real bare repository, kept to itself, delivered, and bounded."""
 
+import os
 import shutil
 import socket
 from collections.abc import Callable
@@ -151,6 +152,13 @@ def test_a_clone_in_which_somebody_worked_is_refused_and_nothing_of_it_is_sent(
         team.begin()
     assert (git("status", "--porcelain", cwd=team.clone), git("rev-parse", "HEAD", cwd=team.clone)) == state
     assert team.at_remote() == before
+
+
+def test_a_file_whose_name_is_not_text_is_named_in_a_message_that_can_be_sent(team: Team) -> None:
+    Path(os.fsdecode(os.fsencode(team.clone) + b"/caf\xe9.txt")).touch()
+    with pytest.raises(BakeoffError, match=r"Somebody worked in .*caf\\udce9\.txt") as caught:
+        team.begin()
+    str(caught.value).encode()
 
 
 def test_edits_are_refused_after_a_night_that_was_cut_off_too(team: Team) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-from bakeoff.core.errors import BakeoffError
+from bakeoff.core.errors import BakeoffError, visible
 from bakeoff.core.processes import end_group
 
 Log = Callable[[str], None]
@@ -116,6 +116,9 @@ def run_command(
 ) -> subprocess.CompletedProcess[str]:
     """Run a command to its end and return what it printed; whatever its exit status is.
 
+    Bytes that are not text, such as those of a file's name, come as lone surrogates and can be passed to another
+    command. A message shows them by `visible`.
+
     The child leads a process group of its own, which ends as a whole if this call is interrupted or times out.
 
     Args:
@@ -128,8 +131,8 @@ def run_command(
         FileNotFoundError: there is no such program.
         subprocess.TimeoutExpired: it took longer than `timeout`.
     """
-    process = _started(command, directory, {**os.environ, **(variables or {})}, stderr=subprocess.PIPE, text=True)
-    with process:
+    settings, decoding = {**os.environ, **(variables or {})}, {"text": True, "errors": "surrogateescape"}
+    with _started(command, directory, settings, stderr=subprocess.PIPE, **decoding) as process:
         try:
             output, errors = process.communicate(timeout=timeout)
         except BaseException:
@@ -145,13 +148,14 @@ def read_output(command: Sequence[str], directory: Path, variables: Env = None, 
         ChildError: the command failed, and its stderr is quoted; or it took longer than `timeout` seconds.
     """
     settings = {**environment(directory), **(variables or {})}
+    failed = f"`{visible(' '.join(command))}` failed in {directory.resolve()}"
     try:
         answer = run_command(command, directory, variables=settings, timeout=timeout)
     except subprocess.TimeoutExpired:
-        raise ChildError(f"`{' '.join(command)}` failed in {directory.resolve()}", [_overdue(timeout)]) from None
+        raise ChildError(failed, [_overdue(timeout)]) from None
     if answer.returncode:
-        tail = answer.stderr.strip().splitlines()[-TAIL_LINES:]
-        raise ChildError(f"`{' '.join(command)}` failed in {directory.resolve()}", tail)
+        tail = answer.stderr.expandtabs().strip().splitlines()[-TAIL_LINES:]
+        raise ChildError(failed, [*map(visible, tail)])
     return answer.stdout.rstrip()
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow.compute as pc
 from rich.console import Console
 
-from bakeoff.core.errors import BakeoffError, reading
+from bakeoff.core.errors import BakeoffError, reading, visible
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.fetch import data_directory
 from bakeoff.data.fetch.canonical_tables import About, Tables
@@ -123,7 +123,7 @@ def _by_data(root: Path) -> dict[str, dict[str, str]]:
         for line in (ask(root, "log", "--all", "--format=%H %cs %h %D", *chosen) or "").splitlines():
             commit, _, text = line.partition(" ")
             if version := read_data_hash(text_at(root, commit, "data.dvc") or ""):
-                found.setdefault(version, {})[commit] = text.strip()
+                found.setdefault(version, {})[commit] = visible(text.strip())
     return found
 
 

@@ -137,6 +137,12 @@ def test_without_any_revision_the_version_in_production_is_compared(params: Para
     assert told(params, root).startswith(r"# From mf#prod#1 (")
 
 
+def test_a_revision_whose_parameters_are_not_utf_8_is_compared_all_the_same(params: Params, root: Path):
+    (root / "params.yaml").write_bytes(PARAMS.format(dim=64).encode() + "# café\n".encode("latin-1"))
+    git("commit", "--quiet", "--all", "--message", "latin", cwd=root)
+    assert "+0.1000" in told(params, root, "old", "HEAD")
+
+
 @pytest.mark.parametrize("revision", ["nowhere", "--output=stolen", ""])
 def test_an_unknown_revision_is_refused_by_name(params: Params, root: Path, revision: str):
     with pytest.raises(BakeoffError, match=f"{revision!r} is no revision of this repository"):

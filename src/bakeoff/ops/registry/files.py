@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,10 +28,14 @@ Part = Literal["saved_model", "trained"]
 
 
 def text_at(root: Path, commit: str | None, path: str) -> str | None:
-    """A file as a commit has it or, without one, as the workspace does; None where there is none."""
+    """A file as a commit has it or, without one, as the workspace does; None where there is none.
+
+    What is not UTF-8 comes as U+FFFD.
+    """
     if commit is not None:
-        return ask(root, "show", f"{commit}:./{path}")
-    return (root / path).read_text(encoding="utf-8") if (root / path).exists() else None
+        text = ask(root, "show", f"{commit}:./{path}")
+        return None if text is None else os.fsencode(text).decode("utf-8", "replace")
+    return (root / path).read_text(encoding="utf-8", errors="replace") if (root / path).exists() else None
 
 
 def json_at(root: Path, commit: str | None, path: str) -> Mapping[str, Any]:
