@@ -57,7 +57,7 @@ class Data:
     @property
     def has_times(self) -> bool:
         """Whether the order of a history means anything."""
-        return bool(self.timestamps.any())
+        return bool((self.timestamps != self.timestamps[:1]).any())
 
     def weights(self, recency_scale: float | None) -> NDArray[np.float32]:
         """[nnz] weight of each event in a query: 1, or exp(−l/τ) for the event at lag l from the user's last."""

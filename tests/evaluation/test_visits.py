@@ -120,10 +120,17 @@ def test_held_out_events_before_known_ones_are_refused():
         visits(split(known), np.arange(2), known, truth)
 
 
-def test_events_without_times_are_refused():
-    known = truth = events([[(0, 0)], [(1, 0)]])
+@pytest.mark.parametrize("time", [0, 1_600_000_000])
+def test_events_without_times_that_differ_are_refused(time):
+    known = truth = events([[(0, time)], [(1, time)]])
     with pytest.raises(BakeoffError, match="events have no time"):
         visits(split(known), np.arange(2), known, truth)
+
+
+def test_users_whose_events_share_a_time_are_asked_where_those_of_others_do_not():
+    known, truth = events([[(0, 100), (1, 100)], [(2, 90)]]), events([[(3, 100)], [(4, 95)]])
+    found, *_ = visits(split(known), np.array([0]), known.part(0, 1), truth.part(0, 1))
+    assert found.queries.times.tolist() == [100]
 
 
 class Ranks:

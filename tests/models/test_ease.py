@@ -120,10 +120,13 @@ def test_training_on_windows_explains_items_by_those_taken_near_them():
     assert asked(retriever, [[]]).tolist() == [[1, 1, 0.5, 0.5]]  # the mean of users, not of windows
 
 
-@pytest.mark.parametrize(("timestamp", "scale", "window"), [(0, None, None), (1_600_000_000, 2.0, 2)])
-def test_order_plays_no_part_where_no_event_has_a_time(rows, timestamp, scale, window):
+@pytest.mark.parametrize(
+    ("first", "step", "scale", "window"),
+    [(0, 0, None, None), (1_600_000_000, 0, None, None), (1_600_000_000, 1, 2.0, 2)],
+)
+def test_order_plays_no_part_where_events_have_no_time_or_all_the_same(rows, first, step, scale, window):
     events = histories(rows)
-    events = replace(events, timestamps=np.full_like(events.timestamps, timestamp))
+    events = replace(events, timestamps=first + step * events.position)
     retriever = ease.fit(events, NUM_ITEMS, WEIGHTED.model_copy(update={"window": 2}))
     assert retriever.recency_scale == scale
     expected = ease.fit(events.windows(window), NUM_ITEMS, WEIGHTED).item_embeddings

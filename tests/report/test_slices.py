@@ -20,8 +20,9 @@ STATISTICS = Statistics(confidence=0.95, resamples=200, seed=1)
 
 
 def at_gap(evidence: Evidence, seconds: int) -> Evidence:
-    """Every test event comes `seconds` after the last known one."""
+    """Every test event comes `seconds` after the last known one; users' first events are earlier."""
     times = np.where(evidence.events.part == "test", 1_000_000 + seconds, 1_000_000)
+    times[evidence.events.position == 0] = 900_000
     return replace(evidence, events=evidence.events.assign(timestamp=times))
 
 
@@ -79,8 +80,9 @@ def test_the_better_contender_stands_beside_the_best_baseline(evidence: Evidence
     )
 
 
-def test_data_without_time_has_no_spans(evidence: Evidence):
-    timeless = replace(evidence, events=evidence.events.assign(timestamp=0))
+@pytest.mark.parametrize("time", [0, 1_600_000_000])
+def test_data_without_times_that_differ_has_no_spans(evidence: Evidence, time: int):
+    timeless = replace(evidence, events=evidence.events.assign(timestamp=time))
     assert by_gap(timeless) == []
 
 

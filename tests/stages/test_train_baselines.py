@@ -66,14 +66,11 @@ def test_the_evaluation_of_a_skipped_model_passes_the_reason_on(workspace, eleve
     assert (cost["ranking_seconds"], cost["ranked_queries"]) == (0, 0)
 
 
-def without_times(workspace):
+@pytest.mark.parametrize("time", [0, 1_600_000_000])
+def test_where_no_event_has_a_time_of_its_own_baselines_say_that_order_played_no_part(workspace, capsys, time):
     for part in ("train", "valid"):
         path = workspace.split / f"{part}.parquet"
-        pd.read_parquet(path).assign(timestamp=0).to_parquet(path, index=False)
-
-
-def test_where_events_have_no_time_baselines_say_that_order_played_no_part(workspace, capsys):
-    without_times(workspace)
+        pd.read_parquet(path).assign(timestamp=time).to_parquet(path, index=False)
     train.run(small_split.PARAMS, workspace, "recent_popularity")
     train.run(small_split.PARAMS, workspace, "ease")
     found = training(workspace, "recent_popularity")

@@ -37,6 +37,20 @@ def row_blocks(offsets: NDArray[np.int64], events: int | None = None) -> Iterato
         start = max(stop, 1)
 
 
+def has_order(*timestamps: Ints) -> bool:
+    """Whether times say anything about the order of events: some differ, or there is a lone event that has a time.
+
+    Where all are the same, 0 or not, ties are in an order of chance, which nothing may be learned from.
+
+    Args:
+        timestamps: [n] each, UTC seconds of the events; 0 where unknown.
+    """
+    given = [times for times in timestamps if len(times)]
+    if sum(map(len, given)) <= 1:
+        return any(times.any() for times in given)
+    return bool(min(times.min() for times in given) != max(times.max() for times in given))
+
+
 def draw_users(num_users: int, count: int, seed: int) -> NDArray[np.int64]:
     """Draw at most `count` of the numbers below `num_users`, ascending; all of them if they are no more."""
     if num_users <= count:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bakeoff.core.histories import PAD, Histories
+from bakeoff.core.histories import PAD, Histories, has_order
 from bakeoff.evaluation.metrics.table import accuracy_per_user
 from bakeoff.evaluation.ranking import TopLists
 from bakeoff.evaluation.ranking.visits import AFTER_PAUSE, ALL_VISITS
@@ -89,13 +89,13 @@ def share_within_an_hour(slices: Sequence[Slice]) -> float:
 def events_by_gap(evidence: Evidence, gaps: Ends = GAPS) -> dict[str, pd.DataFrame]:
     """Range of `gaps` → its test events, of ranges that hold any.
 
-    None without time, or where a test event precedes a known one.
+    None where times don't differ, or a test event precedes a known one.
     """
     events = evidence.events
     known = events[events.part != "test"].groupby("user_id").timestamp.max()
     test = events[events.part == "test"]
     gap = (test.timestamp - known.reindex(pd.Index(test.user_id)).to_numpy()).dropna()
-    if gap.empty or not (events.timestamp > 0).any() or (gap < 0).any():
+    if gap.empty or not has_order(events.timestamp.to_numpy()) or (gap < 0).any():
         return {}
     ranges = pd.cut(gap, [-1, *gaps.values()], labels=list(gaps))
     return {str(name): part for name, part in test.loc[gap.index].groupby(ranges, sort=True, observed=True)}

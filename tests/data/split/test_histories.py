@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bakeoff.core.histories import PAD, Histories, Queries
+from bakeoff.core.histories import PAD, Histories, Queries, has_order
 
 ROWS = st.lists(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 5)), max_size=6), max_size=6)
 
@@ -23,6 +23,25 @@ def lists(blocks):
 
 
 EXAMPLE = [[(1, 10), (2, 20), (3, 30)], [], [(4, 5)]]
+
+
+@pytest.mark.parametrize(
+    ("times", "expected"),
+    [
+        ([[]], False),
+        ([[0]], False),
+        ([[7]], True),
+        ([[0, 0]], False),
+        ([[7, 7]], False),
+        ([[7, 8]], True),
+        ([[7, 7], [7]], False),
+        ([[7, 7], [8]], True),
+        ([[], [7], []], True),
+        ([[0, 0], [7]], True),
+    ],
+)
+def test_times_say_something_of_the_order_where_some_differ_or_there_is_one_event(times, expected):
+    assert has_order(*(np.array(each, np.int64) for each in times)) is expected
 
 
 def test_events_are_grouped_by_row_in_their_order():

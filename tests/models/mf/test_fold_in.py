@@ -131,16 +131,28 @@ def test_a_retriever_follows_further_training(rows):
     assert after.embed_queries(queries(rows)) == pytest.approx(trainer.user_embeddings, abs=1e-5)
 
 
-@pytest.mark.parametrize(("timestamp", "scale", "window"), [(0, None, None), (1_600_000_000, 2.0, 2)])
-def test_order_plays_no_part_where_no_event_has_a_time(rows, timestamp, scale, window):
+@pytest.mark.parametrize(
+    ("first", "step", "scale", "window"),
+    [(0, 0, None, None), (1_600_000_000, 0, None, None), (1_600_000_000, 1, 2.0, 2)],
+)
+def test_order_plays_no_part_where_events_have_no_time_or_all_the_same(rows, first, step, scale, window):
     events = histories(rows)
-    events = replace(events, timestamps=np.full_like(events.timestamps, timestamp))
+    events = replace(events, timestamps=first + step * events.position)
     trainer = ImplicitALS(events, NUM_ITEMS, PARAMS.model_copy(update={"recency_scale": 2.0, "window": 2}), seed=1)
     trainer.run_epoch()
     assert trainer.settings()["recency_scale"] == scale
     assert len(trainer.state()["user_embeddings"]) == len(events.windows(window))
     weighs_the_same = trainer.retriever().params.recency_scale is None
     assert weighs_the_same == (scale is None)
+
+
+def test_a_history_without_times_is_read_in_its_order_by_a_model_that_learned_from_one(rows):
+    retriever = trained(rows, PARAMS.model_copy(update={"recency_scale": 2.0})).retriever()
+    timed = queries([[1, 2, 3], [3, 2, 1]])
+    untimed = replace(timed, histories=replace(timed.histories, timestamps=0 * timed.histories.timestamps))
+    found = retriever.embed_queries(untimed)
+    assert found.tolist() == retriever.embed_queries(timed).tolist()
+    assert not np.allclose(*found, atol=1e-4)
 
 
 @pytest.mark.parametrize("solver", ["cholesky", "cg"])

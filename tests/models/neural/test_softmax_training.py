@@ -146,13 +146,14 @@ def test_items_without_a_train_event_have_what_their_features_say():
     assert abs(found[0] @ found[1]) < 0.999
 
 
-def untimed(rows):
+def untimed(rows, timestamp=0):
     people = queries(rows)
-    return replace(people, histories=replace(people.histories, timestamps=0 * people.histories.timestamps))
+    return replace(people, histories=replace(people.histories, timestamps=np.full(sum(map(len, rows)), timestamp)))
 
 
-def test_without_times_recency_is_off_and_the_settings_say_so(trained):
-    made = trainer(people=untimed(ROWS))
+@pytest.mark.parametrize("timestamp", [0, 1_600_000_000])
+def test_without_times_that_differ_recency_is_off_and_the_settings_say_so(trained, timestamp):
+    made = trainer(people=untimed(ROWS, timestamp))
     assert made.settings() == PARAMS.model_dump(mode="json") | {"recency_scales": []}
     assert trained.settings() == PARAMS.model_dump(mode="json")
     made.run_epoch()

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.core.histories import EVENTS_PER_BLOCK, Histories, offsets_of, row_blocks
+from bakeoff.core.histories import EVENTS_PER_BLOCK, Histories, has_order, offsets_of, row_blocks
 from bakeoff.data.prepared.tables import Prepared
 from bakeoff.evaluation.metrics.table import PerUser
 from bakeoff.evaluation.ranking.protocol import USERS_PER_BATCH, EvalQueries, EvalSet, Users
@@ -45,7 +45,7 @@ def visits(prepared: Prepared, users: Users, known: Histories, truth: Histories)
     Raises:
         BakeoffError: events have no time, or some that are held out come before known ones of the same user.
     """
-    return _HeldOutVisits.of(users, known, truth).queries(prepared)
+    return _HeldOutVisits.of(prepared, users, known, truth).queries(prepared)
 
 
 @dataclass(frozen=True)
@@ -67,15 +67,18 @@ class _HeldOutVisits:
     pauses: NDArray[np.int64]
 
     @classmethod
-    def of(cls, users: Users, known: Histories, truth: Histories) -> Self:
+    def of(cls, prepared: Prepared, users: Users, known: Histories, truth: Histories) -> Self:
         """Find the visits.
 
         Raises:
             BakeoffError: as `visits`.
         """
         starts, ends = truth.first_times, np.where(truth.lengths > 0, known.last_times, 0)
-        if len(truth.items) and not starts.any():
-            raise BakeoffError("evaluate.visits is true, and events have no time: set it to false.")
+        # The times of a few users may be the same by chance: those of everyone decide.
+        if len(truth.items) and not has_order(truth.timestamps, known.timestamps, prepared.train.timestamps):
+            raise BakeoffError(
+                "evaluate.visits is true, and events have no time, or all the same one: set it to false."
+            )
         if early := int(np.count_nonzero(starts < ends)):
             raise BakeoffError(
                 f"evaluate.visits is true, and {early:,} users have held-out events before known ones: set it to "
@@ -121,7 +124,7 @@ def visit_metrics(queries: EvalQueries, retriever: Retriever, users: Users) -> P
         BakeoffError: see `visits`; or the model's embeddings can't be used.
     """
     prepared = queries.prepared
-    held_out = _HeldOutVisits.of(users, prepared.known_of(users), queries.held_out.test.take(users))
+    held_out = _HeldOutVisits.of(prepared, users, prepared.known_of(users), queries.held_out.test.take(users))
     found = [_means(queries, retriever, block) for block in held_out.blocks()]
     return {name: np.concatenate([each[name] for each in found]) for name in found[0]}
 

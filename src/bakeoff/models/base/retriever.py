@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.core.histories import Histories, Queries
+from bakeoff.core.histories import Histories, Queries, has_order
 from bakeoff.core.parameters import Frozen
 
 Section = TypeVar("Section", bound=Frozen)
@@ -117,9 +117,10 @@ def without_order(section: Section, histories: Histories, **orderless: Any) -> S
     Args:
         section: as given.
         histories: what is trained on.
-        orderless: values of the settings that depend on the order of events, for data whose events have no time.
+        orderless: values of the settings that depend on the order of events, for data whose events have no time, or
+            all the same one.
     """
-    return section if histories.timestamps.any() else section.model_copy(update=orderless)
+    return section if has_order(histories.timestamps) else section.model_copy(update=orderless)
 
 
 def recency_weights(histories: Histories, scale: float | None) -> NDArray[np.float32]:

@@ -76,7 +76,7 @@ def fit_ease(prepared: Prepared, queries: Queries, section: EASEParams, seed: in
 def fit(histories: Histories, num_items: int, params: EASEParams) -> EASERetriever:
     """Solve for B in float64 and keep it in float32.
 
-    Where no event has a time, the order of a history says nothing: recency then plays no part in queries, and windows
+    Where times don't differ, the order of a history says nothing: recency then plays no part in queries, and windows
     none in training.
 
     Args:

@@ -96,7 +96,7 @@ class MFTrainer:
     def __init__(self, histories: Histories, num_items: int, params: MFParams) -> None:
         """Start at 0.
 
-        Where no event has a time, the order of a history says nothing: recency then plays no part in fold-in, and
+        Where times don't differ, the order of a history says nothing: recency then plays no part in fold-in, and
         windows none in training.
         """
         self._params = params = without_order(params, histories, recency_scale=None, window=None)

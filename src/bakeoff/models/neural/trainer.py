@@ -63,7 +63,7 @@ class SoftmaxTrainer:
     ) -> None:
         """Build model, batches and optimizer; queries.histories is what is trained on.
 
-        Where no event has a time, the order of a history says nothing: the tower then reads its plain mean, and no
+        Where times don't differ, the order of a history says nothing: the tower then reads its plain mean, and no
         time of a query.
         """
         params = without_order(params, queries.histories, tower="pooled", recency_scales=(), use_query_time=False)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.core.histories import Histories, Queries
+from bakeoff.core.histories import Histories, Queries, has_order
 from bakeoff.data.prepared.tables import Prepared
 from bakeoff.models.base.retriever import ArraysRetriever, Fitted
 from bakeoff.models.base.storage import StoredModel
@@ -45,12 +45,12 @@ def fit_popularity(prepared: Prepared, queries: Queries, section: Any, seed: int
 
 
 def fit_recent_popularity(prepared: Prepared, queries: Queries, section: RecentPopularityParams, seed: int) -> Fitted:
-    """Count the events of the window; where events have no time, those of all time."""
+    """Count the events of the window; where times don't differ, those of all time."""
     known, days = queries.histories, section.window_days
-    has_times = bool(known.timestamps.any())
+    has_times = has_order(known.timestamps)
     frequencies = recent_frequencies(known, prepared.num_items, days)
     counted = int(np.floor(frequencies).sum())
-    window = f"the last {days:g} days" if has_times else "all time, since no event has a time"
+    window = f"the last {days:g} days" if has_times else "all time, since no event has a time of its own"
     summary = f"{prepared.num_items:,} items counted over {counted:,} events of {window}"
     notes: dict[str, float] = {"events_in_window": counted, "events_without_time": 0 if has_times else counted}
     settings = {"window_days": days if has_times else None}
