@@ -51,7 +51,7 @@ def queries(seen):
 def measure(table, seen, truth, num_candidates=99, seed=0, users_per_block=1024, exclude=None):
     table = np.asarray(table, np.float32)
     exclude = seen if exclude is None else exclude
-    eval_set = EvalSet(np.arange(len(table)), queries(seen), histories(exclude), histories(truth))
+    eval_set = EvalSet(np.arange(len(table)), queries(seen), histories(exclude), histories(truth), histories(exclude))
     return sampled_metrics(Table(table), eval_set, num_candidates, np.random.default_rng(seed), users_per_block)
 
 

@@ -38,8 +38,8 @@ def asked(histories_per_user=5):
 
 
 def model_folding(model, queries, rows=ROWS, **options):
-    nothing = queries.histories.first(0)
-    return means(of_users(model, EvalSet(rows, queries, queries.histories, nothing), RELATED, **options))
+    seen = queries.histories
+    return means(of_users(model, EvalSet(rows, queries, seen, seen.first(0), seen), RELATED, **options))
 
 
 def test_a_model_that_scores_by_group_does_not_fold():

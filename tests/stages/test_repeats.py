@@ -108,6 +108,8 @@ def test_lists_may_hold_what_users_have_had_and_the_figures_say_how_much_of_the_
     # The favourite is had before every test event on it: whoever recommends what was had hits half of the test items.
     assert metrics["test"]["hit_rate@2"] > 0.9
     assert metrics["test"]["repeats_of_hits@2"] > 0.9
+    # Someone of whom the model is given one event has had the favourites before all the same.
+    assert metrics["new_users"]["1"]["repeats_of_test"] == metrics["new_users"]["all"]["repeats_of_test"] > 0
     assert "repeats_of_hits@2" in metrics["new_users"]["all"]
     assert "of a user's test items" in capsys.readouterr().out
 
@@ -131,7 +133,10 @@ def test_shares_of_repeats_by_hand(workspace):
     truth = known.first(0).from_rows(
         np.array([0, 0, 0, 0, 1]), np.array([favourite, favourite, *others[:3]]), np.zeros(5, np.int64), 2
     )
-    people = EvalSet(np.array([0, 0]), prepared.queries_of(known, np.array([0, 0])), known.first(0), truth)
+    # Of what user 0 had, the model is given nothing.
+    given = known.keep(known.rows == 1)
+    people = EvalSet.of_rows(prepared, np.array([0, 0]), given, truth, known)
+    assert not len(people.exclude.items)
     lists = TopLists(
         np.array([[others[0], favourite, others[5]], [others[5], others[6], favourite]], np.int32),
         np.array([[3, 2, 1]] * 2, np.float32),

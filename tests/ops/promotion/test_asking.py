@@ -44,7 +44,7 @@ class Old:
 def question(*given: list[int], truth: Histories | None = None) -> EvalSet:
     nothing = histories(*([[]] * len(given)))
     queries = Queries(histories(*given), np.zeros((len(given), 0), np.float32), np.zeros((len(given), 0), np.int32))
-    return EvalSet(np.arange(len(given)), queries, queries.histories, truth or nothing)
+    return EvalSet(np.arange(len(given)), queries, queries.histories, truth or nothing, queries.histories)
 
 
 def prepared() -> Prepared:

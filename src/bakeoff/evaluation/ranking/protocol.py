@@ -43,12 +43,14 @@ class EvalSet:
         queries: n queries, each asked at the time of the first event to be found.
         exclude: n rows, items that lists must not contain.
         truth: n rows, the held-out items.
+        earlier: n rows, all that the users have had before, of which the queries may hold a part.
     """
 
     users: Users
     queries: Queries
     exclude: Histories
     truth: Histories
+    earlier: Histories
 
     @classmethod
     def of(cls, prepared: Prepared, history: Histories, truth: Histories, users: Users | None = None) -> "EvalSet":
@@ -61,9 +63,24 @@ class EvalSet:
             users: user_index of those to evaluate; None: everyone with truth.
         """
         users = np.flatnonzero(truth.lengths) if users is None else users
-        wanted = truth.take(users)
-        queries = replace(prepared.queries(history, users), times=wanted.first_times)
-        return cls(users, queries, prepared.left_out(queries.histories), wanted)
+        return cls.of_rows(prepared, users, history.take(users), truth.take(users))
+
+    @classmethod
+    def of_rows(
+        cls, prepared: Prepared, users: Users, given: Histories, truth: Histories, earlier: Histories | None = None
+    ) -> "EvalSet":
+        """Queries of which each has a row of its own; lists exclude all earlier events, unless repeats are kept.
+
+        Args:
+            prepared: the split.
+            users: user_index of each of the n queries.
+            given: n rows, what the model is given.
+            truth: n rows, held-out events.
+            earlier: n rows, all events before the query; None: those that are given.
+        """
+        before = given if earlier is None else earlier
+        queries = replace(prepared.queries_of(given, users), times=truth.first_times)
+        return cls(users, queries, prepared.left_out(before), truth, before)
 
     def __len__(self) -> int:
         return len(self.users)
@@ -127,12 +144,12 @@ class Evaluated:
     def repeats(self) -> PerUser:
         """Shares of each user's different test items, and of the hits among the first k, that the user has had before.
 
-        float64 [n] in [0, 1]; NaN without any of them.
+        Whether the model was given that event or not. float64 [n] in [0, 1]; NaN without any of them.
         """
-        history, truth = self.eval_set.queries.histories, self.eval_set.truth
-        stride = 1 + max(history.items.max(initial=0), truth.items.max(initial=0))
-        had = num_relevant(truth.keep(np.isin(truth.keys(stride), history.keys(stride))))
-        is_repeat = self.relevant & relevance(self.lists, history)
+        earlier, truth = self.eval_set.earlier, self.eval_set.truth
+        stride = 1 + max(earlier.items.max(initial=0), truth.items.max(initial=0))
+        had = num_relevant(truth.keep(np.isin(truth.keys(stride), earlier.keys(stride))))
+        is_repeat = self.relevant & relevance(self.lists, earlier)
         hits = {
             f"repeats_of_hits@{k}": divide(is_repeat[:, :k].sum(1), self.relevant[:, :k].sum(1)) for k in self.cutoffs
         }
@@ -223,9 +240,7 @@ class EvalQueries:
             # then differ by what the model was given and nothing else.
             earlier, truth = self.held_out.new_history.take(users), self.held_out.new_test
             given = earlier if name == ALL else earlier.first(int(name))
-        wanted = truth.take(users)
-        queries = replace(self.prepared.queries_of(given, users), times=wanted.first_times)
-        return EvalSet(users, queries, self.prepared.left_out(earlier), wanted)
+        return EvalSet.of_rows(self.prepared, users, given, truth.take(users), earlier)
 
     def candidate_rng(self, users: Users) -> np.random.Generator:
         """Source of the sampled candidates of a batch of TEST: the same draws for every model."""

@@ -1,7 +1,7 @@
 """The protocol `visits`: every visit of a user is a query of its own, asked when it begins."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
@@ -109,8 +109,7 @@ class _HeldOutVisits:
         given = self.known.lengths[rows] + truth.position[self.begins]  # events before each visit
         everything = self.known.merged(truth).take(rows)
         histories = everything.keep(everything.position < np.repeat(given, everything.lengths))
-        queries = replace(prepared.queries_of(histories, self.users[rows]), times=truth.timestamps[self.begins])
-        asked = EvalSet(self.users[rows], queries, prepared.left_out(histories), found)
+        asked = EvalSet.of_rows(prepared, self.users[rows], histories, found)
         return asked, rows, self.pauses[self.begins]
 
 

@@ -82,12 +82,12 @@ class ExportedModel:
         """The same queries, with the model's places of items and its encoding of the users' features."""
         people: pd.DataFrame = self._prepared.users.take(pa.array(eval_set.users)).to_pandas()
         encoded = self.export.features.encode(raw_table(self.export.features, people))
-        given, exclude, truth = (
+        given, *others = (
             histories.renumbered(self._own_places)
-            for histories in (eval_set.queries.histories, eval_set.exclude, eval_set.truth)
+            for histories in (eval_set.queries.histories, eval_set.exclude, eval_set.truth, eval_set.earlier)
         )
         queries = Queries(given, encoded.dense, encoded.categorical, eval_set.queries.times)
-        return EvalSet(eval_set.users, queries, exclude, truth)
+        return EvalSet(eval_set.users, queries, *others)
 
 
 class DecisionSettings(ReportParams, Protocol):
