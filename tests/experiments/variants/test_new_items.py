@@ -2,7 +2,7 @@ import numpy as np
 import small_prepared
 from small_prepared import histories
 
-from bakeoff.experiments.variants.protocol import MIN_EVENTS, draw_new_items, withhold
+from bakeoff.experiments.variants.protocol import MIN_EVENTS, draw_new_items, protocol_of, withhold
 
 
 def rows(found):
@@ -50,3 +50,12 @@ def test_nothing_that_models_see_has_an_event_of_a_new_item():
 def test_events_on_new_items_alone_keep_their_rows():
     events = histories([[0, 1, 2], [1], [2]])
     assert rows(events.keep(np.isin(events.items, [0, 2]))) == [[0, 2], [], [2]]
+
+
+def test_new_items_are_asked_for_at_the_time_of_their_events_with_what_was_before_left_out():
+    prepared, held_out = small_prepared.world()
+    protocol = protocol_of(small_prepared.PARAMS.experiments, "new-items", prepared, lambda: held_out)
+    asked, new = protocol.warm, protocol.new_items
+    assert asked.queries.times.tolist() == held_out.test.take(asked.users).first_times.tolist()
+    assert not np.isin(asked.queries.histories.items, new).any()
+    assert rows(asked.exclude) == rows(prepared.known().take(asked.users))

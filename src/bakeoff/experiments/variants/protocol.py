@@ -195,6 +195,5 @@ def _on_new_items(group: Group, prepared: Prepared, held_out: HeldOut) -> Varian
     if len(truth.items) == 0:
         raise NothingToCompareError(sentence("new-items_untested", events=MIN_EVENTS))
     users = np.flatnonzero(truth.lengths)
-    exclude = prepared.left_out(prepared.known().take(users))
-    warm = EvalSet(users, seen.queries(seen.known(), users), exclude, truth.take(users))
+    warm = EvalSet.of_rows(seen, users, seen.known().take(users), truth.take(users), prepared.known().take(users))
     return VariantProtocol(group, seen, warm, new_items=new)
