@@ -82,6 +82,11 @@ def test_a_timestamp_of_zero_is_not_a_time():
     assert np.isnan(found[1:]).all()
 
 
+def test_times_that_go_back_are_no_span():
+    found = activity_of_padded(tf.constant([[1000, 999], [1000, 500]], tf.int64), tf.constant([2, 2]), 6).numpy()
+    assert found[:, 1:].tolist() == [[0, 0], [0, 0]]
+
+
 def test_reconstruction_counts_what_the_user_has_and_times_what_is_read():
     people = Histories.from_rows(np.zeros(40, int), np.zeros(40, int), 1_000 + np.arange(40) ** 2, 1)
     params = SoftmaxParams(history_dropout=0.5, empty_history_share=0, max_history=30)

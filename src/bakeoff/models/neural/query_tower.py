@@ -253,6 +253,8 @@ def activity_of_padded(timestamps: Any, lengths: Any, max_history: int) -> Any:
 
     def span(steps: int) -> Any:
         first = tf.gather(timestamps, tf.maximum(lengths - tf.clip_by_value(read, 1, steps), 0), batch_dims=1)
-        return tf.where(is_timed, tf.math.log1p(tf.cast(last - first, tf.float32)), np.nan)
+        # A history that someone sends may not be in time order.
+        seconds = tf.cast(tf.maximum(last - first, 0), tf.float32)
+        return tf.where(is_timed, tf.math.log1p(seconds), np.nan)
 
     return tf.stack([tf.math.log1p(tf.cast(read, tf.float32)), span(RECENT), span(max_history)], axis=1)
