@@ -110,6 +110,14 @@ def test_the_ridge_is_that_of_the_shipped_weight_for_every_weight():
     assert [each.regularization for each in found] == pytest.approx([0.38] * len(found))
 
 
+def test_attention_whose_heads_do_not_divide_the_few_dimensions_is_pooled(dataset):
+    # 2 groups: dimension 4, which 64 heads do not divide. No event has a time, so that attention would be off anyway.
+    shipped = Params(evidence=EvidenceParams(planted=PARAMS)).experiments
+    attending = shipped.with_values({"softmax.tower": "attention", "softmax.attention.heads": 64}, "test")
+    found = [each.settings for variant, each in planted_contenders(attending, dataset) if variant.model == "softmax"]
+    assert {each.tower for each in found} == {"pooled"}
+
+
 def test_each_contender_has_a_name_of_its_own_and_each_model_one_that_is_shipped(dataset):
     contenders = [variant for variant, _ in planted_contenders(Params().experiments, dataset)]
     assert len({each.name for each in contenders}) == len(contenders)

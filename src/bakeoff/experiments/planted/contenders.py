@@ -191,6 +191,7 @@ def planted_settings(settings: ExperimentSettings, dataset: PlantedDataset) -> E
         "mf.dim": planted.groups,
         "mf.regularization": mf.regularization * base**mf.regularization_exponent,
         "mf.regularization_exponent": 0.0,
+        "softmax.tower": "pooled",  # as it is without times; the heads of attention need not divide the dimensions
         "softmax.dim": 2 * planted.groups,
         "softmax.max_epochs": SOFTMAX_EPOCHS,
         "softmax.learning_rate": LEARNING_RATE,
