@@ -15,6 +15,7 @@ from bakeoff.data.prepared.tables import load_held_out, load_prepared
 from bakeoff.evaluation.ranking import rank
 from bakeoff.evaluation.ranking.lists import TopLists
 from bakeoff.evaluation.ranking.protocol import EvalSet, Evaluated
+from bakeoff.experiments.latency import LoadedExport, with_stored_users
 from bakeoff.models.base.loading import load_serving
 from bakeoff.models.base.storage import load_trained
 from bakeoff.ops import recommend
@@ -179,6 +180,13 @@ def test_the_exported_model_and_the_server_answer_as_the_model_was_evaluated(wor
     had = {ITEMS[item] for item in known.items[: known.offsets[1]].tolist()}
     assert had & {item.item_id for item in answered(user_id=users[0])}
     assert not had & {item.item_id for item in answered(user_id=users[0], exclude_seen=True)}
+
+
+def test_a_model_whose_stored_users_are_timed_gives_the_same_lists(workspace, served):
+    model, expected = served
+    stored = with_stored_users(LoadedExport.load(workspace.saved_model(model)), load_prepared(workspace))
+    found = stored.module.recommend_for_users(tf.constant(list(expected)), tf.constant(5))
+    assert found["scores"].numpy() == pytest.approx(np.array(list(expected.values())), abs=1e-5)
 
 
 def test_recommend_does_too_unless_it_is_told_otherwise(workspace, served, capsys):

@@ -203,7 +203,7 @@ def with_stored_users(exported: LoadedExport, prepared: Prepared) -> LoadedExpor
     queries = prepared.queries(prepared.known(), users)
     encoder = PrecomputedUsers(retriever.embed_queries(queries), retriever.item_embeddings)
     rows = {user: row for row, user in enumerate(prepared.user_ids(users).to_pylist())}
-    known = KnownUsers(rows, rows_as_features(queries))
+    known = KnownUsers(rows, rows_as_features(queries), prepared.keeps_repeats)
     module = ServingModule(encoder, prepared.item_ids.to_pylist(), known, TableEncoding())
     with TemporaryDirectory() as folder:
         export(module, str(Path(folder) / "saved_model"))
