@@ -46,7 +46,8 @@ def test_mllib_always_weighs_unobserved_pairs():
         MLlibParameters.of(everything_liked(1, 1), 1, MFParams(unobserved_weight=0))
 
 
-def test_weights_of_events_are_refused_with_the_fix():
+def test_weights_of_events_and_dislikes_are_refused_with_the_fix():
     weighted = replace(everything_liked(4, 2), weights=np.ones(8, np.float32))
-    with pytest.raises(BakeoffError, match=r"takes no weights.*another mf.solver.*null and split again"):
+    fix = r"takes no weights.*another mf.solver.*split\.dislike_weight to 0.*null and split again"
+    with pytest.raises(BakeoffError, match=fix):
         MLlibALS(weighted, 2, MFParams(solver="mllib"), 0, None, None)

@@ -138,8 +138,8 @@ class MLlibALS(MFTrainer):
         """
         if histories.weights is not None:
             raise BakeoffError(
-                "mf.solver is mllib, which takes no weights of events: choose another mf.solver, or set "
-                "data.columns.event and data.columns.weight to null and split again."
+                "mf.solver is mllib, which takes no weights of events and no dislikes: choose another mf.solver, or "
+                "set split.dislike_weight to 0, data.columns.event and data.columns.weight to null and split again."
             )
         super().__init__(histories, num_items, params)
         self._seed, self._session, self._scratch = seed, session, scratch
