@@ -6,7 +6,7 @@ import pytest
 from fitted import fit_features
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.data.features.encoding import FeatureEncoding
+from bakeoff.data.features.encoding import FeatureEncoding, Scale, TableEncoding
 
 USERS = pd.DataFrame(
     {
@@ -46,6 +46,21 @@ def test_a_column_without_a_single_number_encodes_to_zero(values):
     users = pd.DataFrame({"x": pd.Series(values, dtype="float64")})
     encoding = fit_features(users, ITEMS, {"x": "dense"}, {})
     assert encoding.user.encode(users).dense.tolist() == [[0.0]] * len(values)
+
+
+@pytest.mark.parametrize("huge", ["1e99", "-1e99", "1e200", "1.7e308"])
+def test_a_number_that_no_float32_holds_is_missing_to_fitting_and_to_encoding(encoding, huge):
+    users = pd.DataFrame({"age": [20.0, float(huge), 30.0]})
+    fitted = fit_features(users, ITEMS, {"age": "dense"}, {})
+    assert fitted.user.dense["age"] == encoding.user.dense["age"]
+    assert fitted.user.encode(users).dense.tolist() == [[-1.0], [0.0], [1.0]]
+    assert fitted.user.encode_user({"age": huge})[0].tolist() == [[0.0]]
+
+
+def test_a_number_that_is_too_large_once_it_is_standardised_is_missing():
+    encoding = TableEncoding(dense={"x": Scale(mean=0.0, std=1e-9)})
+    assert encoding.encode(pd.DataFrame({"x": [1e38, 1e-9]})).dense.tolist() == [[0.0], [1.0]]
+    assert encoding.encode_user({"x": 1e38})[0].tolist() == [[0.0]]
 
 
 def test_the_scale_does_not_depend_on_the_order_of_rows():

@@ -171,14 +171,12 @@ class TableEncoding(_Fitted):
             if name not in self.names:
                 has = f"they have {', '.join(self.names)}" if self.names else "they have none"
                 raise BakeoffError(f"{shortened(name)} is not a feature of {whose}: {has}.")
-        dense = [(number_of(name, given.get(name)) - scale.mean) / scale.std for name, scale in self.dense.items()]
+        dense = np.array([[number_of(name, given.get(name)) for name in self.dense]], np.float64)
+        means, deviations = np.array([(scale.mean, scale.std) for scale in self.dense.values()]).reshape(-1, 2).T
         codes = [category_code(name, given.get(name), self.codes[name]) for name in self.categorical]
-        with np.errstate(over="ignore"):  # what float32 can't hold is unknown, as infinity is
-            scaled = np.array([dense], np.float64).astype(np.float32)
-        numbers = np.where(np.isfinite(scaled), scaled, np.float32(0))
         vectors = {name: pd.Series([vector_of(name, given.get(name), size)]) for name, size in self.vector.items()}
         units = [unit_vectors(vector, self.vector[name]) for name, vector in vectors.items()]
-        return np.concatenate([numbers, *units], axis=1), np.array([codes], np.int32)
+        return np.concatenate([_scaled(dense, means, deviations), *units], axis=1), np.array([codes], np.int32)
 
 
 class FeatureEncoding(_Fitted):
@@ -191,10 +189,21 @@ class FeatureEncoding(_Fitted):
 
 
 def standardised(column: pd.Series, scale: Scale) -> NDArray[np.float32]:
-    """(value − mean) / std of each number, float32 [n]; 0 where it is missing or not finite."""
-    values: NDArray[np.float64] = column.to_numpy(np.float64, na_value=np.nan)
-    values = (np.where(np.isfinite(values), values, np.nan) - scale.mean) / scale.std
-    return np.where(np.isnan(values), 0.0, values).astype(np.float32)
+    """(value − mean) / std of each number, float32 [n]; 0 where it is missing or no float32 holds it."""
+    return _scaled(column.to_numpy(np.float64, na_value=np.nan), scale.mean, scale.std)
+
+
+def _scaled(
+    values: NDArray[np.float64], mean: float | NDArray[np.float64], std: float | NDArray[np.float64]
+) -> NDArray[np.float32]:
+    with np.errstate(over="ignore"):
+        scaled = ((np.where(is_known(values), values, np.nan) - mean) / std).astype(np.float32)
+    return np.where(np.isfinite(scaled), scaled, np.float32(0))
+
+
+def is_known(values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Whether a float32, which exported models take, holds each value of a dense feature; else it counts as missing."""
+    return np.abs(values) <= np.finfo(np.float32).max
 
 
 def codes_of(column: pd.Series, known: pd.Index) -> NDArray[np.int32]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.data.engine.engine import Engine, part_name
-from bakeoff.data.features.encoding import TAG_SEPARATOR, FeatureEncoding, Scale, TableEncoding
+from bakeoff.data.features.encoding import TAG_SEPARATOR, FeatureEncoding, Scale, TableEncoding, is_known
 from bakeoff.data.features.value_sets import count_words, most_common
 
 Blocks = Callable[[ir.Table], Iterator[pa.Table]]
@@ -90,15 +90,15 @@ def _scale(column: ir.NumericColumn) -> Scale:
     counted = column.cast("float64").name("value").as_table().group_by("value").aggregate(times=ibis._.count())
     rows = counted.to_pyarrow().to_pandas()
     values = rows["value"].to_numpy(np.float64, na_value=np.nan)
-    finite = np.isfinite(values)
-    return fit_scale(values[finite], rows["times"].to_numpy(np.int64)[finite])
+    known = is_known(values)
+    return fit_scale(values[known], rows["times"].to_numpy(np.int64)[known])
 
 
 def fit_scale(values: NDArray[np.float64], times: NDArray[np.int64]) -> Scale:
     """Mean and deviation of values that each occur some times, rounded once: the same whatever adds them up.
 
     Args:
-        values: [n] finite.
+        values: [n], such as a float32 holds, so that no square overflows.
         times: [n], 1 or more.
     """
     if len(values) == 0:
