@@ -366,7 +366,8 @@ def test_histories_without_times_are_pooled_by_their_plain_mean():
     people = queries([[1, 2, 3], [4, 5]])
     untimed = replace(people, histories=replace(people.histories, timestamps=np.zeros(5, np.int64)))
     made = SoftmaxTrainer(untimed, NUM_ITEMS, no_features(NUM_ITEMS), {}, PARAMS, 1)
-    assert made.settings() == PARAMS.model_dump(mode="json") | {"tower": "pooled", "recency_scales": []}
+    changed_ones = {"tower": "pooled", "recency_scales": [], "use_item_features": False}
+    assert made.settings() == PARAMS.model_dump(mode="json") | changed_ones
     assert spec("softmax").is_order_blind(made.settings())
 
 

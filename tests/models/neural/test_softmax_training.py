@@ -5,6 +5,7 @@ import pytest
 from small import FAST, histories, no_features, numbered, queries
 
 from bakeoff.data.features.encoding import EncodedFeatures
+from bakeoff.models.base.specs import spec
 from bakeoff.models.base.tensorflow import tf
 from bakeoff.models.neural.pooling import smooth
 from bakeoff.models.neural.spec import NegativesParams
@@ -146,6 +147,15 @@ def test_items_without_a_train_event_have_what_their_features_say():
     assert abs(found[0] @ found[1]) < 0.999
 
 
+def test_items_that_have_no_features_are_not_said_to_be_ranked_by_them(trained):
+    codes = np.arange(NUM_ITEMS, dtype=np.int32)[:, np.newaxis] % 3
+    with_features = trainer(features=EncodedFeatures(np.zeros((NUM_ITEMS, 0), np.float32), codes, (2,)))
+    assert with_features.settings() == PARAMS.model_dump(mode="json")
+    for name in ("softmax", "two_tower"):
+        assert spec(name).embeds_new_items(with_features.settings())
+        assert not spec(name).embeds_new_items(trained.settings())
+
+
 def untimed(rows, timestamp=0):
     people = queries(rows)
     return replace(people, histories=replace(people.histories, timestamps=np.full(sum(map(len, rows)), timestamp)))
@@ -154,8 +164,9 @@ def untimed(rows, timestamp=0):
 @pytest.mark.parametrize("timestamp", [0, 1_600_000_000])
 def test_without_times_that_differ_recency_is_off_and_the_settings_say_so(trained, timestamp):
     made = trainer(people=untimed(ROWS, timestamp))
-    assert made.settings() == PARAMS.model_dump(mode="json") | {"recency_scales": []}
-    assert trained.settings() == PARAMS.model_dump(mode="json")
+    as_trained = PARAMS.model_dump(mode="json") | {"use_item_features": False}  # items have none
+    assert made.settings() == as_trained | {"recency_scales": []}
+    assert trained.settings() == as_trained
     made.run_epoch()
     forth, back = made.retriever().embed_queries(untimed([[1, 2, 3], [3, 2, 1]]))
     assert forth == pytest.approx(back, abs=1e-5)

@@ -206,6 +206,7 @@ _neural_spec = partial(
     starts_warm=True,
     load="bakeoff.models.neural.encoder:load",
     graph="bakeoff.models.neural.encoder:encoder_of",
+    embeds_items_by="use_item_features",
     is_order_blind=lambda settings: not settings.get("recency_scales", True) and settings.get("tower") != "attention",
 )
 
@@ -215,7 +216,6 @@ SPECS = (
         role="contender",
         rank=50,
         params=SoftmaxParams,
-        embeds_items_by="use_item_features",
         dash=(1, 0),
         **described(__package__, "softmax"),
     ),
@@ -225,7 +225,6 @@ SPECS = (
         rank=60,
         params=TwoTowerParams,
         why_not=why_not,
-        embeds_items_by="item_hidden",
         embed_items="bakeoff.models.neural.new_items:embed_items",
         dash=(10, 3),
         **described(__package__, "two_tower"),

@@ -64,9 +64,11 @@ class SoftmaxTrainer:
         """Build model, batches and optimizer; queries.histories is what is trained on.
 
         Where times don't differ, the order of a history says nothing: the tower then reads its plain mean, and no
-        time of a query.
+        time of a query. Where items have no features, none are used.
         """
         params = without_order(params, queries.histories, tower="pooled", recency_scales=(), use_query_time=False)
+        if item_features.num_features == 0:
+            params = params.model_copy(update={"use_item_features": False})
         self._params, self._queries, self._num_items = params, queries, num_items
         seed_everything(seed)
         self._rng = np.random.default_rng(seed)
@@ -120,7 +122,7 @@ class SoftmaxTrainer:
         return sum(int(weight.shape.num_elements()) for weight in self._model.trainable_weights)
 
     def settings(self) -> dict[str, Any]:
-        """Those that were given, but for a recency that the data cannot have."""
+        """Those that were given, but for what the data cannot have: recency without times, features of items."""
         return self._params.model_dump(mode="json")
 
     def notes(self) -> dict[str, float]:
