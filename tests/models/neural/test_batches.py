@@ -242,6 +242,38 @@ def test_expected_counts_in_a_batch_are_those_of_a_simulation():
     assert np.corrcoef(found, expected)[0, 1] > 0.99
 
 
+def test_the_events_of_a_user_who_has_an_item_again_count_as_one_who_brings_it():
+    # 80 users, 5 in a batch. One has had item 0 thirty times, two have had item 1 five times each; the other items are
+    # had once or twice by many.
+    rng = np.random.default_rng(6)
+    rows = [rng.integers(2, NUM_ITEMS, rng.integers(2, 9)).tolist() for _ in range(80)]
+    rows[0] += [0] * 30
+    rows[1], rows[2] = ([*row, *[1, row[0]] * 5] for row in rows[1:3])
+    has = np.array([np.isin(np.arange(NUM_ITEMS), row) for row in rows])
+    params, people = SoftmaxParams(users_per_batch=5, cuts_per_user=2, target_window=2), numbered(rows)
+    chances = partial(target_chances, params=params)
+    sampler = make_sampler(people.histories, NUM_ITEMS, params.negatives, chances, params.users_per_batch)
+    made, epochs = batches_of(people, sampler, params, rng), 250
+    brought = np.zeros(has.shape)  # [user, item], batches of the user in which somebody else has the item as a target
+    stated = np.full(has.shape, np.nan)  # of the user's own targets
+    for _ in range(epochs):
+        for batch in made.epoch():
+            users = np.array(users_of(batch))
+            pairs = users[batch["target_rows"] // params.cuts_per_user], batch["item_ids"][batch["targets"]]
+            is_target = np.zeros(has.shape)
+            is_target[pairs] = 1
+            brought[users] += is_target[users].sum(axis=0) > is_target[users]
+            stated[pairs] = np.exp(batch["target_log_expected_count"])
+    # Means over users of an item. As above, the formula does not know that users are drawn without replacement.
+    of_negatives, of_targets = (np.nanmean(np.where(of, brought / epochs, np.nan), axis=0) for of in (~has, has))
+    assert of_negatives == pytest.approx(sampler.inclusion, abs=0.04)
+    assert of_targets[1:] == pytest.approx(np.nanmean(stated, axis=0)[1:], abs=0.04)
+    # Item 0 can be brought by one user alone, who hardly ever misses it, and item 1 by two.
+    assert sampler.inclusion[:2] == pytest.approx(of_negatives[:2], abs=0.005)
+    # Nobody else has item 0: its own user has to do.
+    assert stated[0, 0] == pytest.approx(sampler.inclusion[0])
+
+
 @pytest.mark.parametrize("objective", ["next", "reconstruct"])
 def test_the_weight_of_an_event_multiplies_that_of_its_pairs(objective):
     rows = [[1, 2, 3, 4, 5], [6, 7, 8]]

@@ -48,3 +48,24 @@ def test_chances_by_hand():
 
 def test_the_only_event_of_a_user_is_a_target_for_sure():
     assert target_chances(histories([[3]]), SoftmaxParams()).tolist() == [1]
+
+
+@pytest.mark.parametrize("empty", [0.0, 0.3])
+@pytest.mark.parametrize("window", [1, 2, 9])
+def test_the_events_of_an_item_that_a_user_has_again_are_a_target_together(empty, window):
+    # Item 1 is had again at once, and later; item 0 far apart.
+    rows, repeats = [[0, 1, 1, 2, 3, 1, 0], [4, 4]], 20_000
+    params = SoftmaxParams(target_window=window, empty_history_share=empty, cuts_per_user=2)
+    chances = target_chances(histories(rows), params)
+    many = histories(rows * repeats)
+    found = predict_next(many, params, np.random.default_rng(0))
+    is_target = np.zeros((len(many), 5))
+    is_target[many.rows[found.target_positions], many.items[found.target_positions]] = 1
+    counts = is_target.reshape(repeats, len(rows), 5).mean(axis=0)
+    expected = np.zeros((len(rows), 5))
+    for user, row in enumerate(rows):
+        of_user = chances[:7] if user == 0 else chances[7:]
+        for item in set(row):
+            [expected[user, item]] = {of_user[place] for place, each in enumerate(row) if each == item}
+    tolerance = 5 * np.sqrt(expected * (1 - expected) / repeats)
+    assert (np.abs(counts - expected) <= tolerance + 1e-12).all(), (counts, expected)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from bakeoff.core.histories import PAD, Histories, Queries
 from bakeoff.models.neural.pooling import Examples, expand
-from bakeoff.models.neural.proposals import Candidates, NegativeSampler, all_targets, log_counts, make_sampler
+from bakeoff.models.neural.proposals import Candidates, NegativeSampler, all_targets, log_counts, make_sampler, repeats
 from bakeoff.models.neural.query_tower import HistoryPooling, activity_of_examples, asked_of_examples
 from bakeoff.models.neural.spec import NegativesParams, SoftmaxParams
 
@@ -64,23 +64,29 @@ def reconstruct(histories: Histories, params: SoftmaxParams, rng: np.random.Gene
 
 
 def target_chances(histories: Histories, params: SoftmaxParams) -> NDArray[np.float64]:
-    """Chance that an event is a target once its user is in the batch.
+    """Chance that an event's item is a target once its user is in the batch.
 
     Reconstruction makes a target of each. Otherwise a cut hits an event at position p with chance
     e · [p < w] + (1 − e) · k/(L − 1): w the target window, e the share of empty histories, k = min(p, w) of the L − 1
-    later cuts. C cuts miss it with (1 − chance)^C; for the attention tower and histories beyond `max_history`, whose
+    later cuts. Where the user has had the item before, at position q, k = min(p − q, w) of these cuts hit this event
+    and not that one, and the empty history never does: the sum over the events of a pair is the chance that a cut hits
+    any of them. C cuts miss it with (1 − chance)^C; for the attention tower and histories beyond `max_history`, whose
     cuts are within one window, that is an approximation.
 
     Returns:
-        [nnz] in [0, 1], aligned with histories.items.
+        [nnz] in [0, 1], aligned with histories.items; the same for all events of a pair of user and item.
     """
     if params.objective == "reconstruct":
         return all_targets(histories)
     lengths = np.repeat(histories.lengths, histories.lengths)
     position = histories.position
+    first, before = repeats(histories)
+    is_first = before == PAD
+    since = np.where(is_first, position, np.arange(len(position)) - before)
     empty = np.where(lengths == 1, 1.0, params.empty_history_share)
-    later = np.minimum(position, params.target_window) / np.maximum(lengths - 1, 1)
-    chance = empty * (position < params.target_window) + (1 - empty) * later
+    later = np.minimum(since, params.target_window) / np.maximum(lengths - 1, 1)
+    hit = empty * (is_first & (position < params.target_window)) + (1 - empty) * later
+    chance = np.minimum(np.bincount(first, hit, minlength=len(hit))[first], 1.0)  # rounding takes a sum beyond it
     return np.asarray(1.0 - (1.0 - chance) ** params.cuts_per_user)
 
 

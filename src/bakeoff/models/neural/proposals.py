@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bakeoff.core.histories import Histories
+from bakeoff.core.histories import PAD, Histories
 from bakeoff.models.neural.spec import NegativesParams, SamplerName
 
 
@@ -90,7 +90,7 @@ class NegativeSampler:
 
         Args:
             items: [P], the targets.
-            chances: [P] in [0, 1], of the user's own event to be a target once the user is in the batch.
+            chances: [P] in [0, 1], of the item to be a target of this user once the user is in the batch.
         """
         return np.asarray(self.inclusion[items])
 
@@ -148,7 +148,10 @@ def log_uniform_sampler(frequencies: NDArray[np.integer], num_sampled: int) -> N
 
 
 TargetChances = Callable[[Histories], NDArray[np.float64]]
-"""Chance of each event of whole histories to be a target once its user is in the batch: [nnz] in [0, 1]."""
+"""Chance of each event's item to be a target of its user once the user is in the batch: [nnz] in [0, 1].
+
+Of whole histories. Where a user has an item again, all events of the pair have its one chance.
+"""
 
 
 def all_targets(histories: Histories) -> NDArray[np.float64]:
@@ -156,14 +159,30 @@ def all_targets(histories: Histories) -> NDArray[np.float64]:
     return np.ones(len(histories.items))
 
 
+def repeats(histories: Histories) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where users have items again.
+
+    Returns:
+        of each event the row's first event with the item, which may be itself, and the last one before it, PAD where
+        there is none: [nnz] each, places in histories.items.
+    """
+    keys = histories.keys(1 + int(histories.items.max(initial=0)))
+    order = np.argsort(keys, kind="stable")
+    is_first = np.diff(keys[order], prepend=-1) != 0
+    first, before = np.empty_like(order), np.full_like(order, PAD)
+    first[order] = order[is_first][np.cumsum(is_first) - 1]
+    before[order[1:]] = np.where(is_first[1:], PAD, order[:-1])
+    return first, before
+
+
 class InBatchSampler(NegativeSampler):
     """The union of the batch's targets; the user's own items are masked by the loss.
 
-    The expected count of item j is the chance that any *other* user of the batch brings it: with independent
-    users, 1 − Π over the events of j of others (1 − (B − 1)/(N − 1) · t), where t is the chance that the event is a
-    target once its user is in the batch, B the users in a batch and N all users that train (Bengio & Senécal 2008; Yi
-    et al. 2019, eq. 4, who estimate the same chance from the stream). A user has no event of a negative, so that all
-    its events are of others; of a target the user's own event is left out, unless it is the only one.
+    The expected count of item j is the chance that any *other* user of the batch brings it: with independent users,
+    1 − Π over the others who have had j (1 − (B − 1)/(N − 1) · t), where t is the chance that j is a target of the user
+    once the user is in the batch, B the users in a batch and N all users that train (Bengio & Senécal 2008; Yi et al.
+    2019, eq. 4, who estimate the same chance from the stream). A user has not had a negative, so that all who have had
+    it are others; of a target its own user is left out, unless nobody else has had it.
     """
 
     def __init__(
@@ -172,7 +191,7 @@ class InBatchSampler(NegativeSampler):
         """Sum up the chances.
 
         Args:
-            target_chances: of histories' events to be a target, given their user.
+            target_chances: of the items of histories' events to be a target, given their user.
             histories: the events that are trained on.
             users_per_batch: B ≥ 1, the mean where batches differ.
             num_items: n.
@@ -181,7 +200,9 @@ class InBatchSampler(NegativeSampler):
         self._share = min(1.0, (users_per_batch - 1) / max(num_users - 1, 1))
         self._log_absent = np.zeros(num_items)
         for _, block in histories.blocks():
-            log_missed = self._log_missed(target_chances(block))
+            # The events of a user come to a batch together: each user counts once for an item.
+            is_first = repeats(block)[0] == np.arange(len(block.items))
+            log_missed = np.where(is_first, self._log_missed(target_chances(block)), 0.0)
             self._log_absent += np.bincount(block.items, weights=log_missed, minlength=num_items)
         # 0 where no event of the item can be a target, or where a batch has one user only.
         super().__init__(-np.expm1(self._log_absent))
@@ -192,7 +213,7 @@ class InBatchSampler(NegativeSampler):
         return np.asarray(np.where(others > 1e-9, others, self.inclusion[items]))  # what rounding leaves is no chance
 
     def _log_missed(self, chances: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Log of the chance that an event is no target of a batch; of a certain one a number that can be taken away."""
+        """Log of the chance that a user brings no such target; of a certain one a number that can be taken away."""
         return np.log1p(-np.minimum(self._share * chances, 1 - 1e-15))
 
 
