@@ -7,7 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small import numbered, queries, random_rows
 
+from bakeoff.models.base.tensorflow import tf
 from bakeoff.models.neural.batches import Batches, target_chances
+from bakeoff.models.neural.model import MultiHotSampledSoftmax
 from bakeoff.models.neural.pooling import RecencyPooling
 from bakeoff.models.neural.proposals import (
     InBatchSampler,
@@ -291,6 +293,32 @@ def test_the_weight_of_an_event_multiplies_that_of_its_pairs(objective):
     items = weighted["item_ids"][weighted["targets"]]
     assert weighted["target_weights"].tolist() == (plain["target_weights"] * items.astype(np.float32)).tolist()
     assert weighted["target_weights"].dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("values", "queries_each"),
+    [({"objective": "reconstruct"}, 1), ({"empty_history_share": 0.999999, "target_window": 4}, 3)],
+)
+def test_an_item_that_is_had_again_is_one_target_with_the_weight_of_all_its_events(values, queries_each):
+    # Whole histories are targets.
+    made = batches([[7, 1, 7, 7], [3, 3]], catalogue_sampler(NUM_ITEMS), **values)
+    batch = made._batch(np.array([0, 1]))
+    rows = [[7, 1]] * queries_each + [[3]] * queries_each
+    assert [targets_of(batch, row) for row in range(len(rows))] == rows
+    weights = [0.75, 0.25] * queries_each + [1] * queries_each
+    assert batch["target_weights"].tolist() == weights
+    assert len(batch["target_log_expected_count"]) == len(weights)
+
+
+@pytest.mark.parametrize("copies", [2, 5])
+def test_the_odds_of_two_targets_are_those_of_their_events(copies):
+    # Nothing else competes: the loss is least where the softmax is the share of the events.
+    batch = batches([[0] * copies + [1]], catalogue_sampler(2), objective="reconstruct")._batch(np.array([0]))
+    logits = tf.Variable(np.log([copies, 1]).astype(np.float32))
+    with tf.GradientTape() as tape:
+        targets = tf.gather(logits, batch["targets"]), batch["target_rows"], batch["target_weights"]
+        loss = MultiHotSampledSoftmax()(*targets, logits[tf.newaxis, tf.newaxis], np.zeros(2), batch["own"])
+    assert tape.gradient(loss, logits).numpy() == pytest.approx([0, 0], abs=1e-6)
 
 
 def test_what_a_user_dislikes_is_a_negative_of_that_user_alone():

@@ -96,6 +96,26 @@ def _pair_weights(target_rows: NDArray[np.int64], params: SoftmaxParams) -> NDAr
     return (1 / np.bincount(target_rows)[target_rows]).astype(np.float32)
 
 
+def _distinct_pairs(
+    rows: NDArray[np.int64], items: NDArray[np.int32], weights: NDArray[np.float32]
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Each (query, positive) pair once, in order, with the sum of its weights: a positive does not compete with itself.
+
+    Args:
+        rows: [P], query of each pair.
+        items: [P], its positive.
+        weights: [P], its weight.
+
+    Returns:
+        [D], the place of each distinct pair where it comes first, and [D], its weight.
+    """
+    keys = rows * (1 + np.int64(items.max(initial=0))) + items
+    _, first, pair = np.unique(keys, return_index=True, return_inverse=True)
+    sums = np.bincount(first[pair], weights, minlength=len(rows)).astype(np.float32)
+    places = np.sort(first)
+    return places, sums[places]
+
+
 def _with_dislikes(
     candidates: Candidates, own: NDArray[np.bool_], histories: Histories, dislikes: Histories
 ) -> tuple[Candidates, NDArray[np.bool_]]:
@@ -176,7 +196,7 @@ class Batches:
             asked int64 [R, 2], if the settings read when queries are asked;
             dense float32 [U, D] and categorical int32 [U, K] features of the users;
             targets int32 [P], target_rows int32 [P], target_weights float32 [P], times the weights that events have,
-            and target_log_expected_count float32 [P]: (query, positive) pairs;
+            and target_log_expected_count float32 [P]: distinct (query, positive) pairs, with the weights of all events;
             candidates int32 [S], log_expected_count float32 [S] and own bool [U, S], where a candidate is one of
             the user's own items, or a dislike of another user.
         """
@@ -192,7 +212,9 @@ class Batches:
         self.masked += own.sum(), own.size
         if self._dislikes is not None:
             candidates, own = _with_dislikes(candidates, own, block.histories, self._dislikes.take(users))
-        chances = target_chances(block.histories, self._params)[examples.target_positions]
+        pairs, weights = _distinct_pairs(examples.target_rows, targets, weights)
+        targets = targets[pairs]
+        chances = target_chances(block.histories, self._params)[examples.target_positions[pairs]]
         asked = {"asked": self._asked(block, examples)} if self._params.use_query_time else {}
         item_ids, index = np.unique(np.concatenate([read, targets, candidates.ids]), return_inverse=True)
         history, target, candidate = np.split(index.astype(np.int32), [len(read), len(read) + len(targets)])
@@ -204,7 +226,7 @@ class Batches:
             "dense": block.dense,
             "categorical": block.categorical,
             "targets": target,
-            "target_rows": examples.target_rows.astype(np.int32),
+            "target_rows": examples.target_rows[pairs].astype(np.int32),
             "target_weights": weights,
             "target_log_expected_count": log_counts(self._sampler.target_inclusion(targets, chances)),
             "candidates": candidate,
