@@ -4,6 +4,7 @@ import hashlib
 import json
 import signal
 import subprocess
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,9 +12,11 @@ import small_split
 
 from bakeoff.core.histories import Histories, Queries
 from bakeoff.core.workspace import Workspace
+from bakeoff.data.prepared.tables import load_prepared
 from bakeoff.experiments.training import checkpoints
 from bakeoff.experiments.training.checkpoints import Checkpoints, TrainingProgress
 from bakeoff.experiments.training.runner import Experiment
+from bakeoff.models.base.specs import spec
 from bakeoff.models.popularity.popularity import PopularityRetriever
 from bakeoff.params import Params
 from bakeoff.stages import train
@@ -198,6 +201,12 @@ def test_time_spent_before_the_kill_counts(workspace, monkeypatch, walk):
     walk(workspace)
     cost = json.loads(workspace.cost("train/mf").read_text(encoding="utf-8"))
     assert 5000 < cost["selection_seconds"] < 5600
+
+
+def test_a_training_on_the_same_events_whose_lists_may_hold_repeats_is_another(workspace):
+    prepared = load_prepared(workspace)
+    again = replace(prepared, keeps_repeats=True)
+    assert len({checkpoints.fingerprint(each, spec("mf"), {}) for each in (prepared, again)}) == 2
 
 
 SETTINGS = {"seed": {"seed": 8}, "its own": {"mf": PARAMS.mf.model_copy(update={"dim": 5})}}

@@ -142,6 +142,7 @@ def fingerprint(prepared: Prepared, spec: ModelSpec, decisive: Mapping[str, Any]
         for path in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
             digest.update(f"{path.parent.name}/{path.name}".encode() + path.read_bytes())
     digest.update(prepared.encoding.model_dump_json().encode())
+    digest.update(b"repeats" if prepared.keeps_repeats else b"")
     for features in (prepared.user_features, prepared.item_features):  # of vectors; raw ones have no hash
         digest.update(np.ascontiguousarray(features.dense).data)
     vectors = prepared.encoding.user.vector | prepared.encoding.item.vector
