@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from small import numbered, queries, random_rows
 
 from bakeoff.models.base.tensorflow import tf
-from bakeoff.models.neural.batches import Batches, target_chances
+from bakeoff.models.neural.batches import Batches, PositivesOnlyBatches, target_chances
 from bakeoff.models.neural.model import MultiHotSampledSoftmax
 from bakeoff.models.neural.pooling import RecencyPooling
 from bakeoff.models.neural.proposals import (
@@ -339,3 +339,12 @@ def test_what_a_user_dislikes_is_a_negative_of_that_user_alone():
     assert batch["log_expected_count"][3:] == pytest.approx(-np.log([1, 2, 3, 4]))
     assert batch["log_expected_count"].dtype == np.float32
     assert batches.masked.tolist() == [1, 9]  # of what is sampled
+
+
+def test_without_negatives_what_a_user_dislikes_is_none_either():
+    people = queries([[1, 2, 3], [4, 5, 6], [7, 8]])
+    dislikes = replace(queries([[9, 11], [9, 4], []]).histories, weights=-np.ones(4, np.float32))
+    arguments = people, RecencyPooling((), 8), SoftmaxParams(users_per_batch=3), NUM_ITEMS
+    [batch] = PositivesOnlyBatches(*arguments, np.random.default_rng(0), dislikes=dislikes).epoch()
+    assert set(batch["item_ids"][batch["candidates"]].tolist()) <= set(range(1, 9))
+    assert batch["own"].all()

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -253,6 +254,11 @@ class Batches:
 
 class PositivesOnlyBatches(Batches):
     """Batches in which every candidate is masked: a user's positives compete with each other and nothing else."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        """Leave out dislikes, which would be negatives."""
+        super().__init__(*arguments, **options)
+        self._dislikes = None
 
     def _make_sampler(self, num_items: int) -> NegativeSampler:
         return in_batch_sampler(self._queries.histories, num_items, self._params, self._params.users_per_batch)
