@@ -1,17 +1,20 @@
 import json
 import time
+from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import small_split
 
 from bakeoff.core.errors import BakeoffError
+from bakeoff.core.histories import Histories
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.prepared.tables import load_prepared
 from bakeoff.experiments import growth as growth_costs
 from bakeoff.experiments.growth import measure_fit, users_of_share
-from bakeoff.experiments.training.runner import Experiment
+from bakeoff.experiments.training.runner import Experiment, Seconds
 from bakeoff.models.base.specs import spec
 from bakeoff.stages import growth
 
@@ -98,6 +101,28 @@ def test_a_share_is_measured_in_a_process_of_its_own(workspace):
     [alone] = growth_costs.run_alone([task])
     assert alone["peak_memory_bytes"] < 500 * 2**20
     assert alone["events"] == 56
+
+
+def test_the_users_of_a_share_are_trained_on_what_they_dislike_themselves(workspace, monkeypatch):
+    prepared = load_prepared(workspace)
+    # User u dislikes item 11, which nobody has had, with the weight −u − 1.
+    users = np.arange(prepared.num_users)
+    weights = -1 - users.astype(np.float32)
+    dislikes = Histories.from_rows(users, np.full(len(users), 11), 0 * users, len(users), weights)
+    monkeypatch.setattr(growth_costs, "load_prepared", lambda workspace: replace(prepared, dislikes=dislikes))
+    trained = []
+
+    def fit(experiment, queries, epochs, pace=iter):
+        trained.append((experiment.prepared.trained_dislikes, queries))
+        return [Seconds(1.0, 1.0)]
+
+    monkeypatch.setattr(growth_costs, "timed_fit", fit)
+    growth_costs.measure_share(workspace.root, PARAMS.experiments, "mf", 0.5, 2)
+    ages = prepared.user_features.dense[:, 0]  # tell who a query is of
+    assert len(trained) == 2  # the first for imports
+    for found, queries in trained:
+        assert [ages[int(-1 - weight)] for weight in found.weights] == queries.dense[:, 0].tolist()
+    assert len(queries) == 7
 
 
 def test_a_larger_share_holds_the_smaller_one(workspace):

@@ -9,8 +9,8 @@ from small import FAST, histories
 
 from bakeoff.data.features.encoding import FeatureEncoding
 from bakeoff.data.prepared.tables import Prepared
+from bakeoff.experiments.subsets import with_users, withhold
 from bakeoff.experiments.training.runner import Experiment
-from bakeoff.experiments.variants.protocol import with_users, withhold
 from bakeoff.models.base.specs import spec
 from bakeoff.models.mf.spec import MFParams
 

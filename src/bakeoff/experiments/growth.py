@@ -18,6 +18,7 @@ from bakeoff.core.processes import run_alone
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.prepared.tables import Prepared, load_prepared
 from bakeoff.experiments.params import ExperimentSettings
+from bakeoff.experiments.subsets import with_users
 from bakeoff.experiments.training.runner import REFERENCES, Experiment, Pace, Seconds, run_epochs
 from bakeoff.models.base.specs import contenders, spec
 
@@ -100,14 +101,19 @@ def fit_exponent(sizes: ArrayLike, costs: ArrayLike) -> dict[str, float] | None:
 
 def measure_share(root: Path, settings: ExperimentSettings, model: str, share: float, epochs: int) -> dict[str, Any]:
     """Train a model on a share of the users; a row of `sizes` in growth.json."""
-    prepared = load_prepared(Workspace(root))
-    users = users_of_share(prepared, share, settings.seed)
-    queries = prepared.queries(prepared.known(), users)
-    experiment = Experiment(spec(model), settings.models[model], prepared, settings.seed)
+    whole = load_prepared(Workspace(root))
+    users = users_of_share(whole, share, settings.seed)
+
+    def training_on(users: NDArray[np.int64]) -> tuple[Experiment, Queries]:
+        prepared = with_users(whole, users)
+        experiment = Experiment(spec(model), settings.models[model], prepared, settings.seed)
+        return experiment, experiment.queries(prepared.known())
+
+    experiment, queries = training_on(users)
     # Imports and compiled kernels are no part of a fit: those of MF differ for short and long histories.
     ends = np.unique(np.argsort(queries.histories.lengths)[[0, -1]])
-    timed_fit(experiment, queries.take(ends), 1)
-    sizes = {"users": len(users), "items": prepared.num_items, "events": len(queries.histories.items)}
+    timed_fit(*training_on(users[ends]), 1)
+    sizes = {"users": len(users), "items": whole.num_items, "events": len(queries.histories.items)}
     fit, memory = measure_fit(experiment, queries, epochs, SECONDS_PER_FIT), own_peak_memory_bytes()
     print(
         f"{model}: {sizes['events']:,} events of {len(users):,} users: {epochs} epochs in {fit['fit_seconds']:.1f} s, "

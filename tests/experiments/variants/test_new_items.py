@@ -2,7 +2,8 @@ import numpy as np
 import small_prepared
 from small_prepared import histories
 
-from bakeoff.experiments.variants.protocol import MIN_EVENTS, draw_new_items, protocol_of, withhold
+from bakeoff.experiments.subsets import withhold
+from bakeoff.experiments.variants.protocol import MIN_EVENTS, draw_new_items, protocol_of
 
 
 def rows(found):

@@ -2,7 +2,8 @@ import numpy as np
 from small_prepared import world
 
 from bakeoff.core.histories import draw_users
-from bakeoff.experiments.variants.protocol import held_out_with_users, sample_sentence, with_users
+from bakeoff.experiments.subsets import with_users
+from bakeoff.experiments.variants.protocol import held_out_with_users, sample_sentence
 
 
 def test_all_users_are_drawn_where_there_are_no_more_than_asked_for():

@@ -1,47 +1,26 @@
-"""How the variants of a group are evaluated: on which queries, against which truth, and with which extra metrics.
-
-Parts of a split that it takes: some of its users, or all but some items, which then count as new.
-"""
+"""How the variants of a group are evaluated: on which queries, against which truth, and with which extra metrics."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.core.histories import Histories, draw_users
+from bakeoff.core.histories import draw_users
 from bakeoff.data.prepared.tables import HeldOut, Prepared
 from bakeoff.evaluation.metrics.table import PerUser, accuracy_per_user, means_or_none
 from bakeoff.evaluation.ranking.protocol import EvalQueries, EvalSet, Evaluated, users_with_test_items
 from bakeoff.experiments.folding import Relatedness, fit_relatedness, model_folding
 from bakeoff.experiments.params import ExperimentSettings, sentence
+from bakeoff.experiments.subsets import with_users, withhold
 from bakeoff.experiments.training.runner import Seconds, facts_of
 from bakeoff.experiments.variants.groups import NEW_ITEMS, Group, NothingToCompareError, make_group
 from bakeoff.models.base.retriever import Retriever
 
 MIN_EVENTS = 5
 """Train and validation events that an item must have to be drawn: test has hardly any event on the others."""
-
-
-def _changed(prepared: Prepared, change: Callable[[Histories], Histories]) -> dict[str, Any]:
-    """Train and validation events, and dislikes where there are any, each changed; by name."""
-    parts = {name: getattr(prepared, name) for name in ("train", "valid", "dislikes")}
-    return {name: change(part) for name, part in parts.items() if part is not None}
-
-
-def with_users(prepared: Prepared, users: NDArray[np.int64]) -> Prepared:
-    """The split of these users, warm ones first as before; the catalogue stays.
-
-    Args:
-        prepared: the split.
-        users: user_index of each, ascending.
-    """
-    table, features = prepared.users.take(pa.array(users)), prepared.user_features
-    encoded = replace(features, dense=features.dense[users], categorical=features.categorical[users])
-    return replace(prepared, users=table, user_features=encoded, **_changed(prepared, lambda part: part.take(users)))
 
 
 def held_out_with_users(held_out: HeldOut, users: NDArray[np.int64]) -> HeldOut:
@@ -66,11 +45,6 @@ def draw_new_items(prepared: Prepared, share: float, seed: int) -> NDArray[np.in
     eligible = np.flatnonzero(counts >= MIN_EVENTS)
     size = min(len(eligible), max(1, round(share * len(eligible)))) if share > 0 else 0
     return np.sort(np.random.default_rng(seed).choice(eligible, size, replace=False))
-
-
-def withhold(prepared: Prepared, new: NDArray[np.int64]) -> Prepared:
-    """The split without train and validation events on these items; they stay in the catalogue."""
-    return replace(prepared, **_changed(prepared, lambda part: part.keep(~np.isin(part.items, new))))
 
 
 @dataclass(frozen=True)
