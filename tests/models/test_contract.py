@@ -340,14 +340,6 @@ def test_a_raw_feature_value_that_is_not_known_counts_as_missing(shop):
     assert np.asarray(strange["scores"]) == pytest.approx(np.asarray(missing["scores"]), abs=1e-6)
 
 
-def test_what_the_model_knows_of_a_history_can_be_asked(shop):
-    found = shop.serving.known_history(np.array(["user 2", "nobody"]))["item_ids"]
-    people = shop.world.people.histories
-    expected = people.items[people.offsets[2] : people.offsets[3]].tolist()
-    assert as_indices(found)[0][: len(expected)] == expected
-    assert set(as_indices(found)[1]) <= {PAD}
-
-
 def test_users_with_the_same_history_get_the_same_list(shop):
     answer = for_users(shop, ["user 0", "user 1"], 14)
     assert as_indices(answer["item_ids"])[0] == as_indices(answer["item_ids"])[1]

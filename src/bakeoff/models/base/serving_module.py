@@ -168,14 +168,6 @@ class ServingModule(tf.Module):
         query, known = self._raw_query(history, timestamps, dense, categorical)
         return {**self._choose(query, k, allow, diversity, debias), "known": known}
 
-    @graph(input_signature=[tf.TensorSpec([None], tf.string, "user_ids")])
-    def known_history(self, user_ids: Any) -> dict[str, Any]:
-        """What the model knows that users have seen: item_ids string [B, W], oldest first, padded with NO_ITEM."""
-        users = self._users.lookup(user_ids)
-        rows = tf.where(users != PAD, users, self._stranger)
-        history, _ = self._histories(rows)
-        return {"item_ids": tf.gather(self._item_ids, tf.where(history == PAD, self._num_items, history))}
-
     @property
     def _num_items(self) -> Any:
         return tf.shape(self.item_embeddings)[0]
