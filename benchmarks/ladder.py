@@ -126,7 +126,7 @@ def climb(split: Split, folder: Path, seconds: float, seeds: Sequence[int]) -> I
             decisive = {"section": section.model_dump(mode="json"), "space": {k: asdict(v) for k, v in space.items()}}
             code = fingerprint(prepared, spec(model), decisive)[:12]
             study = TuningStudy(folder / f"{model}-{code}.journal", space, current, split.params.seed, epochs)
-            objective = make_objective(split.workspace, model, section, split.params.seed)
+            objective = make_objective(prepared, model, section, split.params.seed)
             study.optimize(objective, trials=None, timeout=seconds, after_trial=lambda _: None)
             best = study.best
             if best is None or best.value is None:

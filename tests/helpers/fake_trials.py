@@ -5,7 +5,7 @@ from functools import partial
 from bakeoff.core.errors import BakeoffError
 
 
-def make_objective(workspace, model, section, seed):
+def make_objective(prepared, model, section, seed):
     """More regularisation is better."""
     return partial(_objective, model)
 

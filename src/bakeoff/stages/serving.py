@@ -7,7 +7,6 @@ from bakeoff.core.cost import measure
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.prepared.tables import load_prepared
 from bakeoff.experiments.latency import BATCHES, load_exported, measure_latency
-from bakeoff.experiments.training.runner import warm_users
 from bakeoff.params import Params
 
 
@@ -17,11 +16,10 @@ def run(params: Params, workspace: Workspace) -> None:
     Reads artifacts/split and models/; writes artifacts/cost/serving.json.
 
     Raises:
-        BakeoffError: there is no split, it has no train event, or a model is missing or does not fit the split.
+        BakeoffError: there is no split, or a model is missing or does not fit the split.
     """
     with measure(workspace, "serving") as cost:
         prepared = load_prepared(workspace)
-        warm_users(prepared)  # raises where there are none
         exported = load_exported(workspace, prepared.items)
         models = measure_latency(exported, prepared, params.seed, params.evidence.serving_seconds)
         cost.note(models=models)

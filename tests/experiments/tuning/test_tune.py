@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.files import locked
 from bakeoff.core.workspace import Workspace
+from bakeoff.data.prepared.tables import load_prepared
 from bakeoff.experiments.tuning import tune
 from bakeoff.params import load_params
 
@@ -77,7 +78,7 @@ def test_the_same_seed_gives_the_same_trials(workspace, faked):
 def test_a_process_finds_for_its_values_what_training_with_them_gives(workspace):
     run(workspace, trials=3)
     params = load_params(workspace.params)
-    again = tune.make_objective(workspace, "mf", params.mf, params.seed)
+    again = tune.make_objective(load_prepared(workspace), "mf", params.mf, params.seed)
     found = [
         (again(trial["params"], lambda *reached: None)[0], trial["params"]) for trial in record(workspace)["history"]
     ]
@@ -92,7 +93,7 @@ def test_a_trial_scores_validation_at_the_best_epoch(workspace, model):
     values = {"mf": {"regularization": 0.05}, "softmax": {"dropout": 0.1}, "ease": {"regularization": 3.0}}.get(
         model, {}
     )
-    objective = tune.make_objective(workspace, model, params.section(model), params.seed)
+    objective = tune.make_objective(load_prepared(workspace), model, params.section(model), params.seed)
     score, epoch = objective(values, lambda *reached: told.append(reached))
     assert 0 < score < 1
     if model in ("mf", "softmax"):
@@ -320,7 +321,7 @@ def test_without_validation_events_it_says_what_to_change(tmp_path):
     workspace = Workspace(tmp_path)
     small_split.write_split(workspace, with_valid=False)
     with pytest.raises(BakeoffError, match=r"no event to choose on: raise split\.valid_share"):
-        tune.make_objective(workspace, "mf", small_split.PARAMS.mf, small_split.PARAMS.seed)
+        tune.make_objective(load_prepared(workspace), "mf", small_split.PARAMS.mf, small_split.PARAMS.seed)
 
 
 @pytest.mark.parametrize(
@@ -333,4 +334,4 @@ def test_a_model_that_training_would_skip_is_not_searched(workspace, model, reas
     params = load_params(workspace.params)
     params = params.model_copy(update={"ease": params.ease.model_copy(update={"max_items": 2})})
     with pytest.raises(BakeoffError, match=reason):
-        tune.make_objective(workspace, model, params.section(model), params.seed)
+        tune.make_objective(load_prepared(workspace), model, params.section(model), params.seed)

@@ -51,7 +51,7 @@ def middle(values: Sequence[float], confidence: float = 0.95) -> Repeated:
     value = float(np.median(values))
     if len(logs) < 2:
         return Repeated(value)
-    half = _half(logs, confidence) * MEDIAN_TO_MEAN
+    half = half_width(logs, confidence) * MEDIAN_TO_MEAN
     return Repeated(value, float(value * np.exp(-half)), float(value * np.exp(half)))
 
 
@@ -66,7 +66,7 @@ def total(steps: Sequence[float], whole: float, confidence: float = 0.95) -> Rep
     if len(steps) < 2:
         return Repeated(whole)
     # On logarithms, since no time is below 0.
-    half = len(steps) * _half(np.asarray(steps, np.float64), confidence) / whole
+    half = len(steps) * half_width(np.asarray(steps, np.float64), confidence) / whole
     return Repeated(whole, float(whole * np.exp(-half)), float(whole * np.exp(half)))
 
 
@@ -96,7 +96,7 @@ def interval_json(name: str, found: Repeated) -> dict[str, float]:
     return {name: found.value} | {key: end for key, end in ends.items() if not np.isnan(end)}
 
 
-def _half(values: NDArray[np.float64], confidence: float) -> float:
+def half_width(values: NDArray[np.float64], confidence: float) -> float:
     """Half the width of Student's t interval of the mean."""
     spread = values.std(ddof=1) / np.sqrt(len(values))
     return float(stdtrit(len(values) - 1, (1 + confidence) / 2) * spread)

@@ -25,7 +25,7 @@ from bakeoff.core.subprocesses import read_output
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.fetch.versioning import is_versioned, read_data_hash
 from bakeoff.data.params import DataParams, SplitParams
-from bakeoff.data.prepared.tables import load_prepared
+from bakeoff.data.prepared.tables import Prepared, load_prepared
 from bakeoff.experiments.params import with_values
 from bakeoff.experiments.training.checkpoints import fingerprint
 from bakeoff.experiments.training.runner import Experiment, best_row, train_keeping_best
@@ -81,14 +81,15 @@ def run(
     data_dvc = workspace.root / "data.dvc"
     data_hash = read_data_hash(data_dvc.read_text(encoding="utf-8")) if data_dvc.exists() else None
     space, of_all = space_of(model, section), "" if trials is None else f" of {trials}"
-    path = workspace.root / ".bakeoff/tuning" / f"{model}-{_identity(workspace, model, section, space, seed)}.journal"
+    prepared = load_prepared(workspace)
+    path = workspace.root / ".bakeoff/tuning" / f"{model}-{_identity(prepared, model, section, space, seed)}.journal"
     path.parent.mkdir(parents=True, exist_ok=True)
     with locked(path.with_suffix(".lock"), _refuse):
         study = TuningStudy(path, space, current_values(section, space), seed, getattr(section, "max_epochs", 0))
         print(f"{model}: searching {', '.join(space)} by validation {SELECTION_METRIC}", flush=True)
         print(f"{model}: {len(study.tried)}{of_all} trials are done, in {study.seconds:.0f} s", flush=True)
         try:
-            objective = make_objective(workspace, model, section, seed)
+            objective = make_objective(prepared, model, section, seed)
             study.optimize(objective, trials, timeout, after_trial=partial(_print_trial, study, model))
         except KeyboardInterrupt:
             print(f"{model}: interrupted after {len(study.tried)}{of_all} trials; the same command continues.")
@@ -113,19 +114,18 @@ def _update_split(root: Path) -> None:
         read_output(["dvc", "--wait-for-lock", "repro", "split"], root)
 
 
-def make_objective(workspace: Workspace, model: str, section: Frozen, seed: int) -> Objective:
-    """A function that tries values of a model's section; it reads the split once, and never its test part.
+def make_objective(prepared: Prepared, model: str, section: Frozen, seed: int) -> Objective:
+    """A function that tries values of a model's section.
 
     Args:
-        workspace: holds the split.
+        prepared: the split.
         model: whose settings are tried.
         section: values of the settings that are not tried.
         seed: of every trial.
 
     Raises:
-        BakeoffError: there is no split, it has no train or no validation event, or the model can't be trained on it.
+        BakeoffError: the split has no train or no validation event, or the model can't be trained on it.
     """
-    prepared = load_prepared(workspace)
     shipped = Experiment(specs.spec(model), section, prepared, seed)
     _ = shipped.users  # raises where there are none
     validate = shipped_validation(prepared, seed)
@@ -155,14 +155,14 @@ def make_objective(workspace: Workspace, model: str, section: Frozen, seed: int)
     return objective
 
 
-def _identity(workspace: Workspace, model: str, section: Frozen, space: Space, seed: int) -> str:
+def _identity(prepared: Prepared, model: str, section: Frozen, space: Space, seed: int) -> str:
     """Hash of what all trials of a study share: data, code, space, seed and the settings that are not searched."""
     fixed = section.model_dump(mode="json")
     for name in space:
         *parents, last = name.split(".")
         del reduce(getitem, parents, fixed)[last]
     decisive = {"seed": seed, "fixed": fixed, "space": {name: asdict(search) for name, search in space.items()}}
-    return fingerprint(load_prepared(workspace), specs.spec(model), decisive)[:12]
+    return fingerprint(prepared, specs.spec(model), decisive)[:12]
 
 
 def _refuse() -> None:

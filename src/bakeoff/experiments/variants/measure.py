@@ -11,13 +11,12 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
-from scipy.stats import sem, t
 
 from bakeoff.data.prepared.tables import Prepared
 from bakeoff.evaluation.metrics.formulas import num_relevant
 from bakeoff.evaluation.ranking.protocol import Evaluated
 from bakeoff.evaluation.stats.intervals import intervals
-from bakeoff.evaluation.stats.timing_intervals import interval_json, middle
+from bakeoff.evaluation.stats.timing_intervals import half_width, interval_json, middle
 from bakeoff.experiments.params import CompareParams
 from bakeoff.experiments.training.runner import Experiment, TrainedModel, progress_bar, train_keeping_best
 from bakeoff.experiments.training.validation import validation_scores
@@ -107,8 +106,8 @@ def train_variant(experiment: Experiment) -> TrainedModel:
 
 def false_negatives(trained: TrainedModel) -> int | None:
     """Candidates that the mask of a user's own items caught up to the epoch that is kept; None without a mask."""
-    state = {} if trained.trainer is None else trained.trainer.state()
-    return int(state["masked"][0]) if "masked" in state else None
+    masked = getattr(trained.trainer, "masked", None)
+    return None if masked is None else int(masked[0])
 
 
 def steps_per_epoch(experiment: Experiment) -> int | None:
@@ -186,7 +185,7 @@ def _over_seeds(entry: Mapping[str, Any], base: Mapping[str, Any], confidence: f
     if "seeds" not in entry:
         return {}
     changes = np.subtract(entry["seeds"], base["seeds"])
-    reach = float(t.ppf((1 + confidence) / 2, len(changes) - 1) * sem(changes))
+    reach = half_width(changes, confidence)
     return {"difference_over_seeds": {"low": float(changes.mean()) - reach, "high": float(changes.mean()) + reach}}
 
 

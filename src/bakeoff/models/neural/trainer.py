@@ -131,6 +131,11 @@ class SoftmaxTrainer:
         temperature = float(np.exp(-self._model.log_scale.numpy()))
         return {"temperature": temperature, "masked_false_negatives_share": masked / max(pairs, 1)}
 
+    @property
+    def masked(self) -> NDArray[np.int64]:
+        """Numbers of candidates that were masked, and of all; see `Batches.masked`."""
+        return self._batches.masked
+
     def weights(self) -> dict[str, NDArray[Any]]:
         """Both towers and the temperature, by the names that Keras gives them."""
         return {weight.name: weight.numpy() for weight in self._model.weights}
