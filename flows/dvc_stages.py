@@ -127,7 +127,7 @@ def outdated_stages(targets: Sequence[str], workspace: Path) -> list[str]:
     status = json.loads(
         read_output(["dvc", "status", "--json", *needed_for(targets, read_dag(workspace))], workspace) or "{}"
     )
-    if changed := [stage for stage, changes in status.items() if any(map(_is_here, changes))]:
+    if changed := [stage for stage, changes in status.items() if stage != "version" and any(map(_is_here, changes))]:
         return changed
     printed = read_output(["dvc", "repro", "--dry", "--allow-missing", *targets], workspace)
     stages = re.findall(f"^{RUNNING.format('(.+)')}$", printed, re.MULTILINE)

@@ -175,7 +175,8 @@ def test_results_reach_another_machine_over_ssh(stormy: SimpleNamespace, storage
 def test_two_runs_at_once_in_one_workspace_both_end_well(stormy: SimpleNamespace) -> None:
     assert stormy.other == 0, stormy.printed
     assert WAITING in stormy.printed
-    assert stormy.printed.strip().splitlines()[-1] == "2 stages: 0 ran, 2 unchanged, 0 cached."
+    # Prefect may say after it that events still wait to be sent.
+    assert "2 stages: 0 ran, 2 unchanged, 0 cached." in stormy.printed.splitlines()
 
 
 def test_the_next_run_goes_on_after_one_was_killed_with_its_worker(stack: LocalStack, stormy: SimpleNamespace) -> None:
