@@ -101,15 +101,10 @@ def needed_for(targets: Collection[str], dag: Dag) -> Dag:
 def unchanged_stages(dag: Dag, workspace: Path) -> frozenset[str]:
     """Stages that DVC would not run, and no stage before them either: one DVC process instead of one per stage.
 
-    The stage `version` of a workspace without code always runs under `dvc repro`. What it would write is written here,
-    so that it counts as stale only if another version is installed.
-
     Raises:
         ChildError: DVC cannot read the workspace.
     """
-    refresh_version(Workspace(workspace))
-    status = json.loads(read_output(["dvc", "status", "--json", *dag], workspace) or "{}")
-    stale = {stage for stage, changes in status.items() if changes != ["always changed"]}
+    stale = {stage for stage, changes in _status(dag, workspace).items() if changes != ["always changed"]}
     for stage in TopologicalSorter(dag).static_order():
         if stale & dag[stage]:
             stale.add(stage)
@@ -122,20 +117,27 @@ def outdated_stages(targets: Sequence[str], workspace: Path) -> list[str]:
     Raises:
         ChildError: DVC can't read the workspace.
     """
-    refresh_version(Workspace(workspace))
-    # First what is here: for a stage that would run, `dvc repro` asks for the data, which need not be here.
-    status = json.loads(
-        read_output(["dvc", "status", "--json", *needed_for(targets, read_dag(workspace))], workspace) or "{}"
-    )
-    if changed := [stage for stage, changes in status.items() if stage != "version" and any(map(_is_here, changes))]:
+    # Status first: `dvc repro --dry` fails where a stage would run whose data are absent.
+    status = _status(needed_for(targets, read_dag(workspace)), workspace)
+    if changed := [name for name, changes in status.items() if name != "version" and any(map(_is_real, changes))]:
         return changed
     printed = read_output(["dvc", "repro", "--dry", "--allow-missing", *targets], workspace)
     stages = re.findall(f"^{RUNNING.format('(.+)')}$", printed, re.MULTILINE)
     return [stage for stage in stages if stage != "version"]
 
 
-def _is_here(change: str | Mapping[str, Mapping[str, Any]]) -> bool:
-    """Whether a change that `dvc status` names is more than that files are absent."""
+def _status(dag: Dag, workspace: Path) -> dict[str, list[Any]]:
+    """Stage → its changes, as `dvc status --json` prints them, of stages that have any.
+
+    The stage `version` of a workspace without code always runs under `dvc repro`. What it would write is written here,
+    so that it has changed only if another version is installed.
+    """
+    refresh_version(Workspace(workspace))
+    return dict(json.loads(read_output(["dvc", "status", "--json", *dag], workspace) or "{}"))
+
+
+def _is_real(change: str | Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether a change that `dvc status` names is more than the absence of files."""
     if isinstance(change, str):
         return change != "always changed"
     return any(state not in ("deleted", "not in cache") for files in change.values() for state in files.values())

@@ -32,8 +32,8 @@ def run(user: str, workspace: Workspace, log: Path | None = None) -> None:
         log: directory of the log; None: see `log_folder`.
 
     Raises:
-        BakeoffError: data/ is not there or not what data.dvc records, or the log can't be read, and data/ is as it was;
-            or neither they nor any version have such a user.
+        BakeoffError: data/ is not there or not what data.dvc records, or the log can't be read (data/ is not changed
+            then); or neither they nor any version have such a user.
     """
     console = Console(highlight=False, soft_wrap=True, markup=False)
     say = console.print

@@ -137,7 +137,7 @@ def _entities(name: str, raw: Raw, data: DataParams) -> pa.Table:
     mapping = {ENTITIES[name]: names.ids[name][0], **({"title": names.title} if name == "items" else {})}
     mapped = _mapped(raw, mapping, f"_in_{name}")
     sources = {source for source in mapping.values() if source is not None}
-    # A column without a name is the index that pandas writes, unless told not to.
+    # By default pandas writes its index as a column without a name.
     extra = {column: values for column, values in raw.columns.items() if column.strip() and column not in sources}
     if clash := extra.keys() & mapped.keys():
         raise BakeoffError(

@@ -18,8 +18,8 @@ from bakeoff.data.engine.engine import value_at
 from bakeoff.data.params import PARTS, SplitParams
 
 TIE_DIGITS = 12
-"""Of the md5: enough that hardly two events of the data share them, and a text so short is sorted where it lies. Of the
-number of a row as well, which is filled up with zeros."""
+"""Of the md5: enough that hardly two events of the data share them, and a text so short is sorted where it lies. The
+number of a row is padded with zeros to as many."""
 EventKey = tuple[int, str, str, str]
 """timestamp, tie, user_id, item_id: what orders all events."""
 

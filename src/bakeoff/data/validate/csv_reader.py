@@ -93,14 +93,14 @@ def read_rows(path: Path, file: str, *, delimiter: str | None = ",", skip_empty:
 
     Raises:
         BakeoffError: a line has the wrong number of fields, a quote is never closed, a row exceeds BLOCK_BYTES, or the
-            first line tells Excel the delimiter that is to be found here.
+            first line is Excel's `sep=;` where the delimiter is to be found.
         OSError: the file can't be read.
     """
     if delimiter is None:
         with path.open(encoding="utf-8-sig", newline="") as text:
             beginning = text.read(HEADER_CHARACTERS)
-        if told := re.match("sep=.(?=[\r\n])", beginning):
-            raise BakeoffError(f"{file} begins with the line {told[0]!r}, which is meant for Excel alone: delete it.")
+        if hint := re.match("sep=.(?=[\r\n])", beginning):
+            raise BakeoffError(f"{file} begins with the line {hint[0]!r}, which is meant for Excel alone: delete it.")
         delimiter = delimiter_of(beginning)
     header = _header(path, file, delimiter)
     bad: list[Any] = []

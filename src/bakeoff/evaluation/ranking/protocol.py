@@ -43,7 +43,7 @@ class EvalSet:
         queries: n queries, each asked at the time of the first event to be found.
         exclude: n rows, items that lists must not contain.
         truth: n rows, the held-out items.
-        earlier: n rows, all that the users have had before, of which the queries may hold a part.
+        earlier: n rows, all earlier events of the users; a query may hold fewer.
     """
 
     users: Users
@@ -69,7 +69,7 @@ class EvalSet:
     def of_rows(
         cls, prepared: Prepared, users: Users, given: Histories, truth: Histories, earlier: Histories | None = None
     ) -> "EvalSet":
-        """Queries of which each has a row of its own; lists exclude all earlier events, unless repeats are kept.
+        """One query per row of the arguments; lists exclude all earlier events, unless repeats are kept.
 
         Args:
             prepared: the split.
