@@ -99,6 +99,7 @@ def _measure(
         scratch,
         _say,
         arguments.seeds,
+        benchmark.one_seed,
     )
     effort = (lambda system: tuning_seconds(system, benchmark)), (lambda system: at_edge(system, benchmark.name))
     numbers = runner.threads, runner.seed, arguments.resamples
@@ -151,7 +152,12 @@ def _arguments() -> argparse.Namespace:
     add("--resume", action="store_true", help="reuse the results of finished systems whose job is the same")
     add("--threads", type=int, default=THREADS, help=f"for every system (default: {THREADS})")
     add("--seed", type=int, default=SEED, help=f"for every system, and of the intervals (default: {SEED})")
-    add("--seeds", type=int, default=SEEDS, help=f"fits of every system that draws something (default: {SEEDS})")
+    add(
+        "--seeds",
+        type=int,
+        default=SEEDS,
+        help=f"fits of every system that draws something and is not too slow (default: {SEEDS})",
+    )
     add("--pages", action="store_true", help="make the pages again from their figures, and say which are out of date")
     add("--resamples", type=int, default=RESAMPLES, help=f"of the bootstrap (default: {RESAMPLES})")
     add("--timeout", type=float, default=3600, help="seconds after which a system is ended (default: 3600)")

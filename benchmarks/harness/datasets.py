@@ -44,6 +44,7 @@ class Benchmark:
         metrics: columns of the table; differences are taken in the first one. All systems are tuned by NDCG@10.
         searched: seconds that `bakeoff tune` had for each contender's settings; None: it did not choose them, or its
             record in tuning/ says so.
+        one_seed: systems whose fit takes too long here for several seeds; their rows say that they had one.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Benchmark:
     core: int = 0
     metrics: tuple[str, ...] = ("ndcg@10", "recall@20")
     searched: float | None = None
+    one_seed: tuple[str, ...] = ()
 
 
 _TEMPORAL = "the last 20 % of each user's events are test, the 10 % before them validation; every rating is a positive"
@@ -111,6 +113,7 @@ BENCHMARKS = {
             },
             core=5,
             metrics=("ndcg@10", "hit_rate@10"),
+            one_seed=("sasrec",),
         ),
         Benchmark(
             "gowalla",

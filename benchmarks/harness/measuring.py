@@ -1,6 +1,6 @@
 """The measurement itself: each system in order, with every seed, on test."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
@@ -52,6 +52,7 @@ def measure_all(
     scratch: Path,
     say: Callable[[str], None],
     num_seeds: int = 1,
+    one_seed: Collection[str] = (),
 ) -> list[Measured]:
     """Run each system in a process of its own for each seed. One that fails is reported as such; the others go on.
 
@@ -64,13 +65,15 @@ def measure_all(
         scratch: where results are kept.
         say: gets messages about the progress.
         num_seeds: how often systems that draw something are fitted, with the runner's seed and the next ones.
+        one_seed: names of systems that have the runner's seed alone.
     """
     files = write_data(split, scratch)
     results = []
     for number, system in enumerate(systems, 1):
         found, folder = [], scratch / "runs" / system.name
+        once = system.draws_nothing or system.name in one_seed
         try:
-            for seed in range(runner.seed, runner.seed + (1 if system.draws_nothing else num_seeds)):
+            for seed in range(runner.seed, runner.seed + (1 if once else num_seeds)):
                 seeded = replace(runner, seed=seed)
                 own = folder if seed == runner.seed else folder / f"seed-{seed}"
                 found.append(_measure(system, split, values, settings, seeded, files, own))

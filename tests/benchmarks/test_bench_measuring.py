@@ -43,6 +43,16 @@ def test_each_seed_is_a_run_of_its_own_and_what_draws_nothing_runs_once(runner, 
     assert sorted(jobs) == [42, 43]
 
 
+def test_a_system_too_slow_for_several_seeds_has_one_and_the_page_says_so(runner, tmp_path):
+    slow = System("slow", "Slow", "fake_peer")
+    setting, split = {"orders": [tiny.BEST]}, tiny.split(tmp_path)
+    found = measure_all([tiny.FAKE, slow], split, {}, lambda _: setting, runner, tmp_path, lambda _: None, 2, ["slow"])
+    assert [len(each.seeds["ndcg@10"]) for each in found] == [2, 1]
+    page = markdown(results_of(tiny.BENCHMARK, split.facts, found, "make bench", 2, 42, 100))
+    quality = page.split("## Quality on test")[1].split("##")[0]
+    assert [row.split(" | ")[3] for row in quality.splitlines() if row.startswith("| ")] == ["seeds", "2", "1"]
+
+
 def test_scores_that_are_no_numbers_are_a_failure(runner, tmp_path):
     nan = {"orders": [[0]], "raise": "scores hold NaN"}
     [measured] = run([tiny.FAKE], {"fake": nan}, runner, tmp_path)
