@@ -14,6 +14,7 @@ from pathlib import Path
 from harness.datasets import BENCHMARKS, ROOT, Benchmark, Split, make_split, present, settings_of
 from harness.measuring import measure_all, write_data
 from harness.pages import keep_page
+from harness.picture import picture
 from harness.processes import Runner, SystemFailedError
 from harness.systems import SYSTEMS, System, by_name
 from harness.tables import code_hash, markdown, results_of
@@ -26,6 +27,8 @@ from bakeoff.experiments.training.validation import SELECTION_METRIC
 
 DATA_VARIABLE = "BAKEOFF_BENCH_DATA"
 THREADS, SEED, SEEDS, RESAMPLES = 2, 42, 5, 10_000
+PICTURE = "systems.svg"
+"""All tables at a glance, beside the pages."""
 console = Console(stderr=True, highlight=False)
 
 
@@ -106,7 +109,8 @@ def _measure(
     found = results_of(benchmark, split.facts, results, _command(arguments, benchmark), *numbers, *effort)
     path = arguments.results / f"{benchmark.name}.json"
     keep_page(found, markdown, path)
-    console.print(f"Written: {path} and the page")
+    _draw(arguments.results)
+    console.print(f"Written: {path}, the page and {PICTURE}")
     return int(any(m.note.startswith("failed") for m in results))
 
 
@@ -119,7 +123,14 @@ def write_pages(folder: Path) -> int:
             found = json.loads(path.read_text(encoding="utf-8"))
             write_text(path.with_suffix(".md"), markdown(found, code))
             console.print(f"{path.stem}: {'up to date' if found['code'] == code else 'older than the code'}")
+    _draw(folder)
     return 0
+
+
+def _draw(folder: Path) -> None:
+    """One picture of all tables that there are."""
+    paths = [path for name in BENCHMARKS if (path := folder / f"{name}.json").exists()]
+    write_text(folder / PICTURE, picture([json.loads(path.read_text(encoding="utf-8")) for path in paths]))
 
 
 def _command(arguments: argparse.Namespace, benchmark: Benchmark) -> str:
