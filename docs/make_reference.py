@@ -48,7 +48,7 @@ def params_page() -> str:
 
 
 def commands_page() -> str:
-    """Every command with its arguments and options, in the order of `bakeoff --help`."""
+    """Every command with its arguments and options."""
     lines = [
         "# Commands",
         NOTE,

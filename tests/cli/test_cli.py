@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bakeoff.cli.app import app
+from bakeoff.cli.arguments import PRODUCTION, STAGES, START
 from bakeoff.core.errors import BakeoffError
 from bakeoff.data.fetch.own_sources import Request
 from bakeoff.models.base import specs
@@ -26,6 +27,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_help_names_every_model(command: str) -> None:
     printed = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200", "TERM": "dumb"}).output
     assert f"{', '.join(specs.names()[:-1])} or {specs.names()[-1]}" in printed
+
+
+def test_help_begins_with_what_leads_to_a_verdict_and_every_command_stands_under_a_heading() -> None:
+    printed = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "200", "TERM": "dumb"}).output
+    places = [printed.index(heading) for heading in (START, PRODUCTION, STAGES)]
+    assert places == sorted(places)
+    assert " Commands " not in printed
 
 
 @pytest.mark.parametrize("command", [["train", "als"], ["evaluate", "als"], ["recommend", "--model", "als"]])

@@ -12,6 +12,8 @@ from bakeoff.models.base import specs
 if TYPE_CHECKING:
     from bakeoff.params import Params
 
+START, STAGES, PRODUCTION = "From data to a verdict", "Stages of the pipelines, one at a time", "In production"
+"""Headings of `bakeoff --help`."""
 MODEL_HELP = f"{', '.join(specs.names()[:-1])} or {specs.names()[-1]}"
 
 
@@ -36,7 +38,7 @@ def run_stage(name: str, *arguments: str) -> None:
 def add_stage(app: typer.Typer, name: str, text: str) -> None:
     """Add a command that runs the stage of this name; `text` is its help."""
 
-    @app.command(name, help=text)
+    @app.command(name, help=text, rich_help_panel=STAGES)
     def command() -> None:
         run_stage(name)
 
@@ -44,6 +46,6 @@ def add_stage(app: typer.Typer, name: str, text: str) -> None:
 def add_model_stage(app: typer.Typer, name: str, text: str) -> None:
     """Likewise for a stage that runs once per model."""
 
-    @app.command(name, help=text)
+    @app.command(name, help=text, rich_help_panel=STAGES)
     def command(model: ModelName) -> None:
         run_stage(name, model)

@@ -6,14 +6,24 @@ from typing import Annotated
 
 import typer
 
-from bakeoff.cli.arguments import MODEL_HELP, LogFolder, ModelName, add_model_stage, add_stage, load
+from bakeoff.cli.arguments import (
+    MODEL_HELP,
+    PRODUCTION,
+    STAGES,
+    START,
+    LogFolder,
+    ModelName,
+    add_model_stage,
+    add_stage,
+    load,
+)
 from bakeoff.core.workspace import Workspace
 from bakeoff.models.base.specs import check_model
 
 app = typer.Typer()
 
 
-@app.command()
+@app.command(rich_help_panel=START)
 def fetch(
     source: Annotated[
         Path | None,
@@ -70,7 +80,7 @@ def fetch(
     stage.run(load().data, Workspace(), Request(source, query, inbox, append, files), force)
 
 
-@app.command()
+@app.command(rich_help_panel=PRODUCTION)
 def forget(
     user: Annotated[str, typer.Argument(help="Id of the user, as your data has it.")],
     log: LogFolder = None,
@@ -90,7 +100,7 @@ add_stage(app, "split", "Divide events into train, validation, test and new user
 add_model_stage(app, "train", "Train on train and validation, for as many epochs as validation says.")
 
 
-@app.command()
+@app.command(rich_help_panel=STAGES)
 def export(model: ModelName) -> None:
     """Write the trained model as a TensorFlow SavedModel, from which `serve` and promotion take it."""
     from bakeoff.stages import export as stage
@@ -98,7 +108,7 @@ def export(model: ModelName) -> None:
     stage.run(Workspace(), model)
 
 
-@app.command()
+@app.command(rich_help_panel=START)
 def tune(
     model: Annotated[
         str | None,
@@ -148,7 +158,7 @@ add_model_stage(app, "evaluate", "Rank the catalogue for every test and new user
 add_stage(app, "items", "Find each item's nearest items, and lay the item embeddings out in two dimensions.")
 
 
-@app.command()
+@app.command(rich_help_panel=START)
 def recommend(
     model: Annotated[str, typer.Option(parser=check_model, help=MODEL_HELP)] = "softmax",
     user: Annotated[str | None, typer.Option(help="Id of a user that the model was trained on.")] = None,

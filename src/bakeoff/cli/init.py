@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bakeoff.cli.arguments import START
 from bakeoff.core.errors import BakeoffError, visible
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def _file(help_text: str) -> Any:
     return typer.Option(metavar="FILE", help=help_text, exists=True, dir_okay=False, readable=True)
 
 
-@app.command()
+@app.command(rich_help_panel=START)
 def init(
     directory: Annotated[Path, typer.Argument(help="The workspace: a directory that is not there yet, or is empty.")],
     interactions: Annotated[

@@ -5,17 +5,22 @@ from typing import Annotated, Literal
 
 import typer
 
-from bakeoff.cli.arguments import LogFolder, load
+from bakeoff.cli.arguments import PRODUCTION, STAGES, LogFolder, load
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
 
 app = typer.Typer()
 catalogue = typer.Typer(no_args_is_help=True)
 Target = Annotated[str | None, typer.Option(help="One of models/ of this workspace; none: what is in production.")]
-app.add_typer(catalogue, name="catalogue", help="Rank new items without training again. See docs/new_items.md.")
+app.add_typer(
+    catalogue,
+    name="catalogue",
+    help="Rank new items without training again. See docs/new_items.md.",
+    rich_help_panel=PRODUCTION,
+)
 
 
-@app.command()
+@app.command(rich_help_panel=PRODUCTION)
 def drift(
     since: Annotated[
         str | None, typer.Option(metavar="REV", help="A Git revision; none: the version in production, or the last.")
@@ -28,7 +33,7 @@ def drift(
     stage.run(Workspace(), params.data, params.drift, since)
 
 
-@app.command()
+@app.command(rich_help_panel=STAGES)
 def parents() -> None:
     """Copy the models in production to parents/, for training to start from; without warm_start.mode: auto, nothing.
 
@@ -40,7 +45,7 @@ def parents() -> None:
         copy_parents(Workspace())
 
 
-@app.command()
+@app.command(rich_help_panel=PRODUCTION)
 def decide(model: Annotated[str | None, typer.Option(help="The challenger; none: as in params.yaml.")] = None) -> None:
     """Compare the challenger with the model in production and decide; write reports/decision. Changes nothing else."""
     from bakeoff.ops.promotion import decide as stage
@@ -48,7 +53,7 @@ def decide(model: Annotated[str | None, typer.Option(help="The challenger; none:
     stage.run(load(), Workspace(), model)
 
 
-@app.command()
+@app.command(rich_help_panel=PRODUCTION)
 def promote(
     despite: Annotated[
         str | None, typer.Option(metavar="REASON", help="Promote although the decision says no; the tag says why.")
@@ -65,7 +70,7 @@ def promote(
     stage.promote(Workspace(), model, despite=despite, push=push)
 
 
-@app.command()
+@app.command(rich_help_panel=PRODUCTION)
 def rollback(
     to: Annotated[
         str | None, typer.Option(metavar="VERSION", help="Such as softmax@v2.0.0; none: what was there before.")
@@ -83,7 +88,7 @@ def rollback(
     stage.rollback(Workspace(), to, push=push)
 
 
-@app.command()
+@app.command(rich_help_panel=PRODUCTION)
 def status(as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
     """Show what is in production, since when, from which data, and how the workspace compares."""
     from bakeoff.ops.promotion import promote as stage
@@ -91,7 +96,7 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="For programs.")
     stage.show_status(Workspace(), as_json=as_json)
 
 
-@app.command()
+@app.command(rich_help_panel=PRODUCTION)
 def serve(
     model: Annotated[
         str | None, typer.Option(help="One of models/, or a version such as mf@v1.0.0; none: what is in production.")
@@ -156,7 +161,7 @@ def serve(
     stage.run(Workspace(), options)
 
 
-@app.command()
+@app.command(rich_help_panel=PRODUCTION)
 def online(
     log: LogFolder = None,
     event: Annotated[str, typer.Option(help="Kind of feedback that counts.")] = "click",

@@ -4,14 +4,14 @@ from typing import Annotated, Any
 
 import typer
 
-from bakeoff.cli.arguments import add_stage, load, run_stage
+from bakeoff.cli.arguments import STAGES, START, add_stage, load, run_stage
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace
 
 app = typer.Typer()
 
 
-@app.command()
+@app.command(rich_help_panel=START)
 def run(
     evidence: Annotated[
         bool, typer.Option("--evidence", help="Every stage, those too that judge the textbook's claims.")
@@ -35,7 +35,7 @@ def run(
     command.bring_up_to_date(evidence, params.data, epochs)
 
 
-@app.command()
+@app.command(rich_help_panel=START)
 def version(
     write: Annotated[bool, typer.Option("--write", help="To artifacts/version.json, on which stages depend.")] = False,
 ) -> None:
@@ -48,7 +48,7 @@ def version(
         print(f"{name} {found['version']} ({found['sha256'][:12]})")
 
 
-@app.command()
+@app.command(rich_help_panel=START)
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="For programs: an array of objects.")] = False) -> None:
     """Check the environment, Git, DVC, Prefect, disk, memory and clock, and say how to mend what is not right.
 
@@ -66,7 +66,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="For programs: a
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(rich_help_panel=START)
 def compare(
     before: Annotated[
         str | None, typer.Argument(metavar="REV_A", help="A Git revision; none: write the report.")
@@ -89,7 +89,7 @@ def compare(
     revisions.run(settings.compare, settings.seed, Workspace(), before, after)
 
 
-@app.command()
+@app.command(rich_help_panel=START)
 def verdict() -> None:
     """Print the verdict of the last comparison in a few lines, and where the report lies."""
     from bakeoff.report.render import terminal
@@ -97,7 +97,7 @@ def verdict() -> None:
     terminal.print_verdict(Workspace())
 
 
-@app.command()
+@app.command(rich_help_panel=START)
 def explain(number: Annotated[str, typer.Argument(help="A check of the verdict, such as BK006.")]) -> None:
     """Print what a check of the verdict means, its state in this workspace, and what clears it."""
     from bakeoff.report.render import terminal
@@ -105,7 +105,7 @@ def explain(number: Annotated[str, typer.Argument(help="A check of the verdict, 
     terminal.print_check(Workspace(), number)
 
 
-@app.command()
+@app.command(rich_help_panel=START)
 def params() -> None:
     """Print every parameter with its value, limits and meaning."""
     from bakeoff.cli import params_help as stage
@@ -113,7 +113,7 @@ def params() -> None:
     stage.run(load())
 
 
-@app.command()
+@app.command(rich_help_panel=STAGES)
 def variants(group: Annotated[str, typer.Argument(help="features, new-items, folding, depth or sampling")]) -> None:
     """Train and evaluate variants that differ from the contenders in one setting each."""
     run_stage("variants", group)
@@ -127,7 +127,7 @@ add_stage(app, "unbiasedness", "Train with each sampler on a small catalogue; co
 add_stage(app, "evidence", "Judge the textbook's claims and write the page with the measurements behind them.")
 
 
-@app.command()
+@app.command(rich_help_panel=STAGES)
 def study() -> None:
     """Write the page of the study of negative sampling."""
     from bakeoff.stages import study as stage
