@@ -32,7 +32,7 @@ endef
 .PHONY: help run evidence study repro report up down status spark ray test systemtest check format docs lock bench scale benchlock clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 run: $(READY) ## environment, data, the Prefect flow, the verdict; seconds when all is up to date
 	@bakeoff run
@@ -89,7 +89,7 @@ ray: $(RAY) ## Ray in the same environment, for `RAY_ADDRESS`: networks trained 
 test: $(READY) ## every test but those of the whole system, in minutes
 	pytest -m "not system"
 
-systemtest: $(SPARK) $(RAY) ## tests of the whole system: Prefect's server, Spark, Ray, browsers, SSH, bakeoff serve, killed processes, real data, the whole DAG
+systemtest: $(SPARK) $(RAY) ## the tests of the whole system: real servers, browsers, Spark, Ray, SSH, killed processes
 	pytest -m system
 
 check: $(SPARK) ## format, lint, types, layers
