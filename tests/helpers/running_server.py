@@ -5,14 +5,22 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
+from inspect import signature
 from pathlib import Path
 
 import httpx
 
+from bakeoff.cli import operations
 from bakeoff.ops.registry.history import enter
+from bakeoff.ops.server.serve import Options
 
 PATIENCE = 60
 """Seconds after which a server that does not answer counts as dead."""
+
+
+def serve_options(**given) -> Options:
+    """Options of `bakeoff serve`: the given ones, and the defaults of the command."""
+    return Options(**{name: each.default for name, each in signature(operations.serve).parameters.items()} | given)
 
 
 def promote(workspace, model, at):

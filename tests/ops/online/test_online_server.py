@@ -12,7 +12,7 @@ import made_log
 import pytest
 import small_split
 from promotion_repo import commit, decided, new_repo
-from running_server import PATIENCE, metric, promote, running, until
+from running_server import PATIENCE, metric, promote, running, serve_options, until
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.ops.online import command, log
@@ -21,7 +21,6 @@ from bakeoff.ops.online.log import Pseudonyms, parts, read_part
 from bakeoff.ops.online.serving import Online
 from bakeoff.ops.server import serve
 from bakeoff.ops.server.schemas import Feedback, Query, RefusedError
-from bakeoff.ops.server.serve import Options
 from bakeoff.ops.server.service import Service
 from bakeoff.stages import export, train
 
@@ -254,9 +253,9 @@ def test_a_model_alone_is_explored_among_twice_as_many_of_its_best_items(models,
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (Options(interleave=("ease", "mf")), "--interleave is of no use without a log: add --log DIR"),
-        (Options(explore=0.1), "--explore is of no use without a log"),
-        (Options(plain_ids=True), "--log-plain-ids is of no use without a log"),
+        (serve_options(interleave=("ease", "mf")), "--interleave is of no use without a log: add --log DIR"),
+        (serve_options(explore=0.1), "--explore is of no use without a log"),
+        (serve_options(plain_ids=True), "--log-plain-ids is of no use without a log"),
     ],
 )
 def test_options_that_need_a_log_say_so(workspace, options, message):
@@ -265,10 +264,10 @@ def test_options_that_need_a_log_say_so(workspace, options, message):
 
 
 def test_options_that_contradict_each_other_say_so(workspace, tmp_path):
-    options = Options(log=tmp_path, interleave=("champion", "popularity"))
+    options = serve_options(log=tmp_path, interleave=("champion", "popularity"))
     service, follow = serve.prepare(workspace, options)
     assert follow is None
     with pytest.raises(BakeoffError, match="is the champion, byte for byte"):
         serve.with_log(workspace, service, options, tmp_path)
     with pytest.raises(BakeoffError, match="leave --model mf out"):
-        serve.prepare(workspace, Options(log=tmp_path, model="mf", interleave=("ease", "mf")))
+        serve.prepare(workspace, serve_options(log=tmp_path, model="mf", interleave=("ease", "mf")))

@@ -12,11 +12,10 @@ import pandas as pd
 import pytest
 import small_split
 from promotion_repo import commit, git, new_repo, write_models
-from running_server import PATIENCE, listed, metric, model, promote, running, until
+from running_server import PATIENCE, listed, metric, model, promote, running, serve_options, until
 
 from bakeoff.models.base.loading import load_serving
 from bakeoff.ops.server import loading, schemas, serve
-from bakeoff.ops.server.serve import Options
 from bakeoff.stages import export, train
 
 
@@ -399,19 +398,19 @@ def test_at_sigterm_it_first_turns_requests_away_and_then_ends_without_an_error(
 
 
 def test_a_model_of_the_workspace_can_be_searched_approximately(workspace):
-    service, follow = serve.prepare(workspace, Options(model="popularity", approximate="on"))
+    service, follow = serve.prepare(workspace, serve_options(model="popularity", approximate="on"))
     assert follow is None
     assert service.info().search.startswith("approximate: recall 1.000 of the best 50")
     assert json.loads(service.info().model_dump_json())["recall"] == 1
 
 
 def test_a_large_catalogue_is_prefiltered_and_a_small_one_is_not(workspace, monkeypatch):
-    service, _ = serve.prepare(workspace, Options(model="popularity"))
+    service, _ = serve.prepare(workspace, serve_options(model="popularity"))
     assert service.info().search == "exact"
     asked = schemas.Query(user_id="u1", k=3)
     [expected] = service.model.answer([service.model.encoder.encode(asked)])
     monkeypatch.setattr(loading, "PREFILTERED", 1)
-    service, _ = serve.prepare(workspace, Options(model="popularity"))
+    service, _ = serve.prepare(workspace, serve_options(model="popularity"))
     assert service.info().search == "exact, prefiltered by 8-bit embeddings"
     [found] = service.model.answer([service.model.encoder.encode(asked)])
     assert [item.item_id for item in found.items] == [item.item_id for item in expected.items]

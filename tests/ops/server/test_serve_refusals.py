@@ -2,7 +2,7 @@ import sys
 
 import pytest
 from promotion_repo import git, new_repo
-from running_server import promote
+from running_server import promote, serve_options
 
 from bakeoff.cli import operations
 from bakeoff.core.errors import BakeoffError
@@ -10,20 +10,19 @@ from bakeoff.core.workspace import Workspace
 from bakeoff.ops import server
 from bakeoff.ops.server import serve
 from bakeoff.ops.server.http_server import listen
-from bakeoff.ops.server.serve import Options
 
 
 def test_where_nothing_is_promoted_it_says_what_to_do(tmp_path):
     workspace = new_repo(tmp_path / "repo")
     git(workspace.root, "commit", "--quiet", "--allow-empty", "--message", "nothing yet")
     with pytest.raises(BakeoffError, match=r"Nothing is in production.*bakeoff promote.*--model"):
-        serve.prepare(workspace, Options())
+        serve.prepare(workspace, serve_options())
     with pytest.raises(BakeoffError, match="is in no Git repository"):
-        serve.prepare(Workspace(tmp_path), Options())
+        serve.prepare(Workspace(tmp_path), serve_options())
     with pytest.raises(BakeoffError, match="'als' is not a model"):
-        serve.prepare(workspace, Options(model="als"))
+        serve.prepare(workspace, serve_options(model="als"))
     with pytest.raises(BakeoffError, match=r"models/mf/saved_model can't be read .*: run `bakeoff export mf`"):
-        serve.prepare(workspace, Options(model="mf"))
+        serve.prepare(workspace, serve_options(model="mf"))
 
 
 def test_tags_of_others_are_seen_once_they_are_fetched(tmp_path):

@@ -46,7 +46,7 @@ Approximate = Literal["auto", "on", "off"]
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """How to serve.
+    """How to serve; the command has the defaults.
 
     Attributes:
         model: one of models/ of the workspace; None: what is in production.
@@ -64,19 +64,19 @@ class Options:
         explore: share of the lists that are sampled.
     """
 
-    model: str | None = None
-    host: str = "127.0.0.1"
-    port: int = 8000
-    approximate: Approximate = "auto"
-    max_batch: int = 64
-    interval: float = 5.0
-    fetch: bool = False
-    drain: float = 0.0
-    log: Path | None = None
-    log_days: float = 90.0
-    plain_ids: bool = False
-    interleave: tuple[str, str] | None = None
-    explore: float = 0.0
+    model: str | None
+    host: str
+    port: int
+    approximate: Approximate
+    max_batch: int
+    interval: float
+    fetch: bool
+    drain: float
+    log: Path | None
+    log_days: float
+    plain_ids: bool
+    interleave: tuple[str, str] | None
+    explore: float
 
 
 def run(workspace: Workspace, options: Options) -> None:
