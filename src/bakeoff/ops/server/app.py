@@ -2,9 +2,9 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
-from email.message import Message
 from functools import partial
 from inspect import signature
 from typing import Annotated, Any
@@ -39,6 +39,9 @@ FAILED = "The server failed; its log says why."
 CLIENT_CLOSED = 499
 """Status, as nginx has it, of a request whose client has gone before all of it was there."""
 
+JSON = re.compile(r"application/([^;]*\+)?json *(;|$)", re.IGNORECASE)
+"""Content types of bodies that FastAPI reads as JSON."""
+
 DOCS = "GET /docs shows what can be sent."
 
 _REFUSED: dict[int | str, dict[str, Any]] = {
@@ -49,6 +52,7 @@ _REFUSED: dict[int | str, dict[str, Any]] = {
 log = logging.getLogger("bakeoff.serve")
 
 Follow = Callable[[], Coroutine[Any, Any, None]]
+Submit = Callable[[ServedModel, schemas.Query], Awaitable[schemas.Answer]]
 
 
 class BodyRoute(APIRoute):
@@ -67,7 +71,7 @@ class BodyRoute(APIRoute):
             if int(request.headers.get("content-length", "0")) > MAX_BODY:
                 text = f"The body has more than {MAX_BODY:,} bytes: send fewer or shorter queries."
                 raise schemas.RefusedError(413, text, {"connection": "close"})
-            if not _is_json(request.headers.get("content-type", "")):
+            if not JSON.match(request.headers.get("content-type", "")):
                 return await usual(request)
             try:
                 body = parameter.annotation.model_validate_json(await request.body())
@@ -79,16 +83,6 @@ class BodyRoute(APIRoute):
             return answer
 
         return handle
-
-
-def _is_json(content_type: str) -> bool:
-    """Whether FastAPI reads such a body as JSON."""
-    if content_type == "application/json":  # as nearly all clients spell it
-        return True
-    message = Message()
-    message["content-type"] = content_type
-    kind = message.get_content_subtype()
-    return message.get_content_maintype() == "application" and (kind == "json" or kind.endswith("+json"))
 
 
 def _refused_body(error: ValidationError) -> Exception:
@@ -150,8 +144,7 @@ def answer_errors(app: FastAPI) -> None:
 
 
 def _add_recommendations(app: FastAPI, service: Service, online: Online | None) -> None:
-    submit: Callable[[ServedModel, schemas.Query], Awaitable[schemas.Answer]]
-    submit = service.submit if online is None else online.submit
+    submit: Submit = service.submit if online is None else online.submit
 
     async def recommend(query: schemas.Query) -> Response:
         """Top k for a known user, or for someone new by history and features; with `why`, the reasons too."""
@@ -160,22 +153,12 @@ def _add_recommendations(app: FastAPI, service: Service, online: Online | None) 
     async def recommend_batch(request: schemas.BatchRequest) -> Response:
         """One answer per query, in their order; a query that can't be answered is refused alone."""
         model = service.model
-        pending: list[Any] = []
+        tasks, answers = [], []
         for query in request.queries:
+            tasks.append(asyncio.create_task(_answer_or_refusal(submit, model, query)))
             await asyncio.sleep(0)  # other requests, such as /health, are answered between two queries
-            try:
-                if query.why:
-                    raise schemas.RefusedError(422, "why is not answered in a batch: ask POST /recommend.")
-                pending.append(submit(model, query))
-            except Exception as error:  # noqa: BLE001 - one query must not spoil the answers of others
-                pending.append(_refused_query(error))
-        answers: list[str] = []
-        for each in pending:
-            try:
-                answer = each if isinstance(each, schemas.Refusal) else await each
-            except Exception as error:  # noqa: BLE001 - likewise
-                answer = _refused_query(error)
-            answers.append(answer.model_dump_json())
+        for task in tasks:
+            answers.append((await task).model_dump_json())
             await asyncio.sleep(0)
         return Response(f'{{"answers":[{",".join(answers)}]}}', media_type="application/json")
 
@@ -238,12 +221,19 @@ def _add_operations(app: FastAPI, service: Service) -> None:
         return Response(page, media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-def _refused_query(error: Exception) -> schemas.Refusal:
-    """What a batch has in place of an answer; an error that is no refusal is logged."""
-    if isinstance(error, schemas.RefusedError):
+async def _answer_or_refusal(
+    submit: Submit, model: ServedModel, query: schemas.Query
+) -> schemas.Answer | schemas.Refusal:
+    """What a batch has for a query; an error that is no refusal is logged."""
+    try:
+        if query.why:
+            raise schemas.RefusedError(422, "why is not answered in a batch: ask POST /recommend.")
+        return await submit(model, query)
+    except schemas.RefusedError as error:
         return schemas.Refusal(error=error.detail, status=error.status_code)
-    log.error("a query of a batch failed", exc_info=error)
-    return schemas.Refusal(error=FAILED, status=500)
+    except Exception:  # one query must not spoil the answers of others
+        log.exception("a query of a batch failed")
+        return schemas.Refusal(error=FAILED, status=500)
 
 
 def _refusal(status: int, text: str, headers: Any = None) -> Response:
