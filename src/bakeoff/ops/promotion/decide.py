@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping
 from contextlib import nullcontext
 from operator import itemgetter
+from pathlib import Path
 from typing import Any
 
 import altair as alt
@@ -15,7 +16,6 @@ import pandas as pd
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.files import replaced, write_json, write_text
 from bakeoff.core.workspace import Workspace
-from bakeoff.data.fetch.versioning import read_data_hash
 from bakeoff.data.prepared.tables import load_held_out, load_prepared
 from bakeoff.experiments.training.validation import SELECTION_METRIC
 from bakeoff.models.base import specs
@@ -96,10 +96,7 @@ def _decide(settings: DecisionSettings, workspace: Workspace, model: str | None)
     challenger = _in_workspace(workspace, name)
     standing = history.production(events)
     version = None if standing is None else standing.version
-    champion = None
-    if version is not None:
-        md5, (data, rows) = files.model_md5(root, version.commit, version.model), files.data_at(root, version.commit)
-        champion = DecisionSide(version.model, md5, version.number, version.commit, data, rows)
+    champion = None if version is None else _side(root, version.model, version.number, version.commit)
     if champion is not None and (champion.model, champion.md5) == (challenger.model, challenger.md5):
         return unchanged(challenger, champion)
     stand_in = nullcontext(workspace.saved_model(REFERENCE))
@@ -130,25 +127,27 @@ def _challenger(settings: DecisionSettings, workspace: Workspace, model: str | N
     )
 
 
+def _side(root: Path, model: str, number: str | None = None, commit: str | None = None) -> DecisionSide:
+    """A model as a commit has it or, without one, the workspace."""
+    return DecisionSide(model, files.model_md5(root, commit, model), number, commit, *files.data_at(root, commit))
+
+
 def _in_workspace(workspace: Workspace, model: str) -> DecisionSide:
     """A model of the workspace.
 
     Raises:
         BakeoffError: dvc.lock records no such model, or other bytes than there are.
     """
-    root, exported = workspace.root, workspace.saved_model(model)
-    md5 = files.model_md5(root, None, model)
-    if md5 is None or files.directory_md5(exported) != md5:
-        fault = f"{exported} is not what {files.LOCK} records ({md5})"
-        if md5 is None:
+    found, exported = _side(workspace.root, model), workspace.saved_model(model)
+    if found.md5 is None or files.directory_md5(exported) != found.md5:
+        fault = f"{exported} is not what {files.LOCK} records ({found.md5})"
+        if found.md5 is None:
             fault = f"{files.LOCK} records no models/{model}/saved_model"
         raise BakeoffError(
             f"{fault}, and only what DVC keeps can go into production: run `dvc repro export@{model}`, or `dvc "
             f"checkout --force {exported}`."
         )
-    data = read_data_hash(files.text_at(root, None, "data.dvc") or "")
-    rows = files.num_interactions(files.json_at(root, None, Workspace().validation_report.as_posix()))
-    return DecisionSide(model, md5, data_md5=data, rows=rows)
+    return found
 
 
 def decision_headline(decision: Decision) -> str:

@@ -57,21 +57,17 @@ def model_md5(root: Path, commit: str | None, model: str, part: Part = "saved_mo
     return next((out["md5"] for out in outs if out["path"] == f"models/{model}/{part}" and out.get("md5")), None)
 
 
-def data_at(root: Path, commit: str) -> tuple[str | None, int | None]:
-    """MD5 of the data of a commit and its number of interactions; None where it does not say.
+def data_at(root: Path, commit: str | None) -> tuple[str | None, int | None]:
+    """MD5 of the data of a commit, or of the workspace, and its number of interactions; None where it does not say.
 
-    It does not say how many there are where other data were compared last.
+    A commit does not say how many there are where other data were compared last.
     """
     data = read_data_hash(text_at(root, commit, "data.dvc") or "")
-    deps = _stages(root, commit).get("compare", {}).get("deps", [])
+    deps = _stages(root, commit).get("compare", {}).get("deps", []) if commit else []
     is_current = all(dep.get("md5") == data for dep in deps if dep["path"] == "data")
-    return data, num_interactions(json_at(root, commit, "reports/validation.json")) if is_current else None
-
-
-def num_interactions(validation: Mapping[str, Any]) -> int | None:
-    """Interactions that a validation.json counts."""
-    rows = validation.get("tables", {}).get("interactions", {}).get("rows")
-    return None if rows is None else int(rows)
+    report = "reports/validation.json" if commit else Workspace().validation_report.as_posix()
+    rows = json_at(root, commit, report).get("tables", {}).get("interactions", {}).get("rows")
+    return data, rows if is_current else None
 
 
 def taken_back(root: Path, events: Sequence[Event], model: str, md5: str | None) -> str | None:
