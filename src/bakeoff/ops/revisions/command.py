@@ -112,11 +112,9 @@ def version_at(root: Path, revision: str | None) -> ProjectVersion:
     users = {}
     with dvc_files(root, commit, "artifacts/evaluation", name) as files:
         for model in found.models:
-            try:
-                with files.open(f"artifacts/evaluation/{model}/users.parquet") as file:
-                    users[model] = pd.read_parquet(file)
-            except (DvcException, DataIndexDirError, OSError, ValueError):
-                continue  # the page says so
+            path = f"artifacts/evaluation/{model}/users.parquet"
+            with suppress(DvcException, DataIndexDirError, OSError, ValueError), files.open(path) as file:
+                users[model] = pd.read_parquet(file)  # the page names the models for which this fails
     return replace(found, users=users)
 
 
