@@ -135,7 +135,6 @@ def serve(
 
     A new promotion is taken up while requests go on; one that can't be loaded is reported, and the old model stays.
     """
-    options = dict(locals())  # the arguments, under the names that `Options` has for them
     try:
         from bakeoff.ops.server import serve as stage
     except ModuleNotFoundError as error:
@@ -144,7 +143,22 @@ def serve(
             "`pip install '.[serve]'` in a checkout."
         ) from None
 
-    stage.run(Workspace(), stage.Options(**options))
+    options = stage.Options(
+        model=model,
+        host=host,
+        port=port,
+        approximate=approximate,
+        max_batch=max_batch,
+        interval=interval,
+        fetch=fetch,
+        drain=drain,
+        log=log,
+        log_days=log_days,
+        plain_ids=plain_ids,
+        interleave=interleave,
+        explore=explore,
+    )
+    stage.run(Workspace(), options)
 
 
 @app.command(rich_help_panel=PRODUCTION)
