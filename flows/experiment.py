@@ -38,6 +38,9 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 MAX_OVERRIDE = 1_000
 """Characters of an override: Hydra's grammar takes its time over more, and Python reads no number of 5,000 digits."""
 
+SET = "++"
+"""Of Hydra's grammar: set it, whether the file has the name or not."""
+
 _APPLIED = "Experiment results have been applied to your workspace."
 """DVC's line about the clone, which would mislead a reader of the log."""
 
@@ -89,8 +92,7 @@ def check_overrides(overrides: Sequence[str], workspace: Path) -> None:
         BakeoffError: an override names no parameter, or gives it a value that it cannot have.
     """
     path = workspace / "params.yaml"
-    load_params(path)  # it may be missing, or not valid as it is
-    names = flat(read_yaml(path.read_bytes(), str(path)))
+    names = flat(load_params(path).model_dump(mode="json"))  # those too that the file leaves at their defaults
     for override in overrides:
         if "${" in override:  # OmegaConf would put the value of an environment variable there
             raise BakeoffError(f"{override!r} holds `${{`, which would be replaced: write the value itself.")
@@ -107,7 +109,7 @@ def check_overrides(overrides: Sequence[str], workspace: Path) -> None:
         copy = Path(scratch, "params.yaml")
         shutil.copyfile(path, copy)
         try:
-            apply_overrides(copy, list(overrides))
+            apply_overrides(copy, [SET + override for override in overrides])
         except InvalidArgumentError as error:
             raise BakeoffError(f"{' '.join(overrides)} cannot be read: {error.__cause__}") from None
         parse_params(read_yaml(copy.read_bytes(), "params.yaml"), f"params.yaml with {' '.join(overrides)}")
@@ -136,7 +138,7 @@ def run_experiment(overrides: Sequence[str], name: str, workspace: Path, *, log:
     """
     if git(workspace, "for-each-ref", f"refs/exps/*/*/{name}"):
         raise BakeoffError(f"An experiment {name} exists: choose another name or `dvc exp remove {name}`.")
-    sets = [argument for override in overrides for argument in ("--set-param", override)]
+    sets = [argument for override in overrides for argument in ("--set-param", SET + override)]
     with _clone(workspace) as clone:
         command = ["dvc", "exp", "run", *sets, f"--name={name}"]
         run_child(command, clone, log=lambda line: None if line == _APPLIED else log(line), timeout=timeout)

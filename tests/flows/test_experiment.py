@@ -73,6 +73,14 @@ def test_an_experiment_is_recorded_and_leaves_every_file_of_the_workspace_alone(
         run_experiment(["mf.dim=16"], "smaller", workspace, log=lines.append, timeout=60)
 
 
+def test_a_parameter_that_the_file_leaves_at_its_default_can_be_set(workspace: Path) -> None:
+    run_experiment(["mf.regularization=0.5"], "added", workspace, log=lambda _: None, timeout=60)
+    [found] = call("git", "for-each-ref", "--format=%(objectname)", "refs/exps/*/*/added", cwd=workspace).split()
+    params = call("git", "show", f"{found}:params.yaml", cwd=workspace)
+    assert "regularization: 0.5" in params
+    assert "regularization" not in (workspace / "params.yaml").read_text()
+
+
 @pytest.mark.parametrize(("key", "value"), [("diff.external", "true"), ("diff.noprefix", "true")])
 def test_uncommitted_changes_are_taken_along_whatever_the_users_git_settings_are(
     key: str, value: str, workspace: Path, monkeypatch: pytest.MonkeyPatch
@@ -96,7 +104,9 @@ def test_a_project_without_a_commit_is_refused(empty_project: Path) -> None:
         run_experiment(["mf.dim=1"], "early", empty_project, log=lambda _: None, timeout=60)
 
 
-@pytest.mark.parametrize("override", ["mf.dim=32", "softmax.hidden=[64,32]", "validation.earliest=1991-02-03"])
+@pytest.mark.parametrize(
+    "override", ["mf.dim=32", "softmax.dim=32", "softmax.hidden=[64,32]", "validation.earliest=1991-02-03"]
+)
 def test_a_valid_override_is_accepted(override: str, workspace: Path) -> None:
     check_overrides([override], workspace)
 
