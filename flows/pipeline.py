@@ -4,10 +4,11 @@
 negative sampling in studies/dvc.yaml.
 """
 
+import signal
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import wraps
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -19,6 +20,7 @@ import psutil
 import typer
 from prefect import Flow, flow, get_run_logger, settings, task
 from prefect.cache_policies import NO_CACHE
+from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture, wait
 from prefect.states import Completed, Failed
@@ -53,7 +55,8 @@ def run(stage: str, workspace: Path, timeout: float, stop: Event, unchanged: boo
         else:
             outcome = run_remotely(stage, workspace, pool, log=log, timeout=timeout, stop=stop)
     except ChildError as error:
-        return Failed(message=f"{stage} {error.reason}", data=error)
+        name = "Stopped" if stop.is_set() else "Failed"
+        return Failed(name=name, message=f"{stage} {error.reason}", data=error)
     return Completed(name=outcome, data=time.monotonic() - begun)
 
 
@@ -149,17 +152,38 @@ def failed(error: BakeoffError) -> State[None]:
 
 @contextmanager
 def private_server() -> Iterator[None]:
-    """Let the temporary server, which starts where no PREFECT_API_URL is set, answer to this process only.
+    """Where no PREFECT_API_URL is set, start a temporary server, which answers to this process only.
 
     Its API would otherwise have no password and answer pages of every origin.
+
+    Raises:
+        BakeoffError: somebody has interrupted what runs within, by Ctrl-C; the status is that of shells.
     """
-    if settings.PREFECT_API_URL.value():
-        yield
-        return
-    password = f"bakeoff:{token_urlsafe(32)}"
-    passwords = dict.fromkeys([settings.PREFECT_API_AUTH_STRING, settings.PREFECT_SERVER_API_AUTH_STRING], password)
-    with settings.temporary_settings({**passwords, settings.PREFECT_SERVER_CORS_ALLOWED_ORIGINS: ""}):
-        yield
+    with ExitStack() as changed:
+        if not settings.PREFECT_API_URL.value():
+            password = f"bakeoff:{token_urlsafe(32)}"
+            names = settings.PREFECT_API_AUTH_STRING, settings.PREFECT_SERVER_API_AUTH_STRING
+            own = {**dict.fromkeys(names, password), settings.PREFECT_SERVER_CORS_ALLOWED_ORIGINS: ""}
+            changed.enter_context(settings.temporary_settings(own))
+            _start_server()
+        try:
+            yield
+        except KeyboardInterrupt:
+            error = BakeoffError("Interrupted. Stages that had ended are kept: the same command continues.")
+            error.status = 130
+            raise error from None
+
+
+def _start_server() -> None:
+    """Start Prefect's temporary server out of reach of Ctrl-C: it has yet to hear from this process how the run ended.
+
+    A terminal interrupts every process of the command at once; what a process blocks, those that it starts block too.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        get_client(sync_client=True)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def run_command(chosen: Flow[..., Any], arguments: Sequence[str] | None = None) -> None:
@@ -183,7 +207,8 @@ def run_command(chosen: Flow[..., Any], arguments: Sequence[str] | None = None) 
     try:
         app(arguments)
     except BakeoffError as error:
-        sys.exit(f"error: {error}")
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.status or 1)
 
 
 if __name__ == "__main__":

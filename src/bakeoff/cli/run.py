@@ -66,14 +66,11 @@ def bring_up_to_date(evidence: bool, data: DataParams, epochs: int) -> None:
                 console.print("Every stage is up to date." if evidence else "The comparison is up to date.")
                 print_verdict(workspace)
                 return
-        from prefect.client.orchestration import get_client  # not before: Prefect takes seconds to load
-
-        from bakeoff.flows import pipeline
+        from bakeoff.flows import pipeline  # not before: Prefect takes seconds to load
 
         _log_to_file()
         console.print(f"Prefect starts. Its log: {LOG}")
         with pipeline.private_server():
-            get_client(sync_client=True)  # starts the server
             fetched.result()
             pool.submit(succeeds, workspace.root, sys.executable, "-m", "bakeoff.ops.kernels")  # if not, stages do it
             with (workspace.data / "interactions.csv").open("rb") as lines:
