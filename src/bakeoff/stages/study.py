@@ -7,7 +7,7 @@ from bakeoff.report.render.study_page import study_html
 from bakeoff.report.report_inputs import read_json
 from bakeoff.report.study import read_study
 
-MISSING = "run `make study`, or `dvc repro studies/dvc.yaml`"
+MISSING = "run `make study`, or `dvc repro studies/dvc.yaml`, in a checkout of Bakeoff"
 AGAIN = "dvc repro studies/dvc.yaml"
 
 
