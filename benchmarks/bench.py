@@ -17,7 +17,7 @@ from harness.pages import keep_page
 from harness.picture import picture
 from harness.processes import Runner, SystemFailedError
 from harness.systems import SYSTEMS, System, by_name
-from harness.tables import code_hash, markdown, results_of
+from harness.tables import Page, code_hash, markdown, results_of
 from harness.tuning import at_edge, chosen_setting, grid_of, keep, tune, tuning_seconds
 from rich.console import Console
 
@@ -117,20 +117,22 @@ def _measure(
 def write_pages(folder: Path) -> int:
     """Make each page again from its figures; one whose code has changed since says so."""
     code = code_hash()
-    for name in BENCHMARKS:
-        path = folder / f"{name}.json"
-        if path.exists():
-            found = json.loads(path.read_text(encoding="utf-8"))
-            write_text(path.with_suffix(".md"), markdown(found, code))
-            console.print(f"{path.stem}: {'up to date' if found['code'] == code else 'older than the code'}")
+    for path, found in _results(folder).items():
+        write_text(path.with_suffix(".md"), markdown(found, code))
+        console.print(f"{path.stem}: {'up to date' if found['code'] == code else 'older than the code'}")
     _draw(folder)
     return 0
 
 
 def _draw(folder: Path) -> None:
     """One picture of all tables that there are."""
+    write_text(folder / PICTURE, picture([*_results(folder).values()]))
+
+
+def _results(folder: Path) -> dict[Path, Page]:
+    """By file, the results of the data sets that have been measured."""
     paths = [path for name in BENCHMARKS if (path := folder / f"{name}.json").exists()]
-    write_text(folder / PICTURE, picture([json.loads(path.read_text(encoding="utf-8")) for path in paths]))
+    return {path: json.loads(path.read_text(encoding="utf-8")) for path in paths}
 
 
 def _command(arguments: argparse.Namespace, benchmark: Benchmark) -> str:

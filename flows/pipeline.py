@@ -159,19 +159,19 @@ def private_server() -> Iterator[None]:
     Raises:
         BakeoffError: somebody has interrupted what runs within, by Ctrl-C; the status is that of shells.
     """
-    with ExitStack() as changed:
-        if not settings.PREFECT_API_URL.value():
-            password = f"bakeoff:{token_urlsafe(32)}"
-            names = settings.PREFECT_API_AUTH_STRING, settings.PREFECT_SERVER_API_AUTH_STRING
-            own = {**dict.fromkeys(names, password), settings.PREFECT_SERVER_CORS_ALLOWED_ORIGINS: ""}
-            changed.enter_context(settings.temporary_settings(own))
-            _start_server()
-        try:
+    try:
+        with ExitStack() as changed:
+            if not settings.PREFECT_API_URL.value():
+                password = f"bakeoff:{token_urlsafe(32)}"
+                names = settings.PREFECT_API_AUTH_STRING, settings.PREFECT_SERVER_API_AUTH_STRING
+                own = {**dict.fromkeys(names, password), settings.PREFECT_SERVER_CORS_ALLOWED_ORIGINS: ""}
+                changed.enter_context(settings.temporary_settings(own))
+                _start_server()
             yield
-        except KeyboardInterrupt:
-            error = BakeoffError("Interrupted. Stages that had ended are kept: the same command continues.")
-            error.status = 130
-            raise error from None
+    except KeyboardInterrupt:  # the server's start included
+        error = BakeoffError("Interrupted. Stages that had ended are kept: the same command continues.")
+        error.status = 130
+        raise error from None
 
 
 def _start_server() -> None:

@@ -39,7 +39,7 @@ FAILED = "The server failed; its log says why."
 CLIENT_CLOSED = 499
 """Status, as nginx has it, of a request whose client has gone before all of it was there."""
 
-JSON = re.compile(r"application/([^;]*\+)?json *(;|$)", re.IGNORECASE)
+JSON = re.compile(r"application/([^;/]*\+)?json *(;|$)", re.IGNORECASE)
 """Content types of bodies that FastAPI reads as JSON."""
 
 DOCS = "GET /docs shows what can be sent."
