@@ -90,7 +90,7 @@ test: $(READY) ## every test but those of the whole system, in minutes
 	pytest -m "not system"
 
 systemtest: $(SPARK) $(RAY) ## the tests of the whole system: real servers, browsers, Spark, Ray, SSH, killed processes
-	pytest -m system
+	pytest -m system -n 3  # much of it waits for servers
 
 check: $(SPARK) ## format, lint, types, layers
 	ruff format --check .

@@ -45,13 +45,17 @@ SLOWEST_FIRST = (
 
 SYSTEM = (
     "tests/benchmarks/test_scale.py::test_a_killed_run",
+    "tests/data/engine/test_engine.py::test_what_does_not_fit",
     "tests/data/engine/test_on_spark.py",
+    "tests/data/fetch/test_publishers.py::test_without_pip",
+    "tests/data/validate/test_promises.py::test_a_million",
     "tests/evaluation/test_parallel.py",
     "tests/experiments/test_growth.py",
     "tests/experiments/test_resume.py",
     "tests/experiments/test_serving_latency.py",
     "tests/faults/",
     "tests/flows/",
+    "tests/hostile/test_hostile_pages.py",
     "tests/models/test_real_data.py",
     "tests/ops/test_doctor.py",
     "tests/ops/online/test_log.py::test_a_killed",
@@ -65,9 +69,11 @@ SYSTEM = (
     "tests/pipeline/test_wheel.py",
     "tests/report/test_browser.py",
     "tests/services/",
+    "tests/stages/test_validate.py::test_a_million",
 )
 """Tests of the whole system: Prefect's server, Spark, a browser, `bakeoff serve`, killed processes, the whole DAG; and
-those that train on real data or measure what training and serving cost."""
+those that train on real data, take a million rows or more than memory holds, make a virtual environment, or measure
+what training and serving cost."""
 
 WHOLE = tuple(start for start in SYSTEM if "::" not in start)
 
