@@ -8,6 +8,7 @@ from synthetic import NOISE
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.models import look, model_label
 from bakeoff.report.render import page as markdown
+from bakeoff.report.render.pages import escape
 from bakeoff.report.summary import JudgedClaims, Summary
 
 
@@ -62,6 +63,21 @@ def test_the_fallback_is_said(text: str):
 
 def test_markup_in_a_title_is_escaped(text: str):
     assert r"Invented \<i\>shop\</i\>" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "escaped"),
+    [
+        ("Fast &amp; Furious", r"Fast \&amp; Furious"),
+        ("~~all~~ that", r"\~\~all\~\~ that"),
+        ("$100$ a day", r"\$100\$ a day"),
+        ("a | b\n# c", r"a \| b # c"),
+        ("ask @somebody in #1", "ask @\N{WORD JOINER}somebody in #\N{WORD JOINER}1"),
+        ("NDCG@10 of a@b.example @ C# #", "NDCG@10 of a@b.example @ C# #"),
+    ],
+)
+def test_no_text_is_markup_a_formula_a_mention_or_an_issue(text: str, escaped: str):
+    assert escape(text) == escaped
 
 
 def test_validation_split_and_hashes_are_named(text: str, summary: Summary):

@@ -138,8 +138,12 @@ def validation_markdown(report: Mapping[str, Any]) -> str:
 
 
 def escape(text: str) -> str:
-    """Text in one line, without anything that Markdown or HTML reads as markup."""
-    return re.sub(r"([\\`*_|\[\]<>])", r"\\\1", " ".join(text.splitlines()))
+    """Text in one line, without anything that Markdown, HTML or GitHub reads as markup: mentions and issues included.
+
+    A backslash keeps GitHub neither from notifying `@name` nor from linking `#1`; an invisible word joiner does.
+    """
+    escaped = re.sub(r"([\\`*_|\[\]<>&~$])", r"\\\1", " ".join(text.splitlines()))
+    return re.sub(r"(?<!\w)([@#])(?=\w)", "\\1\N{WORD JOINER}", escaped)
 
 
 def code(text: str) -> str:
