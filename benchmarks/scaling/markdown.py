@@ -50,17 +50,12 @@ def opening(command: str, data: str, limits: Limits) -> str:
 
 
 def notes(runs: Runs) -> str:
-    """A row for each stage that failed or found nothing to do, with why."""
-    rows = [
-        [
-            f"{size.interactions:,}",
-            f"{size.items:,}",
-            f"`{stage}`",
-            "failed" if run.failed else "skipped by itself",
-            cell(run.note.removeprefix("skipped: ")),
-        ]
-        for size, stages in runs.items()
-        for stage, run in stages.items()
-        if run.note
-    ]
-    return table(["interactions", "items", "stage", "what", "why"], rows) if rows else "None."
+    """A row for all stages of a size that failed, or found nothing to do, for the same reason."""
+    found: dict[tuple[str, str, str, str], list[str]] = {}
+    for size, stages in runs.items():
+        for stage, run in stages.items():
+            if run.note:
+                what, why = "failed" if run.failed else "skipped by itself", cell(run.note.removeprefix("skipped: "))
+                found.setdefault((f"{size.interactions:,}", f"{size.items:,}", what, why), []).append(f"`{stage}`")
+    rows = [[events, items, ", ".join(names), what, why] for (events, items, what, why), names in found.items()]
+    return table(["interactions", "items", "stages", "what", "why"], rows) if rows else "None."

@@ -6,12 +6,12 @@ from typing import Any, Literal
 
 import vl_convert
 
-from scaling.fits import Runs, counts, family
+from scaling.fits import Runs, counts
 from scaling.markdown import GIB
 
 
 def picture(runs: Runs, grown: Literal["interactions", "items"] = "interactions") -> str:
-    """SVG: seconds and GiB of every stage by what has grown, a column of panels for each family of stages."""
+    """SVG: seconds and GiB of every stage by what has grown, two panels for each family of stages."""
     rows = [
         {
             "size": getattr(size, grown),
@@ -30,17 +30,18 @@ def picture(runs: Runs, grown: Literal["interactions", "items"] = "interactions"
 
 
 def _panel(stage: str) -> str:
-    named = family(stage)
-    panels = {"validate": "tables", "split": "tables", "evaluate": "evaluate", "variants": "variants", "items": "items"}
-    return panels.get(named, "train" if named.startswith("train@") else "others")
+    """Stages of a model or a kind of variant have a panel together."""
+    together, of_one, _ = stage.partition("@")
+    return "tables" if stage in ("validate", "split") else together if of_one else "others"
 
 
 def _spec(rows: Sequence[Mapping[str, Any]], grown: str) -> dict[str, Any]:
-    """A column for each family of stages: seconds above, memory below, a legend for both."""
+    """For each family of stages, three in a row: seconds above, memory below, a legend for both."""
     families = dict.fromkeys(str(row["family"]) for row in rows)
     whats = dict.fromkeys(str(row["what"]) for row in rows)
     return {
-        "hconcat": [
+        "columns": 3,
+        "concat": [
             {
                 "title": each,
                 "vconcat": [
@@ -68,7 +69,7 @@ def _chart(rows: Sequence[Mapping[str, Any]], what: str, grown: str) -> dict[str
     }
     return {
         "data": {"values": list(rows)},
-        "width": 150,
+        "width": 190,
         "height": 150,
         "mark": {"type": "line", "point": {"size": 40}},
         "encoding": {

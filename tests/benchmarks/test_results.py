@@ -14,7 +14,7 @@ SCRIPTS = {
     "scale_catalogues": ("scale", "markdown_of_catalogues"),
 }
 """Script and function of pages that have not the name of their script."""
-WITHOUT_FIGURES = {"scale", "scale_catalogues"}
+WITHOUT_FIGURES = {"scale"}
 """Pages of which the figures were not kept when they were measured: each is made anew with its next measurement."""
 
 

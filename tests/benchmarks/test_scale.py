@@ -319,14 +319,15 @@ def test_catalogues_that_grow_alone_have_exponents_and_a_page_of_their_own():
     found = {
         size_of(10**6, items): runs({"evaluate@mf": 1 + items / 1e3, "split": 2.0}) for items in (10**5, 10**4, 10**3)
     }
-    found[size_of(10**6, 10**5)]["train@ease"] = Measured(1, 1, 2**20, "skipped: too many items")
+    for stage in ("train@ease", "evaluate@ease"):
+        found[size_of(10**6, 10**5)][stage] = Measured(1, 1, 2**20, "skipped: too many items")
     text = page(found, runs({"evaluate@mf": 1, "split": 1}), Limits(8 * 2**30, 3600, 2), "make scale", "drawn.svg")
     assert "Made by `make scale`: 1,000,000 interactions of 25,000 users in planted groups, and items alone" in text
     assert "on logarithmic axes](drawn.svg)" in text
     row = "| `evaluate@mf` † | 2.0 | 11 | 101 | 1.00 (1.00 to 1.00) | 2.00 | 11.00 | 101.00 | 1.00 (1.00 to 1.00) |"
     assert row in text
     assert "| `split` | 2.0 | 2.0 | 2.0 | 0.00 (0.00 to 0.00) |" in text
-    assert "| 1,000,000 | 100,000 | `train@ease` | skipped by itself | too many items |" in text
+    assert "| 1,000,000 | 100,000 | `train@ease`, `evaluate@ease` | skipped by itself | too many items |" in text
 
 
 def test_either_series_can_be_left_out():
