@@ -113,7 +113,7 @@ BENCHMARKS = {
             },
             core=5,
             metrics=("ndcg@10", "hit_rate@10"),
-            one_seed=("sasrec",),
+            one_seed=("sasrec", "softmax_ids"),
         ),
         Benchmark(
             "gowalla",
