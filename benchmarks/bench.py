@@ -9,6 +9,7 @@ import json
 import os
 import shlex
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from harness.datasets import BENCHMARKS, ROOT, Benchmark, Split, make_split, present, settings_of
@@ -109,7 +110,7 @@ def _measure(
     found = results_of(benchmark, split.facts, results, _command(arguments, benchmark), *numbers, *effort)
     path = arguments.results / f"{benchmark.name}.json"
     keep_page(found, markdown, path)
-    _draw(arguments.results)
+    _draw(arguments.results, _results(arguments.results).values())
     console.print(f"Written: {path}, the page and {PICTURE}")
     return int(any(m.note.startswith("failed") for m in results))
 
@@ -117,16 +118,17 @@ def _measure(
 def write_pages(folder: Path) -> int:
     """Make each page again from its figures; one whose code has changed since says so."""
     code = code_hash()
-    for path, found in _results(folder).items():
+    results = _results(folder)
+    for path, found in results.items():
         write_text(path.with_suffix(".md"), markdown(found, code))
         console.print(f"{path.stem}: {'up to date' if found['code'] == code else 'older than the code'}")
-    _draw(folder)
+    _draw(folder, results.values())
     return 0
 
 
-def _draw(folder: Path) -> None:
+def _draw(folder: Path, results: Iterable[Page]) -> None:
     """One picture of all tables that there are."""
-    write_text(folder / PICTURE, picture([*_results(folder).values()]))
+    write_text(folder / PICTURE, picture([*results]))
 
 
 def _results(folder: Path) -> dict[Path, Page]:
