@@ -6,19 +6,21 @@ Without names of data sets: MovieLens 100K, by time and at random, and whatever 
 
 import argparse
 import json
+import math
 import os
 import shlex
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from harness.code import code_hash
 from harness.datasets import BENCHMARKS, ROOT, Benchmark, Split, make_split, present, settings_of
 from harness.measuring import measure_all, write_data
 from harness.pages import keep_page
 from harness.picture import picture
 from harness.processes import Runner, SystemFailedError
-from harness.systems import SYSTEMS, System, by_name
-from harness.tables import Page, code_hash, markdown, results_of
+from harness.systems import OURS, SYSTEMS, System, by_name
+from harness.tables import Page, markdown, results_of
 from harness.tuning import at_edge, chosen_setting, grid_of, keep, tune, tuning_seconds
 from rich.console import Console
 
@@ -28,6 +30,8 @@ from bakeoff.experiments.training.validation import SELECTION_METRIC
 
 DATA_VARIABLE = "BAKEOFF_BENCH_DATA"
 THREADS, SEED, SEEDS, RESAMPLES = 2, 42, 5, 10_000
+EQUAL = 5e-5
+"""Figures that are closer than this are printed alike."""
 PICTURE = "systems.svg"
 """All tables at a glance, beside the pages."""
 console = Console(stderr=True, highlight=False)
@@ -50,7 +54,7 @@ def main() -> int:
             console.print(f"error: {error}", markup=False)
             status = 1
             continue
-        act = _tune if arguments.tune else _measure
+        act = _tune if arguments.tune else _check if arguments.check else _measure
         status |= act(benchmark, split, by_name(arguments.only), runner, scratch, arguments)
     return status
 
@@ -93,6 +97,14 @@ def _measure(
     scratch: Path,
     arguments: argparse.Namespace,
 ) -> int:
+    path = arguments.results / f"{benchmark.name}.json"
+    if lost := _left_out(path, systems):
+        console.print(
+            f"error: {path} has figures of {', '.join(lost)}, too, which this would remove: name these systems as "
+            "well, with --resume, or another folder for the page with --results.",
+            markup=False,
+        )
+        return 1
     values = settings_of(benchmark)
     results = measure_all(
         systems,
@@ -108,11 +120,49 @@ def _measure(
     effort = (lambda system: tuning_seconds(system, benchmark)), (lambda system: at_edge(system, benchmark.name))
     numbers = runner.threads, runner.seed, arguments.resamples
     found = results_of(benchmark, split.facts, results, _command(arguments, benchmark), *numbers, *effort)
-    path = arguments.results / f"{benchmark.name}.json"
     keep_page(found, markdown, path)
     _draw(arguments.results, _results(arguments.results).values())
     console.print(f"Written: {path}, the page and {PICTURE}")
     return int(any(m.note.startswith("failed") for m in results))
+
+
+def _left_out(path: Path, systems: Iterable[System]) -> list[str]:
+    """Titles of the systems of a page that are not among these."""
+    if not path.exists():
+        return []
+    named = {system.name for system in systems}
+    found = json.loads(path.read_text(encoding="utf-8"))["systems"]
+    return [system["title"] for system in found if system["name"] not in named]
+
+
+def _check(
+    benchmark: Benchmark,
+    split: Split,
+    _: tuple[System, ...],
+    runner: Runner,
+    scratch: Path,
+    arguments: argparse.Namespace,
+) -> int:
+    """Fit the contenders anew with the first seed: where they reach what the page says, it is up to date."""
+    path = arguments.results / f"{benchmark.name}.json"
+    if not path.exists():
+        _say(f"{path} is not there: nothing has been measured yet.")
+        return 1
+    page = json.loads(path.read_text(encoding="utf-8"))
+    held = {system["name"]: system["seeds"] for system in page["systems"]}
+    values, check = settings_of(benchmark), scratch / "check"
+    found = measure_all(by_name(OURS), split, values, lambda _: None, runner, check, _say)
+    same = True
+    for measured in found:
+        name = measured.system.name
+        for metric, [first, *_others] in held.get(name, {}).items():
+            now = measured.seeds[metric][0] if measured.succeeded else math.nan
+            _say(f"{name}, {metric}: {now:.5f}, on the page {first:.5f}")
+            same = same and abs(now - first) < EQUAL
+    if same:
+        keep_page(page | {"code": code_hash()}, markdown, path)
+    _say(f"{benchmark.name}: {'up to date' if same else 'other figures than on the page, which stays as it is'}")
+    return int(not same)
 
 
 def write_pages(folder: Path) -> int:
@@ -162,7 +212,7 @@ def _arguments() -> argparse.Namespace:
     raw = os.environ.get(DATA_VARIABLE)
     add("benchmarks", nargs="*", metavar="DATA", help=f"data sets: {', '.join(BENCHMARKS)} (default: all there are)")
     add("--data", type=Path, default=Path(raw) if raw else None, help=f"folder of raw data (default: ${DATA_VARIABLE})")
-    add("--only", action="append", metavar="SYSTEM", help=f"run only this one; may be repeated: {_names()}")
+    add("--only", action="append", metavar="SYSTEM", help=f"run only these, which are then all of the page: {_names()}")
     add("--tune", action="store_true", help="choose the peers' settings on validation instead; test is not looked at")
     add("--resume", action="store_true", help="reuse the results of finished systems whose job is the same")
     add("--threads", type=int, default=THREADS, help=f"for every system (default: {THREADS})")
@@ -173,6 +223,7 @@ def _arguments() -> argparse.Namespace:
         default=SEEDS,
         help=f"fits of every system that draws something and is not too slow (default: {SEEDS})",
     )
+    add("--check", action="store_true", help="fit MF and the softmax DNN with one seed: does the page still hold?")
     add("--pages", action="store_true", help="make the pages again from their figures, and say which are out of date")
     add("--resamples", type=int, default=RESAMPLES, help=f"of the bootstrap (default: {RESAMPLES})")
     add("--timeout", type=float, default=3600, help="seconds after which a system is ended (default: 3600)")

@@ -20,6 +20,7 @@ import numpy as np
 from harness.datasets import BENCHMARKS, ROOT, Split, make_split
 from harness.pages import Page, show
 from harness.score import per_user
+from harness.tables import NAMES
 from numpy.typing import NDArray
 from rich.console import Console
 from ruamel.yaml import YAML
@@ -157,7 +158,7 @@ def markdown(page: Page) -> str:
     lines = [
         f"# {page['title']}\n",
         f"{page['why']}\n",
-        f"| setting | {' | '.join(metrics)} | epochs | fit, s | CPU, s |",
+        f"| setting | {' | '.join(NAMES[metric] for metric in metrics)} | epochs | fit, s | CPU, s |",
         f"|---|{'---|' * len(metrics)}--:|--:|--:|",
     ]
     for point in points:

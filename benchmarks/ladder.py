@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from harness.datasets import BENCHMARKS, ROOT, Benchmark, Split, make_split
 from harness.pages import keep_page
-from harness.score import with_intervals
+from harness.score import over_seeds_too, with_intervals
 from numpy.typing import NDArray
 from rich.console import Console
 
@@ -172,7 +172,11 @@ def score(
 def results_of(benchmark: Benchmark, cells: Sequence[Cell], command: str) -> dict[str, Any]:
     """All that the page shows, as JSON values: the cells, and what each rung adds to a model on the same users."""
     steps = [
-        {"system": after.model, "information": after.rung, "adds": _mean(after.users - before.users)}
+        {
+            "system": after.model,
+            "information": after.rung,
+            "adds": _mean(after.users - before.users, before.seeds, after.seeds),
+        }
         for model in MODELS
         for before, after in pairwise(cell for cell in cells if cell.model == model)
     ]
@@ -187,7 +191,7 @@ def results_of(benchmark: Benchmark, cells: Sequence[Cell], command: str) -> dic
 
 
 def figures_of(cell: Cell) -> dict[str, Any]:
-    """A cell as JSON: each figure with its interval over users; null where no user has one."""
+    """A cell as JSON: `test` with its interval over users and seeds, `later` over users; null where no user has one."""
     return {
         "information": cell.rung,
         "system": cell.model,
@@ -195,24 +199,26 @@ def figures_of(cell: Cell) -> dict[str, Any]:
         "trials": cell.trials,
         "valid": cell.valid,
         "seeds": list(cell.seeds),
-        "test": _mean(cell.users),
+        "test": _mean(cell.users, cell.seeds),
         "later": _mean(cell.later),
         "setting": dict(cell.setting),
     }
 
 
-def _mean(values: NDArray[np.float64]) -> list[float] | None:
+def _mean(values: NDArray[np.float64], *seeds: Sequence[float]) -> list[float] | None:
     """Mean over the users who have a value, and the ends of its 95 % interval; None without such users."""
-    found = with_intervals({"": values[~np.isnan(values)]}, 0, RESAMPLES) if not np.isnan(values).all() else {}
-    return list(found[""]) if found else None
+    if np.isnan(values).all():
+        return None
+    return list(over_seeds_too(with_intervals({"": values[~np.isnan(values)]}, 0, RESAMPLES)[""], *seeds))
 
 
 def markdown(page: Mapping[str, Any]) -> str:
     """The page, made from its JSON: a row per rung, then what each rung adds to a model."""
     about = (
-        f"{page['cores']} cores. {page['title']}: {page['split']}. NDCG@10, mean over seeds and users, with the "
-        "95 % bootstrap interval over users; in parentheses the standard deviation over seeds. A dash: the rung "
-        "gives the model nothing that it can read, so that its figure is that of the rung above."
+        f"{page['cores']} cores. {page['title']}: {page['split']}. NDCG@10, mean over seeds and users, with its "
+        "95 % interval over users and seeds; in parentheses the standard deviation over seeds. A dash: the rung "
+        "gives the model nothing that it can read, so that its figure is that of the rung above. Times are no rung: "
+        "the models as they are shipped read the order of events and not their times."
     )
     parts = [
         f"# What information is worth: {page['title']}",
@@ -220,9 +226,11 @@ def markdown(page: Mapping[str, Any]) -> str:
         "## All test events",
         _table(page, "test"),
         "## Test events more than a day after the last known one",
+        "Intervals are over users alone.",
         _table(page, "later"),
         "## What each rung adds",
-        "Difference from the model's rung above, on the same users, all test events. Brackets: 95 % over users.",
+        "Difference from the model's rung above, on the same users, all test events. Brackets: 95 % over users and "
+        "seeds.",
         "\n".join(["| model | rung | adds |", "|---|---|---|", *map(_step, page["steps"])]),
         "## Settings and effort",
         "\n".join([*EFFORT, *map(_effort, page["cells"])]),

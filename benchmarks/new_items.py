@@ -293,10 +293,11 @@ def markdown(page: Mapping[str, Any]) -> str:
         f"Made by `python benchmarks/new_items.py --data DIR {names}` on {page['cores']} cores, with the settings of "
         "`params.yaml`.",
         __doc__.split("\n\n")[2].partition(" Models that were")[0].replace("\n", " "),
-        f"Recall@{K} of new items, in lists of the new items alone and in lists of the whole catalogue, mean over "
-        "users with its 95 % bootstrap interval. The difference, added less retrained, is paired. CPU seconds are of a "
-        "machine that was shared with other work; those of adding are of embedding, without the start of the command. "
-        "Popularity has seen what the retrained models have; chance is the expectation of a list drawn at random.",
+        f"Capped recall@{K} of new items, in lists of the new items alone and in lists of the whole catalogue, mean "
+        "over users with its 95 % bootstrap interval. The difference, added less retrained, is paired. CPU seconds are "
+        "of a machine that was shared with other work; those of adding are of embedding, without the start of the "
+        "command. Popularity has seen what the retrained models have; chance is the expectation of a list drawn at "
+        "random.",
     ]
     for found in page["data"].values():
         parts += section(found)

@@ -1,4 +1,4 @@
-"""Negative samplers on a large catalogue: what each reaches in the same CPU time, next to the full softmax.
+"""Negative samplers on a large catalogue: what each reaches in about the same CPU time, next to the full softmax.
 
     python benchmarks/sampling.py gowalla --data DIR --seconds 20 60
     python benchmarks/sampling.py planted --seconds 30 --samplers mixed in-batch uniform popularity
@@ -25,6 +25,7 @@ import vl_convert
 from harness.datasets import BENCHMARKS, ROOT, make_split, settings_of
 from harness.planted import Planted
 from harness.score import per_user, with_intervals
+from harness.tables import NAMES
 from numpy.typing import NDArray
 from rich.console import Console
 
@@ -39,7 +40,7 @@ from bakeoff.params import parse_params
 
 RESULTS = ROOT / "benchmarks/results"
 RATES = (0.01, 0.03, 0.1, 0.3)
-METRIC = "ndcg@20"
+METRIC, RECALL = "ndcg@20", "recall_of_all@20"
 CHOOSING_SEED, FIRST_SEED = 42, 43
 """With which rates are chosen, and the first of those that are reported."""
 
@@ -187,7 +188,7 @@ def measure_sampler(name: str, fits: Fits, budgets: Sequence[float], seeds: Sequ
                 "epochs": count,
                 "cpu": count * median(figures["epoch_cpu"] for figures, _ in found),
                 METRIC: [figures[METRIC] for figures, _ in found],
-                "recall_of_all@20": [figures["recall_of_all@20"] for figures, _ in found],
+                RECALL: [figures[RECALL] for figures, _ in found],
                 "users": np.mean([users for _, users in found], axis=0),
             }
         )
@@ -215,16 +216,16 @@ def markdown(page: Mapping[str, Any], drawn: str) -> str:
     rates = ", ".join(f"{rate:g}" for rate in page["rates"])
     reference = reference_of(page["samplers"])["name"]
     parts = [
-        f"# Negative samplers on {page['title']}: quality in the same CPU time",
+        f"# Negative samplers on {page['title']}: quality by CPU time",
         f"Made by `{page['command']}`. {page['items']:,} items, {page['events']:,} train events; the softmax DNN as "
         f"`benchmarks/settings` has it, with {page['dim']} dimensions and {page['users_per_batch']} users a batch. "
         f"Items that are drawn are {page['num_sampled']:,} a step; mixed negatives are these and those of the batch.",
         f"A learning rate out of {rates} is chosen for each sampler, by half of the validation users, with seed "
         f"{CHOOSING_SEED} and the longest fit; where it is the largest, a larger one may do better still. The figures "
         f"are of the other {page['users']:,} users, means over the seeds from {FIRST_SEED} on. Test is not opened. A "
-        "fit is as many whole epochs as its CPU seconds allow, at least one; the epoch in which code is traced counts "
-        "like the others. ±: standard deviation over seeds. The difference is from "
-        f"{'the full softmax' if reference == REFERENCE else f'the sampler {reference}'} with the same CPU seconds, on "
+        "fit is as many whole epochs as its CPU seconds allow by the time of one, at least one, so that budgets are "
+        "met roughly: see what each took before you compare. ±: standard deviation over seeds. The difference is from "
+        f"{'the full softmax' if reference == REFERENCE else f'the sampler {reference}'} with the same budget, on "
         "the same users, with its 95 % bootstrap interval over them: where the interval holds 0, no difference is "
         "shown.",
     ]
@@ -243,12 +244,13 @@ def markdown(page: Mapping[str, Any], drawn: str) -> str:
 def _table(rows: Sequence[Mapping[str, Any]], place: int) -> list[str]:
     reference = reference_of(rows)["name"]
     lines = [
-        f"| sampler | rate | epochs | CPU, s | an epoch, s | NDCG@20 | Recall@20 | NDCG@20 less that of {reference} |"
+        f"| sampler | rate | epochs | CPU, s | an epoch, s | NDCG@20 | {NAMES[RECALL]} | "
+        f"NDCG@20 less that of {reference} |"
     ]
     lines.append("|---|" + "---|" * 7)
     for row in rows:
         point = row["points"][place]
-        ndcg, recall = (f"{fmean(point[name]):.4f}{_spread(point[name])}" for name in (METRIC, "recall_of_all@20"))
+        ndcg, recall = (f"{fmean(point[name]):.4f}{_spread(point[name])}" for name in (METRIC, RECALL))
         mean, low, high = point["difference"]
         difference = "–" if row["name"] == reference else f"{mean:+.4f} [{low:+.4f}, {high:+.4f}]"
         cost = (f"{row['rate']:g}", f"{point['epochs']}", f"{point['cpu']:.0f}", f"{row['epoch_cpu']:.1f}")

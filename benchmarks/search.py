@@ -174,7 +174,7 @@ def markdown(page: Mapping[str, Any]) -> str:
         f"Made by `{page['command']}`.",
         f"Synthetic embeddings of {TASTES} tastes; lists of {LIST_LENGTH}, {LEFT_OUT} items left out (faiss, exact: "
         f"none). {page['cores']} cores; medians of {ASKED} answers in each of {page['turns']} turns that systems take "
-        "one after the other. Recall is of the best 50.",
+        "one after the other. Recall is of the best 50, of the queries by which the number of lists was chosen.",
         "\n".join(
             [
                 f"| items | d | embeddings | system | {' | '.join(head)} | build, s | of that |",

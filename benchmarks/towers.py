@@ -104,7 +104,7 @@ def measured(prepared: Prepared, params: Params, seeds: Sequence[int]) -> dict[s
 
 def tried_table(tried: Sequence[Mapping[str, Any]]) -> list[str]:
     """One row per setting; CPU also relative to the first, the shipped tower."""
-    lines = ["| setting | ndcg@10 | recall@20 | epoch | CPU, s | × pooled |", "|---|--:|--:|--:|--:|--:|"]
+    lines = ["| setting | NDCG@10 | Capped recall@20 | epoch | CPU, s | × pooled |", "|---|--:|--:|--:|--:|--:|"]
     for found in tried:
         scores = f"{found['ndcg']:.4f} | {found['recall']:.4f} | {found['epoch']}"
         cpu = found["cpu"]

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from harness.datasets import BENCHMARKS, ROOT, Benchmark, make_split
 from harness.pages import show
-from harness.score import with_intervals
+from harness.score import Estimate, over_seeds_too, with_intervals
 from numpy.typing import NDArray
 from rich.console import Console
 
@@ -160,7 +160,7 @@ def best_window(judge: Judge) -> int:
 
 
 def rows_of(judge: Judge, params: Params, window: int, seeds: Sequence[int]) -> Iterator[dict[str, Any]]:
-    """A row for each system: means over seeds and users, 95 % intervals over users, and the mean of each seed."""
+    """A row for each system: means over seeds and users, with 95 % intervals over both, and the mean of each seed."""
     found: dict[str, list[Values]] = {}
     for name, ndcg in reference_systems(judge, params, window):
         found[name] = [_say(name, judge.per_user(ndcg))]
@@ -170,13 +170,21 @@ def rows_of(judge: Judge, params: Params, window: int, seeds: Sequence[int]) -> 
     means = {
         name: {kind: np.mean([each[kind] for each in runs], axis=0) for kind in KINDS} for name, runs in found.items()
     }
-    for name, runs in found.items():
+    each_seed = {
+        name: {k: [float(np.nanmean(each[k])) for each in runs] for k in KINDS} for name, runs in found.items()
+    }
+
+    def over_both(values: Values, *names: str) -> dict[str, Estimate]:
+        ends = with_intervals(values, SEED, RESAMPLES)
+        return {k: over_seeds_too(ends[k], *(each_seed[name][k] for name in names)) for k in KINDS}
+
+    for name in found:
         differences = {kind: means[TIMED][kind] - means[name][kind] for kind in KINDS}
         yield {
             "system": name,
-            "figures": {k: list(each) for k, each in with_intervals(means[name], SEED, RESAMPLES).items()},
-            "seeds": {kind: [float(np.nanmean(each[kind])) for each in runs] for kind in KINDS},
-            "timed_less_this": {k: list(each) for k, each in with_intervals(differences, SEED, RESAMPLES).items()},
+            "figures": over_both(means[name], name),
+            "seeds": each_seed[name],
+            "timed_less_this": over_both(differences, *({name, TIMED} if name != TIMED else ())),
         }
 
 
@@ -210,9 +218,10 @@ def markdown(page: Mapping[str, Any]) -> str:
         "# Every visit asked at its own time",
         f"Made by `{page['command']}`; {page['cores']} cores. A visit begins after a pause of more than an hour, and "
         "is a query that is asked when it begins, with all events before it. Figures are NDCG@10: means over the "
-        "visits of a user, then over users and seeds, with the whole catalogue ranked. Brackets are 95 % bootstrap "
-        "intervals over users, ± is the standard deviation over seeds. Differences are paired: the network that reads "
-        "the query's time less the system of the row. [docs/protocols.md](../../docs/protocols.md) has the protocol.",
+        "visits of a user, then over users and seeds, with the whole catalogue ranked. Brackets are 95 % intervals "
+        "over users and seeds, over users alone where there is one seed; ± is the standard deviation over seeds. "
+        "Differences are paired: the network that reads the query's time less the system of the row. "
+        "[docs/protocols.md](../../docs/protocols.md) has the protocol.",
     ]
     for each in page["data"]:
         parts += [f"## {each['title']}", f"Split: {each['split']}."]

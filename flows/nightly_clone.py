@@ -14,8 +14,8 @@ from bakeoff.core.files import file_hash, locked, replaced
 from bakeoff.core.subprocesses import ChildError, Log, read_output, run_child, succeeds
 from bakeoff.flows.dvc_stages import cache_of
 from bakeoff.ops.git import NETWORK_SECONDS, ask, git
+from bakeoff.ops.registry.history import REMOTE
 
-REMOTE = "origin"
 MADE = ("data.dvc", "dvc.lock", "parents.dvc", "parents.json", "reports/drift", "reports/decision")
 """Files that the nightly run makes, besides the outputs in dvc.yaml that Git keeps (`cache: false`)."""
 TRAILER = "Bakeoff-Run"

@@ -35,6 +35,7 @@ from bakeoff.core.workspace import check_packages
 from bakeoff.flows.dvc_stages import Dag, Outcome, copy_settings, run_stage, take_from_cache
 from bakeoff.flows.publish import publish_validation
 from bakeoff.ops.git import NETWORK_SECONDS, git
+from bakeoff.ops.registry.history import REMOTE
 
 VARIABLE = "bakeoff_placement"
 CLONES = Path(".dvc/tmp/stages")
@@ -62,7 +63,7 @@ def run_remote_stage(stage: str, revision: str, timeout_seconds: float) -> State
     home, log = Path.cwd(), get_run_logger().info
     remove_clones(home)
     try:
-        origin = git(home, "remote", "get-url", "origin")
+        origin = git(home, "remote", "get-url", REMOTE)
         source = GitRepository(origin, name=str(flow_run.id), commit_sha=revision)
         source.set_base_path(home / CLONES)
         asyncio.run(source.pull_code())
@@ -186,7 +187,7 @@ def run_remotely(stage: str, workspace: Path, pool: str, *, log: Log, timeout: f
     if kept:
         run_child(["dvc", "--wait-for-lock", "push", *kept], workspace, log=log, timeout=timeout, stop=stop)
     revision, ref = snapshot(workspace, inputs), f"refs/bakeoff/stages/{uuid4()}"
-    push = partial(git, workspace, "push", "--quiet", "--no-verify", "origin", timeout=NETWORK_SECONDS)
+    push = partial(git, workspace, "push", "--quiet", "--no-verify", REMOTE, timeout=NETWORK_SECONDS)
     push(f"{revision}:{ref}")
     try:
         parameters = {"stage": stage, "revision": revision, "timeout_seconds": timeout}

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import small_split
 from absl.logging import get_absl_handler
 from forking import graphs_as_traced, keep
 from hypothesis import settings
@@ -15,6 +16,7 @@ from warm_commands import warm_commands
 from xdist.scheduler import LoadScopeScheduling
 
 from bakeoff.core import subprocesses
+from bakeoff.core.workspace import Workspace
 
 # Whoever sets up logging anew (gto, Prefect) closes the handler of TensorFlow's logger, which closes what it writes to
 # if that isn't the standard error of that moment: it must not be what pytest captures with.
@@ -47,8 +49,8 @@ SYSTEM = (
     "tests/benchmarks/test_scale.py::test_a_killed_run",
     "tests/data/engine/test_engine.py::test_what_does_not_fit",
     "tests/data/engine/test_on_spark.py",
+    "tests/data/fetch/test_publishers.py::test_over_the_network",
     "tests/data/fetch/test_publishers.py::test_without_pip",
-    "tests/data/validate/test_promises.py::test_a_million",
     "tests/evaluation/test_parallel.py",
     "tests/experiments/test_growth.py",
     "tests/experiments/test_resume.py",
@@ -158,3 +160,11 @@ def postgres() -> Iterator[Postgres]:
 def database(postgres: Postgres) -> str:
     """The connection string of an empty database."""
     return postgres.url(database=postgres.new_database())
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    """A small split on which nothing is trained yet; files that need another workspace have one of their own."""
+    made = Workspace(tmp_path)
+    small_split.write_split(made)
+    return made

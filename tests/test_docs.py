@@ -1,5 +1,6 @@
 """The site of docs/ builds offline and loads nothing from elsewhere; links lead somewhere; the reference is current."""
 
+import json
 import re
 import runpy
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
+OTHERS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/README.md")]
 REFERENCE = runpy.run_path(str(ROOT / "docs/make_reference.py"))
 LOADED = {
     "script": "src",
@@ -68,12 +70,22 @@ def test_no_style_loads_anything_from_another_host(site: Path) -> None:
     assert [style for style in styles if re.search(r"@import|url\(\s*[\"']?(https?:)?//", style)] == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize("page", PAGES + OTHERS, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_every_link_to_a_file_leads_to_one(page: Path) -> None:
     """On GitHub and, since the site lies beside docs/, in the site; MkDocs checks the anchors."""
     links = re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8"))
     paths = [urlsplit(link).path for link in links if not urlsplit(link).scheme]
     assert [path for path in paths if not (page.parent / path).exists()] == []
+
+
+@pytest.mark.parametrize(("name", "metric"), [("NDCG@10", "ndcg@10"), ("capped recall@20 ¹", "recall@20")])
+def test_the_readme_has_the_figures_of_the_report(name: str, metric: str) -> None:
+    metrics = json.loads((ROOT / "reports/metrics.json").read_text(encoding="utf-8"))
+    rows = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    [cells] = [row.strip("| ").split(" | ") for row in rows if row.startswith(f"| {name} |")]
+    assert cells[1:6] == [f"{metrics[m][metric]:.4f}" for m in ("popularity", "ease", "mf", "softmax", "two_tower")]
+    found = metrics["difference"]["softmax_vs_mf"][metric]
+    assert cells[6] == f"{found['mean']:+.4f} ({found['low']:+.4f} to {found['high']:+.4f})"
 
 
 @pytest.mark.parametrize("name", REFERENCE["PAGE_MAKERS"])

@@ -1,6 +1,5 @@
 """Data sets and their splits, made by this project's own stages in a scratch workspace."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,7 +13,6 @@ from numpy.typing import NDArray
 from peers.data import Data
 from ruamel.yaml import YAML
 
-import bakeoff
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.files import replaced
 from bakeoff.core.histories import Histories
@@ -26,6 +24,7 @@ from bakeoff.data.fetch.publishers import datasets
 from bakeoff.data.prepared.tables import Prepared, load_held_out, load_prepared
 from bakeoff.params import Params, parse_params
 from bakeoff.stages import split, validate
+from harness.code import SPLIT_CODE, code_hash
 
 ROOT = Path(__file__).parents[2]
 
@@ -185,7 +184,7 @@ def make_split(benchmark: Benchmark, raw: Path | None, scratch: Path) -> Split:
     """
     values = settings_of(benchmark)
     params, workspace = parse_params(values, benchmark.name), Workspace(scratch / "workspace")
-    made_of = {name: values[name] for name in ("seed", "data", "validation", "split")} | {"code": _code_of_split()}
+    made_of = {name: values[name] for name in ("seed", "data", "validation", "split")} | {"code": code_hash(SPLIT_CODE)}
     stamp = workspace.root / "made_of.json"
     if not stamp.exists() or json.loads(stamp.read_text(encoding="utf-8")) != json.loads(json.dumps(made_of)):
         workspace.root.mkdir(parents=True, exist_ok=True)
@@ -194,15 +193,6 @@ def make_split(benchmark: Benchmark, raw: Path | None, scratch: Path) -> Split:
         split.run(params, workspace)
         stamp.write_text(json.dumps(made_of, indent=2) + "\n", encoding="utf-8")
     return load_split(workspace, params)
-
-
-def _code_of_split() -> str:
-    """A hash of all code that determines the content of a split, as in `dvc.yaml`."""
-    package, digest = Path(bakeoff.__file__).parent, hashlib.sha256()
-    for place in ("core", "data", "stages/split.py", "stages/validate.py"):
-        for path in sorted((package / place).rglob("*.py")) or [package / place]:
-            digest.update(path.read_bytes())
-    return digest.hexdigest()
 
 
 def load_split(workspace: Workspace, params: Params) -> Split:

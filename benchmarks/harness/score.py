@@ -1,11 +1,12 @@
 """Lists of any system, judged by this project's evaluation: full ranking, ties against the system."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+from scipy.stats import t as student
 
 from bakeoff.core.histories import PAD, Histories
 from bakeoff.evaluation.metrics import formulas
@@ -14,6 +15,8 @@ from bakeoff.evaluation.ranking import TopLists
 from bakeoff.evaluation.stats.intervals import Intervals, intervals
 
 FloatArray = NDArray[np.float64]
+Estimate = tuple[float, float, float]
+"""A mean and the ends of its 95 % interval."""
 
 METRICS = ("ndcg@10", "ndcg@20", "recall@20", "recall_of_all@20", "hit_rate@10")
 """recall_of_all@20 divides by |T_u|, as published for Gowalla; recall@20 by min(20, |T_u|)."""
@@ -66,12 +69,27 @@ def per_user(lists: TopLists, truth: Histories) -> dict[str, FloatArray]:
     }
 
 
-def with_intervals(
-    columns: Mapping[str, FloatArray], seed: int, resamples: int
-) -> dict[str, tuple[float, float, float]]:
+def with_intervals(columns: Mapping[str, FloatArray], seed: int, resamples: int) -> dict[str, Estimate]:
     """Mean, and the ends of its 95 % bootstrap interval over users, of each column."""
     if not columns:
         return {}
     found: Intervals = intervals(np.stack(list(columns.values()), axis=1), np.random.default_rng(seed), 0.95, resamples)
     ends = zip(found.mean, found.low, found.high, strict=True)
     return {name: (float(mean), float(low), float(high)) for name, (mean, low, high) in zip(columns, ends, strict=True)}
+
+
+def over_seeds_too(found: Estimate, *seeds: Sequence[float]) -> Estimate:
+    """An interval over users, made wider by what another choice of seeds would change.
+
+    Each end moves away by the root of the sum of squares (Zou & Donner 2008, "Construction of confidence limits about
+    effect measures: a general approach"): users and seeds are drawn independently, and so are the seeds of two systems.
+
+    Args:
+        found: mean over seeds and users, with its interval over users.
+        seeds: the mean over users of each seed; one sequence for a figure, two for a difference of systems. One with
+            fewer than two seeds adds nothing.
+    """
+    mean, low, high = found
+    several = [each for each in seeds if len(each) > 1]
+    squared = sum(float(student.ppf(0.975, len(each) - 1)) ** 2 * np.var(each, ddof=1) / len(each) for each in several)
+    return mean, mean - float(np.hypot(mean - low, squared**0.5)), mean + float(np.hypot(high - mean, squared**0.5))

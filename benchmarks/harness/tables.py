@@ -1,16 +1,14 @@
 """Results as JSON, which holds every figure of a page, and the page that is made from it."""
 
-import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from statistics import stdev
 from typing import Any
 
-import bakeoff
+from harness.code import code_hash
 from harness.datasets import Benchmark
 from harness.measuring import Measured
-from harness.score import with_intervals
+from harness.score import over_seeds_too, with_intervals
 from harness.systems import OURS, System
 
 NAMES = {
@@ -27,22 +25,13 @@ NOT_KEPT = (
 )
 """Of figures that are older than the equal setting."""
 ABOUT_TUNING = (
-    "Tuning of a peer is that of its whole grid, epochs included. Of this project's contenders it is the last search, "
-    "which began with the setting that earlier ones had found; each fit's search for its number of epochs comes on top."
+    "Tuning of a peer is that of the grid that it was chosen from, epochs included. Of this project's contenders it "
+    "is the last search, which began with the setting that earlier ones had found; each fit's search for its number of "
+    "epochs comes on top."
 )
 COSTS = ("fit_seconds", "cpu_seconds", "peak_memory_bytes")
-CODE = ("core", "data", "evaluation", "experiments/training", "models")
-"""Packages of bakeoff that determine a figure."""
 Page = Mapping[str, Any]
 """Content of a JSON file of results."""
-
-
-def code_hash() -> str:
-    """A hash of the code that determines what the project's own systems reach."""
-    package, digest = Path(bakeoff.__file__).parent, hashlib.sha256()
-    for path in sorted(path for place in CODE for path in (package / place).rglob("*.py")):
-        digest.update(path.relative_to(package).as_posix().encode() + path.read_bytes())
-    return digest.hexdigest()[:16]
 
 
 def results_of(
@@ -71,13 +60,14 @@ def results_of(
     """
     metric, succeeded = benchmark.metrics[0], [measured for measured in results if measured.succeeded]
     references = [measured for measured in succeeded if measured.system.name in OURS]
-    columns = {
-        (mine.system.name, other.system.name): mine.scores[metric] - other.scores[metric]
+    pairs = {
+        f"{mine.system.name} {other.system.name}": (mine, other)
         for mine in references
         for other in succeeded
         if other is not mine
     }
-    ends = with_intervals({" ".join(pair): values for pair, values in columns.items()}, seed, resamples)
+    columns = {name: mine.scores[metric] - other.scores[metric] for name, (mine, other) in pairs.items()}
+    ends = with_intervals(columns, seed, resamples)
     return {
         "benchmark": benchmark.name,
         "title": benchmark.title,
@@ -89,9 +79,18 @@ def results_of(
         "metrics": list(benchmark.metrics),
         "systems": [_system(measured, benchmark, facts, seed, resamples, effort, edges) for measured in results],
         "differences": [
-            {"of": mine, "against": other, "difference": list(ends[f"{mine} {other}"])} for mine, other in columns
+            {
+                "of": mine.system.name,
+                "against": other.system.name,
+                "difference": list(over_seeds_too(ends[name], _seeds(mine, metric), _seeds(other, metric))),
+            }
+            for name, (mine, other) in pairs.items()
         ],
     }
+
+
+def _seeds(measured: Measured, metric: str) -> Sequence[float]:
+    return measured.seeds.get(metric, ())
 
 
 def _reads(system: System, benchmark: Benchmark, facts: Mapping[str, Any]) -> str:
@@ -111,9 +110,10 @@ def _system(
     edges: Callable[[System], Sequence[str]],
 ) -> dict[str, Any]:
     system = measured.system
-    ends = with_intervals(
+    over_users = with_intervals(
         {name: measured.scores[name] for name in benchmark.metrics if measured.scores}, seed, resamples
     )
+    ends = {name: over_seeds_too(found, _seeds(measured, name)) for name, found in over_users.items()}
     return {
         "name": system.name,
         "title": system.title,
@@ -163,8 +163,8 @@ def _introduction(page: Page) -> str:
             "Settings were chosen on validation; each system was then fitted on train and validation together and "
             "looked at test once per seed. Epochs of peers were chosen with one seed, those of this project's "
             "contenders anew with each. Every list ranks the whole catalogue less what the user has had, and equal "
-            "scores count against the system. Figures are means over seeds and users. Brackets: 95 % bootstrap "
-            "intervals over users; ±: standard deviation over seeds.",
+            "scores count against the system. Figures are means over seeds and users. Brackets: 95 % intervals over "
+            "users and seeds, over users alone where there is one seed; ±: standard deviation over seeds.",
         ]
     )
 

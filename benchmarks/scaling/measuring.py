@@ -16,12 +16,15 @@ from typing import Any
 import psutil
 
 from bakeoff.core.processes import THREAD_VARIABLES
+from bakeoff.data.engine.settings import variable
 from scaling.pipeline import Stage
 
 POLL_SECONDS = 0.1
 PR_SET_PDEATHSIG = 1
 WORDS = 300
 """Characters that are kept of what a failed stage said last."""
+DUCKDB_SHARE = 0.6
+"""Of a stage's memory, what DuckDB may take of it; the rest is for Python and what it reads."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ def run_stage(stage: Stage, workspace: Path, limits: Limits) -> Measured:
         process = subprocess.Popen(
             command,
             cwd=workspace,
-            env=_environment(limits.threads),
+            env=_environment(limits),
             stdin=subprocess.DEVNULL,
             stdout=said,
             stderr=said,
@@ -140,9 +143,11 @@ def _memory(pid: int) -> int:
     return total
 
 
-def _environment(threads: int) -> dict[str, str]:
+def _environment(limits: Limits) -> dict[str, str]:
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONHASHSEED": "0"}
-    return {**os.environ, **dict.fromkeys(THREAD_VARIABLES, str(threads)), **quiet}
+    # As on a machine of this memory: DuckDB takes most of what it finds.
+    tables = {variable("memory_limit"): f"{int(DUCKDB_SHARE * limits.memory) >> 20}MiB"}
+    return {**os.environ, **dict.fromkeys(THREAD_VARIABLES, str(limits.threads)), **quiet, **tables}
 
 
 def _last_words(log: Path, status: int) -> str:

@@ -1,4 +1,4 @@
-"""A peer that does as it is told: `order` is the ranking that it gives to everybody, one for each epoch."""
+"""A peer that does as it is told: `orders` are the rankings that it gives to everybody, one for each epoch."""
 
 import numpy as np
 
@@ -9,4 +9,6 @@ def train(data, setting, seed, threads):
     for order in setting["orders"]:
         scores = np.zeros(data.num_items, np.float32)
         scores[order] = np.arange(len(order), 0, -1)
+        if setting.get("nan"):
+            scores[:] = np.nan
         yield lambda rows, scores=scores: np.broadcast_to(scores, (len(rows), data.num_items))

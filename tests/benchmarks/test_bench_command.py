@@ -1,11 +1,16 @@
 """The command line, and the step times."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import bench
+import numpy as np
 import pytest
+import tiny_bench as tiny
+from harness.code import meaning
+from harness.measuring import Measured
 
 
 @pytest.fixture
@@ -45,3 +50,57 @@ def test_step_times_are_given_as_a_ratio():
     figures = {"command": "python benchmarks/step_time.py", "cores": 2, "queries_per_step": 256, "turns": 5}
     page = step_time.markdown(figures | {"rows": [times]})
     assert "| 100,000 | 200.0 | 10.0 | 0.050 | ≤ 0.1 |" in page
+
+
+class Stand:
+    """What `_check` and `_measure` need of the command line."""
+
+    def __init__(self, results):
+        self.results, self.seeds, self.resamples = results, 5, 100
+
+
+def page_of(folder, seeds):
+    """A page of both contenders, measured by other code, with these figures of the first seed."""
+    systems = [
+        {"name": name, "title": name, "ours": True, "figures": {}, "seeds": {"ndcg@10": [value]}, "note": "skipped"}
+        for name, value in seeds.items()
+    ]
+    rest = {"title": "T", "command": "c", "split": "s", "metrics": ["ndcg@10"], "differences": [], "code": "another"}
+    facts = {"users": 1, "items": 1, "train": 1, "valid": 1, "test": 1, "days": None}
+    found = rest | {"facts": facts, "machine": {"cores": 2, "memory": "1", "threads": 2}, "systems": systems}
+    path = folder / f"{tiny.BENCHMARK.name}.json"
+    path.write_text(json.dumps(found))
+    return path
+
+
+@pytest.mark.parametrize(("mf", "status"), [(0.25002, 0), (0.2501, 1)])
+def test_a_page_is_up_to_date_where_a_seed_reaches_what_it_says(tmp_path, monkeypatch, mf, status):
+    path = page_of(tmp_path, {"mf": 0.25, "softmax": 0.5})
+    found = [
+        Measured(system, scores={"ndcg@10": np.zeros(1)}, seeds={"ndcg@10": [value]})
+        for system, value in zip(bench.by_name(["mf", "softmax"]), (mf, 0.5), strict=True)
+    ]
+    monkeypatch.setattr(bench, "settings_of", lambda _: {})
+    monkeypatch.setattr(bench, "measure_all", lambda *_: found)
+    assert bench._check(tiny.BENCHMARK, None, (), None, tmp_path, Stand(tmp_path)) == status
+    assert json.loads(path.read_text())["code"] == ("another" if status else bench.code_hash())
+
+
+def test_a_system_that_fails_is_not_up_to_date(tmp_path, monkeypatch):
+    page_of(tmp_path, {"mf": 0.25})
+    found = [Measured(system, note="failed: so") for system in bench.by_name(["mf"])]
+    monkeypatch.setattr(bench, "settings_of", lambda _: {})
+    monkeypatch.setattr(bench, "measure_all", lambda *_: found)
+    assert bench._check(tiny.BENCHMARK, None, (), None, tmp_path, Stand(tmp_path)) == 1
+
+
+def test_a_page_does_not_lose_systems_that_are_not_named(tmp_path, capsys):
+    page_of(tmp_path, {"mf": 0.25, "softmax": 0.5})
+    assert bench._measure(tiny.BENCHMARK, None, bench.by_name(["mf"]), None, tmp_path, Stand(tmp_path)) == 1
+    assert bench._left_out(tmp_path / "elsewhere.json", ()) == []
+    assert bench._left_out(tmp_path / f"{tiny.BENCHMARK.name}.json", bench.by_name(["mf"])) == ["softmax"]
+
+
+def test_comments_and_docstrings_are_no_change_of_the_code():
+    plain, told = "def f(x):\n    return x\n", '"""Says."""\n\ndef f(x):\n    """Gives x."""\n    return x  # so\n'
+    assert meaning(plain) == meaning(told) != meaning(plain.replace("return x", "return -x"))

@@ -4,6 +4,7 @@ import json
 
 import pytest
 import tiny_bench as tiny
+from harness import processes
 from harness.measuring import measure_all
 from harness.processes import Runner, SystemFailedError
 from harness.systems import ORDER_BLIND, SYSTEMS, System, by_name
@@ -54,9 +55,8 @@ def test_a_system_too_slow_for_several_seeds_has_one_and_the_page_says_so(runner
 
 
 def test_scores_that_are_no_numbers_are_a_failure(runner, tmp_path):
-    nan = {"orders": [[0]], "raise": "scores hold NaN"}
-    [measured] = run([tiny.FAKE], {"fake": nan}, runner, tmp_path)
-    assert "NaN" in measured.note
+    [measured] = run([tiny.FAKE], {"fake": {"orders": [[0]], "nan": True}}, runner, tmp_path)
+    assert measured.note.startswith("failed: ValueError: scores hold NaN")
 
 
 def test_a_peer_without_a_setting_for_this_data_says_how_to_get_one(runner, tmp_path):
@@ -101,8 +101,20 @@ def test_resume_reuses_the_result_of_the_same_job_and_only_of_that(tmp_path, run
     assert run([tiny.FAKE], other, runner, tmp_path)[0].cost["fit_seconds"] < 123
 
 
+@pytest.mark.parametrize("what", ["file_hash", "code_hash"])
+def test_resume_takes_nothing_of_other_data_or_code(tmp_path, runner, monkeypatch, what):
+    settings = {"fake": {"orders": [tiny.BEST]}}
+    run([tiny.FAKE], settings, runner, tmp_path)
+    result = tmp_path / "runs/fake/result.json"
+    result.write_text(json.dumps({**json.loads(result.read_text()), "fit_seconds": 123.0}))
+    monkeypatch.setattr(processes, what, lambda *_: "another")
+    resumed = Runner(resume=True, pythons=runner.pythons)
+    assert run([tiny.FAKE], settings, resumed, tmp_path)[0].cost["fit_seconds"] < 123
+
+
 def test_a_missing_environment_is_a_failure_that_says_how_to_make_it(tmp_path):
     runner = Runner(pythons={"main": tmp_path / "python"})
+    (tmp_path / "data.npz").touch()
     with pytest.raises(SystemFailedError, match="make bench"):
         runner.run(tiny.FAKE, "fit", tmp_path / "data.npz", {}, tmp_path)
 

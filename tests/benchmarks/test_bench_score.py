@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import tiny_bench as tiny
-from harness.score import per_user, read_lists, with_intervals
+from harness.score import over_seeds_too, per_user, read_lists, with_intervals
 from peers.lists import top_lists, write_lists
 
 ROWS = np.array([0, 1, 2])
@@ -82,3 +82,17 @@ def test_an_interval_holds_its_mean_and_equal_values_have_one_of_length_zero():
     mean, low, high = found["a"]
     assert low < mean == 0.5 < high
     assert found["b"] == (1, 1, 1)
+
+
+def test_seeds_widen_an_interval_by_the_root_of_the_sum_of_squares():
+    """Of two seeds that differ by 0.2 the mean has a standard error of 0.1, which Student's t takes 12.706 times."""
+    assert over_seeds_too((0.5, 0.2, 0.6), [0.5]) == pytest.approx((0.5, 0.2, 0.6))
+    away = 12.7062
+    mean, low, high = over_seeds_too((0.5, 0.2, 0.6), [0.4, 0.6])
+    assert (mean, low, high) == pytest.approx((0.5, 0.5 - np.hypot(0.3, 0.1 * away), 0.5 + np.hypot(0.1, 0.1 * away)))
+    both = over_seeds_too((0.0, 0.0, 0.0), [0.4, 0.6], [0.1, 0.3])
+    assert both == pytest.approx((0, -np.hypot(1, 1) * 0.1 * away, np.hypot(1, 1) * 0.1 * away), rel=1e-4)
+
+
+def test_seeds_that_reach_the_same_change_nothing():
+    assert over_seeds_too((0.5, 0.2, 0.6), [0.5, 0.5, 0.5]) == pytest.approx((0.5, 0.2, 0.6))

@@ -35,7 +35,7 @@ def test_a_split_is_kept_until_its_code_changes(raw, gowalla, monkeypatch):
     monkeypatch.setattr(datasets.split, "run", lambda *_: made.append("split"))
     make_split(BENCHMARKS["gowalla"], raw, scratch)
     assert made == []
-    monkeypatch.setattr(datasets, "_code_of_split", lambda: "another")
+    monkeypatch.setattr(datasets, "code_hash", lambda _: "another")
     make_split(BENCHMARKS["gowalla"], raw, scratch)
     assert made == ["split"]
 

@@ -34,8 +34,8 @@ def test_quality_has_its_interval():
 
 def test_several_seeds_are_one_figure_with_their_spread():
     found = over_seeds([PEER, tiny.measured("als", [0.5, 0.5, 0.5], seconds=8.0, title="Peer")])
-    # 0.4 and 0.5: mean 0.45, standard deviation 0.1/√2; seconds 6 and 8: median 7
-    assert row(page([found]), "Quality", "Peer")[3:5] == ["2", "0.4500 [0.4500, 0.4500] ± 0.0707"]
+    # 0.4 and 0.5: mean 0.45, standard deviation 0.1/√2, of a mean 0.05, times 12.706 of Student's t; seconds 6 and 8
+    assert row(page([found]), "Quality", "Peer")[3:5] == ["2", "0.4500 [-0.1853, 1.0853] ± 0.0707"]
     assert row(page([found]), "Cost", "Peer")[1] == "7.00"
 
 

@@ -77,7 +77,7 @@ def test_a_page_shows_each_setting_and_says_how_it_was_made() -> None:
     found = [("as benchmarked", Point({"ndcg@10": 0.25, "recall@20": 0.5}, 7, 3.21, 4.56))]
     found.append(("`dim` 4", Point({"ndcg@10": 0.2, "recall@20": 0.75}, 3, 1.0, 1.1)))
     text = markdown(page_of("tiny", drawn(users=6000), found))
-    assert text.startswith("# Tiny\n\nTo see.\n\n| setting | ndcg@10 | recall@20 | epochs | fit, s | CPU, s |")
+    assert text.startswith("# Tiny\n\nTo see.\n\n| setting | NDCG@10 | Capped recall@20 | epochs | fit, s | CPU, s |")
     assert "| as benchmarked | 0.2500 | 0.5000 | 7 | 3.2 | 4.6 |" in text
     assert "| `dim` 4 | 0.2000 | 0.7500 | 3 | 1.0 | 1.1 |" in text
     assert "each fitted on train with the epoch that validation chose. 6,000 of its users were asked about" in text

@@ -61,10 +61,9 @@ def test_every_sampler_is_a_setting_that_there_is():
 
 def test_no_user_both_chooses_and_is_reported():
     halves = Halves.of(two_halves())
-    chosen, reported = (set(each.truth.items.tolist()) for each in (halves.choosing, halves.reported))
-    assert len(halves.choosing.truth) == len(halves.reported.truth) == 10
-    assert chosen
-    assert reported
+    chosen, reported = (set(each.users.tolist()) for each in (halves.choosing, halves.reported))
+    assert len(chosen) == len(reported) == 10
+    assert not chosen & reported
 
 
 @pytest.fixture

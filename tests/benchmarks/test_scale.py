@@ -4,13 +4,13 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
+from waiting import until
 
 ROOT = Path(__file__).parents[2]
 DAG = """
@@ -171,12 +171,12 @@ def test_a_killed_run_ends_its_stage_and_goes_on_where_it_was(tmp_path):
     folder = tmp_path / "200"
     with subprocess.Popen(driver, stdout=subprocess.DEVNULL) as process:
         try:
-            _wait_for(lambda: (folder / "params.yaml").exists())
+            until(lambda: (folder / "params.yaml").exists())
             (folder / "step.py").write_text(STEP)
-            _wait_for(lambda: "x" in _ran(folder))
+            until(lambda: "x" in _ran(folder))
         finally:
             process.send_signal(signal.SIGKILL)
-    _wait_for(lambda: not psutil.pid_exists(_ran(folder)["x"]))
+    until(lambda: not psutil.pid_exists(_ran(folder)["x"]))
     (folder / "go").touch()
     again = subprocess.run(driver, capture_output=True, text=True, timeout=120)
     assert again.returncode == 0, again.stderr
@@ -191,13 +191,6 @@ def test_a_killed_run_ends_its_stage_and_goes_on_where_it_was(tmp_path):
 def _ran(folder):
     path = folder / "ran.txt"
     return {line.split()[0]: int(line.split()[1]) for line in path.read_text().splitlines()} if path.exists() else {}
-
-
-def _wait_for(condition):
-    end = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < end, "nothing happened within a minute"
-        time.sleep(0.02)
 
 
 def test_exponents_are_those_of_the_cost_above_start():

@@ -55,7 +55,7 @@ def test_the_page_judges_the_goals_by_its_figures(nights):
     text = markdown({"cores": 2, "replays": {"halves mf": replay}})
     assert "Only 3 of 7 nights were measured." in text
     assert "CPU ratio over the week 0.190: goal open." in text
-    assert "within 0.002 on 2 of 3 nights, goal missed" in text
+    assert "at most 0.002 below on 2 of 3 nights, goal missed" in text
     assert f"| {found[1]['test_full']:.4f} | {found[1]['full']:.4f} | 10.0 |" in text
     assert len([line for line in text.splitlines() if line.startswith("| 2020-01")]) == 4
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import lone_tasks
 import pytest
+from waiting import is_running
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.processes import process_pool, run_alone
@@ -14,18 +15,10 @@ from bakeoff.core.subprocesses import run_command
 PARENT = "import lone_tasks; from bakeoff.core.processes import process_pool, run_alone; run_alone([lone_tasks.sleep])"
 
 
-def runs(pid):
-    """Whether the process is there and no zombie, which waits for nothing but to be noticed."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
 def test_tasks_share_one_process_that_is_not_this_one_and_is_gone_afterwards():
     first, second = run_alone([lone_tasks.pid, lone_tasks.pid])
     assert first == second != os.getpid()
-    assert not runs(first)
+    assert not is_running(first)
 
 
 def test_an_error_in_a_task_is_raised_here():
@@ -45,9 +38,9 @@ def test_the_process_ends_with_a_parent_that_is_killed(tmp_path):
         while parent.poll() is None and not (said.exists() and said.read_text()):
             time.sleep(0.05)
         child = int(said.read_text())
-        assert runs(child)
+        assert is_running(child)
         parent.kill()
-    while runs(child):  # hangs if it does not end
+    while is_running(child):  # hangs if it does not end
         time.sleep(0.05)
 
 
@@ -60,7 +53,7 @@ def test_a_pool_gives_results_in_order_and_in_processes_with_so_many_threads():
         assert os.getpid() not in others
         assert 1 <= len(others) <= 2
     assert os.environ.get("OMP_NUM_THREADS") != "3"
-    assert not any(runs(pid) for pid in others)
+    assert not any(is_running(pid) for pid in others)
 
 
 def fail_while_it_sleeps(seen):
@@ -73,7 +66,7 @@ def test_an_error_while_a_pool_is_at_work_ends_it_at_once():
     seen = []
     with pytest.raises(BakeoffError, match="Enough"):
         fail_while_it_sleeps(seen)
-    assert not runs(seen[0])
+    assert not is_running(seen[0])
 
 
 def test_a_process_of_a_pool_that_dies_is_told():
@@ -89,7 +82,7 @@ def test_a_command_that_takes_too_long_ends_with_the_processes_that_it_started(t
     command = ["sh", "-c", f"sleep 60 & echo $! > {said}; wait"]
     with pytest.raises(subprocess.TimeoutExpired):
         run_command(command, timeout=1)
-    assert not runs(int(said.read_text()))
+    assert not is_running(int(said.read_text()))
 
 
 def test_a_command_gives_back_what_it_printed_whatever_its_status(tmp_path):

@@ -6,6 +6,7 @@ from pathlib import Path
 from threading import Event, Timer
 
 import pytest
+from waiting import is_running
 
 from bakeoff.core import subprocesses
 from bakeoff.core.subprocesses import ChildError, environment, read_output, run_child
@@ -15,14 +16,6 @@ def run(code: str, tmp_path: Path, timeout: float = 20, **options: object) -> li
     lines: list[str] = []
     run_child([sys.executable, "-c", code], tmp_path, log=lines.append, timeout=timeout, **options)
     return lines
-
-
-def is_running(pid: int) -> bool:
-    """Whether a process exists and is not a zombie that nobody has reaped yet."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 GRANDCHILD = "sleep 60 & echo $! > pid"

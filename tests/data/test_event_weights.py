@@ -111,7 +111,9 @@ def test_kinds_without_a_weight_are_named_with_the_fix(tmp_path):
     strange = [("u", "a", 9, "share", 1), ("u", "b", 9, "share", 1), ("v", "a", 9, "like", 1)]
     workspace, params = workspace_of(tmp_path, [*ROWS, *strange])
     validate.run(params, workspace)
-    fix = r"no weight for events of kind 'share' \(2 events\), 'like' \(1 events\): add each.*0 to leave.*\{share: 1\}"
+    fix = (
+        r"no weight for events of kind 'share' \(2 events\), 'like' \(1 events\): add each.*0 to leave.*\{'share': 1\}"
+    )
     with pytest.raises(BakeoffError, match=fix):
         split.run(params, workspace)
 
@@ -216,5 +218,12 @@ def test_low_ratings_are_dislikes_where_the_split_says_so(tmp_path):
     assert load_prepared(workspace).train.weights is None
     split.run(Params.model_validate({"split": settings}), workspace)
     assert load_prepared(workspace).dislikes is None
+    parts = {"a": (5, "train"), "b": (1, "train"), "c": (1, "test"), "d": (5, "test")}
+    ratings, held = zip(*parts.values(), strict=True)
+    columns |= {"timestamp": [0] * 4, "rating": [*ratings], "split": [*held]}
+    pq.write_table(pa.table(columns), workspace.validated / "interactions.parquet")
+    given = {"method": "predefined", "min_rating": 4, "dislike_weight": 3, "new_user_share": 0, "valid_share": 0}
+    split.run(Params.model_validate({"data": {"columns": {"split": "split"}}, "split": given}), workspace)
+    assert dislikes_of(workspace) == {"u": {"b": -3.0}}  # without times nothing but its part says that c is test
     with pytest.raises(ValidationError, match="dislike_weight is 3, but min_rating is null"):
         Params.model_validate({"split": {"dislike_weight": 3}})

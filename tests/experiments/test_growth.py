@@ -27,13 +27,6 @@ PARAMS = small_split.PARAMS.model_copy(
 )
 
 
-@pytest.fixture
-def workspace(tmp_path):
-    workspace = Workspace(tmp_path)
-    small_split.write_split(workspace)
-    return workspace
-
-
 def say(workspace, model, **training):
     workspace.training(model).parent.mkdir(parents=True, exist_ok=True)
     workspace.training(model).write_text(json.dumps(training), encoding="utf-8")
@@ -179,6 +172,12 @@ def test_a_training_that_does_not_say_its_epoch_is_refused(workspace):
         BakeoffError, match=r"The epoch in .* can't be read \('selected_epoch' is missing\).*bakeoff train mf"
     ):
         growth.run(PARAMS, workspace)
+
+
+def test_after_a_warm_start_a_fit_is_one_of_all_epochs(workspace):
+    for fit, epochs in (("warm", PARAMS.mf.max_epochs), ("full", 1)):
+        say(workspace, "mf", selected_epoch=1, warm_start={"fit": fit})
+        assert growth._epochs(workspace, "mf", PARAMS) == epochs
 
 
 def test_a_missing_split_is_told_before_anything_is_measured(tmp_path):

@@ -9,7 +9,6 @@ import small_split
 from contrarian import list_items
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.core.workspace import Workspace
 from bakeoff.models.base import storage
 from bakeoff.models.base.storage import skip_training
 from bakeoff.stages import rerank
@@ -33,13 +32,6 @@ class Same:
 
     def uses_fallback(self, queries):
         return np.zeros(len(queries), np.bool_)
-
-
-@pytest.fixture
-def workspace(tmp_path):
-    workspace = Workspace(tmp_path)
-    small_split.write_split(workspace)
-    return workspace
 
 
 def run(workspace, mf=UP, softmax=-UP, sizes=(3, 6), max_users=100, **evaluate):

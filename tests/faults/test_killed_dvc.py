@@ -10,7 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from tiny_project import attempt_dvc, begin, dvc, new_project, until
+from tiny_project import attempt_dvc, begin, dvc, new_project
+from waiting import until
 
 from bakeoff.core.subprocesses import ChildError
 from bakeoff.flows.dvc_stages import Outcome, only_run, run_stage

@@ -9,7 +9,8 @@ from pathlib import Path
 from threading import Event, Thread
 
 import pytest
-from tiny_project import dvc, new_project, until
+from tiny_project import dvc, new_project
+from waiting import is_running, until
 
 from bakeoff.core import subprocesses
 from bakeoff.core.subprocesses import ChildError, run_child
@@ -39,14 +40,6 @@ Path(sys.argv[1]).write_text('half')
 time.sleep(600)
 """
 HANGING = "stages: {hang: {cmd: python stubborn.py out, deps: [stubborn.py], outs: [out]}}"
-
-
-def is_running(pid: int) -> bool:
-    """Whether a process is there and no zombie."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 def test_of_two_runs_at_once_the_second_waits_and_both_end_well(tmp_path: Path) -> None:

@@ -3,8 +3,6 @@
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -114,11 +112,3 @@ def new_project(root: Path, stages: str = STAGES, commit: bool = True) -> Path:
         git("add", "--all", cwd=root)
         git("commit", "--quiet", "--message", "first", cwd=root)
     return root
-
-
-def until(condition: Callable[[], object]) -> None:
-    """Wait for a state; a minute is far more than any of them takes."""
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline, "this never came"
-        time.sleep(0.02)

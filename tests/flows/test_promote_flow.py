@@ -10,12 +10,13 @@ from uuid import uuid4
 import psutil
 import pytest
 from flow_project import Project, call
-from placed_project import Worker, deploy, new_pool, until
+from placed_project import Worker, deploy, new_pool
 from prefect import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.flow_runs import resume_flow_run
 from small_project import share
+from waiting import until
 
 from bakeoff.flows import promote as module
 from bakeoff.flows.dvc_stages import only_run

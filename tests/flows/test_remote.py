@@ -9,12 +9,13 @@ from types import SimpleNamespace
 
 import pytest
 from flow_project import Project, call, dvc
-from placed_project import RAW, REPORT, VERDICT, Worker, commit, deploy, new_pool, new_project, start, until
+from placed_project import RAW, REPORT, VERDICT, Worker, commit, deploy, new_pool, new_project, start
 from prefect import flow, get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
 from prefect.client.schemas.objects import WorkPoolStatus
 from prefect.states import Pending
 from prefect.variables import Variable
+from waiting import until
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.subprocesses import ChildError

@@ -4,8 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from hashlib import md5
 from pathlib import Path
 
@@ -93,13 +91,6 @@ def start(workspace: Path, server: str) -> subprocess.Popen[bytes]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
-
-
-def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + HANGING
-    while not condition():
-        assert time.monotonic() < deadline, "this never came"
-        time.sleep(0.05)
 
 
 def new_pool(name: str) -> None:

@@ -3,7 +3,6 @@
 import subprocess
 import sys
 import threading
-import time
 from contextlib import contextmanager
 from inspect import signature
 from pathlib import Path
@@ -60,14 +59,6 @@ def listed(client, **query):
 
 def model(client):
     return client.get("/model").json()
-
-
-def until(holds):
-    """Wait for what must come to hold."""
-    end = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < end, "it never came to hold"
-        time.sleep(0.05)
 
 
 def metric(client, name):

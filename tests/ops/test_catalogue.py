@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 import small_split
 from promotion_repo import OUT, commit, name_outputs, new_repo
-from running_server import listed, model, promote, running, until
+from running_server import listed, model, promote, running
 from scipy.sparse import csr_array
+from waiting import until
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.workspace import Workspace

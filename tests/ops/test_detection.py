@@ -134,6 +134,13 @@ def test_events_without_times_are_split_at_random_and_not_predicted_in_order() -
     values = detect({"interactions": table(user_id=USERS, item_id=ITEMS)}, {}).params("shop", "utf-8")
     assert (values["split"], values["softmax"]) == ({"method": "random"}, {"objective": "reconstruct"})
     assert values["data"]["columns"]["timestamp"] is None
+    assert not {"ease", "mf"} & values.keys()
+
+
+def test_where_events_have_times_no_baseline_is_blind_to_their_order() -> None:
+    values = detect({"interactions": table(user_id=USERS, item_id=ITEMS, timestamp=TIMES)}, {}).params("shop", "utf-8")
+    assert all(values[model]["recency_scale"] for model in ("ease", "mf"))
+    assert not {"softmax", "split"} & values.keys()
 
 
 def test_events_that_repeat_others_are_counted_and_do_not_stop_the_run() -> None:

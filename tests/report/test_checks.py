@@ -218,6 +218,10 @@ def test_one_seed_always_qualifies(judged):
         (replace(UNDECIDED, detectable=0.008), State.PASSED, "848 users"),
         (replace(UNDECIDED, detectable=nan), State.FAILED, "848 users"),
         (replace(UNDECIDED, mf=0.0), State.FAILED, "848 users"),
+        # Equal lists have no spread, whatever users may be like whom nobody has seen.
+        (replace(UNDECIDED, num_users=50, detectable=0.0), State.FAILED, "With 50 users a difference of 0.0600"),
+        (replace(UNDECIDED, num_users=50, detectable=0.0, mf=0.0, softmax=0.0), State.FAILED, "With 50 users"),
+        (replace(UNDECIDED, num_users=1, detectable=nan), State.FAILED, "With 1 user no difference is detectable;"),
     ],
 )
 def test_enough_users_show_the_difference_that_matters(judged, result: Result, state: State, words: str):
@@ -313,13 +317,44 @@ def test_a_day_later_the_check_sees_the_lead_that_the_headline_sees(judged):
     assert check.figure.startswith("It holds more than a day after the last known event")
 
 
+def test_a_day_later_the_check_sees_the_opposite_that_the_headline_sees(judged):
+    mf_later = replace(AGAINST, p=0.036)
+    check = judged(spans=(NEAR, replace(mf_later, p=0.06)), sessions=(NEAR, mf_later))["BK006"]
+    assert check.state is State.QUALIFIES
+    assert check.figure.startswith("On test events more than a day after the last known event MF is better")
+
+
+@pytest.mark.parametrize(
+    ("split", "spans", "has_times", "session", "future"),
+    [
+        ({}, (NEAR, LATER), True, "Ship by situation, as the report lists them. To test", "Set `split.method"),
+        ({}, (), True, "Set `split.method: global-temporal`", "Set `split.method: global-temporal`"),
+        ({"one_cut": True}, (NEAR, LATER), True, "Ship by situation, as the report lists them.", "Set `split.method"),
+        ({}, (), False, "Deliver the times of events (", "Deliver the times of events ("),
+    ],
+)
+def test_what_clears_a_check_can_be_done_on_this_data(
+    judged, evidence: Evidence, split: dict, spans: tuple, has_times: bool, session: str, future: str
+):
+    events = evidence.events if has_times else evidence.events.assign(timestamp=0)
+    found = judged(spans=spans, split=evidence.split | split, events=events)
+    assert found["BK006"].fix.startswith(session)
+    assert found["BK007"].fix.startswith(future)
+    assert ("To test without sessions" in found["BK006"].fix) == (not split and has_times and bool(spans))
+
+
+def test_another_seed_is_one_that_has_not_been_run(judged, params: Params):
+    other = params.model_copy(update={"seed": 43})
+    assert judged(params=other)["BK003"].fix == "Run `dvc exp run -S seed=44 compare`."
+
+
 def test_a_baseline_that_is_better_a_day_later_qualifies_a_lead_that_holds(judged):
     behind = replace(BEATEN, baseline="popularity", mean=0.3, baseline_mean=0.34)
     check = judged(later_standing=behind)["BK006"]
     assert (check.state, check.figure) == (
         State.QUALIFIES,
-        "More than a day after the last known event popularity is better than both (0.3400; softmax DNN 0.3000, MF "
-        "0.2000, 203 users).",
+        "More than a day after the last known event popularity is better than the softmax DNN (0.3400; softmax DNN "
+        "0.3000, MF 0.2000, 203 users).",
     )
 
 

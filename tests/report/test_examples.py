@@ -122,3 +122,12 @@ def test_an_id_is_shown_only_if_asked_for(evidence: Evidence):
     assert all(re.fullmatch(r"user [0-9a-f]{6}", example.name) for example in hidden)
     assert len({example.name for example in hidden}) == 4
     assert [example.name for example in choose_examples(evidence, METRIC, 4)] == [example.name for example in hidden]
+
+
+def test_no_gain_is_named_that_a_contender_has_not(evidence: Evidence):
+    models = dict(evidence.models)
+    users = models["softmax"].users
+    models["softmax"] = replace(models["softmax"], users=users.assign(**{METRIC: models["mf"].users[METRIC] - 0.1}))
+    reasons = [example.reason for example in choose_examples(replace(evidence, models=models), METRIC, 6)]
+    assert "where MF gains most on the softmax DNN" in reasons
+    assert not any("the softmax DNN gains" in reason for reason in reasons)

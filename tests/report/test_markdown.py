@@ -73,6 +73,7 @@ def test_markup_in_a_title_is_escaped(text: str):
         ("$100$ a day", r"\$100\$ a day"),
         ("a | b\n# c", r"a \| b # c"),
         ("ask @somebody in #1", "ask @\N{WORD JOINER}somebody in #\N{WORD JOINER}1"),
+        ("see a/b#12 and GH-3", "see a/b#\N{WORD JOINER}12 and GH-\N{WORD JOINER}3"),
         ("NDCG@10 of a@b.example @ C# #", "NDCG@10 of a@b.example @ C# #"),
     ],
 )

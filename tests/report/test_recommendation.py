@@ -11,10 +11,10 @@ from bakeoff.report.accuracy import BaselineComparison, Difference
 from bakeoff.report.slices import Slice
 from bakeoff.report.verdict import (
     EITHER,
+    NEITHER,
     OPEN,
     Result,
     choose,
-    recommend_for_known_users,
     recommend_for_new_users,
     recommendation,
 )
@@ -29,13 +29,17 @@ def difference(low: float, high: float) -> Difference:
 
 
 UP, DOWN, LEVEL = difference(0.01, 0.03), difference(-0.03, -0.01), difference(-0.01, 0.01)
+SMALL = replace(difference(-0.004, 0.0049), num_users=1000)
 AHEAD = [standing("softmax", 0.01, 0.03), standing("mf", 0.01, 0.03)]
 BEHIND = [standing("softmax", -0.03, -0.01), standing("mf", -0.03, -0.01)]
 
 
 def new_users(differences: dict[str, Difference]) -> list[Slice]:
-    """Slices of new users by the number of interactions that are known of them."""
-    return [Slice(first, 90, 400, (), found, AHEAD[0]) for first, found in differences.items()]
+    """Slices of new users by the number of interactions that are known of them; better than EASE where not level."""
+    return [
+        Slice(first, 90, 400, (), found, standing("softmax", -0.01, 0.01) if found is LEVEL else AHEAD[found is DOWN])
+        for first, found in differences.items()
+    ]
 
 
 @pytest.mark.parametrize(
@@ -43,13 +47,19 @@ def new_users(differences: dict[str, Difference]) -> list[Slice]:
     [
         (CLEAR, AHEAD, "ship the softmax DNN."),
         (MIRRORED, AHEAD, "ship MF."),
-        (UNDECIDED, AHEAD, "neither contender is shown to be better: ship the one that costs less to run."),
-        (CLEAR, [standing("softmax", -0.01, 0.01)], "not shown to be better than EASE."),
-        *((result, BEHIND, "ship EASE, better than both.") for result in (CLEAR, MIRRORED, UNDECIDED)),
+        (UNDECIDED, AHEAD, "ship the softmax DNN, better than EASE, and not shown to be better than MF."),
+        (
+            CLEAR,
+            [standing("softmax", -0.01, 0.01)],
+            "ship neither yet: the softmax DNN is the better of the two, but not shown to be better than EASE.",
+        ),
+        (CLEAR, BEHIND, "ship EASE, better than the softmax DNN."),
+        (MIRRORED, BEHIND, "ship EASE, better than MF."),
+        (UNDECIDED, BEHIND, "ship EASE, better than the softmax DNN."),
         (
             UNDECIDED,
             [standing("softmax", -0.01, 0.01)],
-            "ship neither yet: the softmax DNN is not shown to be better than the other, nor than EASE.",
+            "nothing is shown: too few users to tell the two apart, or the softmax DNN from EASE.",
         ),
         (
             CLEAR,
@@ -64,7 +74,7 @@ def new_users(differences: dict[str, Difference]) -> list[Slice]:
     ],
 )
 def test_known_users_get_the_better_one_if_no_baseline_is_as_good(result: Result, standings: list, words: str) -> None:
-    assert words in recommend_for_known_users(result, standings)
+    assert recommendation(result, standings, {}, []) == [f"For users whom the models know, {words}"]
 
 
 @pytest.mark.parametrize(
@@ -89,18 +99,24 @@ def test_new_users_get_the_better_one_by_what_is_told_of_them(differences: dict,
 @pytest.mark.parametrize(
     ("found", "lead", "sentence"),
     [
-        (LEVEL, standing("mf", -0.03, -0.01, "popularity"), "ship popularity (better than both) with one interaction"),
-        (UP, standing("mf", -0.03, -0.01, "popularity"), "ship popularity (better than both) with one interaction"),
+        (LEVEL, standing("mf", -0.03, -0.01, "popularity"), "ship popularity (better than MF) with one interaction"),
+        (UP, standing("softmax", -0.03, -0.01), "ship EASE (better than the softmax DNN) with one interaction known"),
         (
             UP,
             standing("softmax", -0.01, 0.01),
-            "ship the softmax DNN (not shown to be better than EASE) with one inter",
+            "ship neither yet (the softmax DNN is the better of the two, but not shown to be better than EASE) with "
+            "one interaction known;",
+        ),
+        (
+            SMALL,
+            AHEAD[0],
+            "ship either (they are shown to differ by less than 0.005) with one interaction known;",
         ),
     ],
 )
 def test_new_users_get_no_contender_that_a_baseline_beats(found: Difference, lead: BaselineComparison, sentence: str):
-    one = replace(new_users({"1": found})[0], standing=lead)
-    assert sentence in recommend_for_new_users([one, *new_users({"5": LEVEL})])
+    one, five = new_users({"1": found, "5": LEVEL})
+    assert sentence in recommend_for_new_users([replace(one, standing=lead), five])
 
 
 def test_without_new_users_nothing_is_said_of_them() -> None:
@@ -109,6 +125,8 @@ def test_without_new_users_nothing_is_said_of_them() -> None:
 
 
 HOUR, LATER = "within an hour", "later"
+AHEAD_OF_NONE = standing("softmax", -0.01, 0.01)
+TOO_FEW = "too few users to tell the two apart, or the softmax DNN from EASE"
 
 
 @pytest.mark.parametrize(
@@ -122,10 +140,10 @@ HOUR, LATER = "within an hour", "later"
             ],
         ),
         (
-            {HOUR: ("softmax", ""), LATER: ("popularity", "better than both")},
+            {HOUR: ("softmax", ""), LATER: ("popularity", "better than MF")},
             [
                 "For users within an hour of their last event, ship the softmax DNN.",
-                "For users who come back after a day, ship popularity, better than both.",
+                "For users who come back after a day, ship popularity, better than MF.",
             ],
         ),
         (
@@ -136,7 +154,7 @@ HOUR, LATER = "within an hour", "later"
             ],
         ),
         (
-            {HOUR: ("softmax", ""), LATER: (EITHER, "shown to differ by less than 0.005")},
+            {HOUR: ("softmax", ""), LATER: (EITHER, "they are shown to differ by less than 0.005")},
             [
                 "For users within an hour of their last event, ship the softmax DNN.",
                 "For users who come back after a day, ship the one that costs less to run: they are shown to differ by "
@@ -144,10 +162,10 @@ HOUR, LATER = "within an hour", "later"
             ],
         ),
         (
-            {HOUR: (OPEN, "too few users"), LATER: ("popularity", "better than both")},  # however clear it is over all
+            {HOUR: (OPEN, "too few users"), LATER: ("popularity", "better than MF")},  # however clear it is over all
             [
                 "For users within an hour of their last event, nothing is shown: too few users.",
-                "For users who come back after a day, ship popularity, better than both.",
+                "For users who come back after a day, ship popularity, better than MF.",
             ],
         ),
         (
@@ -169,14 +187,21 @@ def test_the_recommendation_depends_on_who_comes_back(choices: dict, sentences: 
     [
         (UP, AHEAD[0], "softmax", ""),
         (DOWN, AHEAD[1], "mf", ""),
-        (UP, standing("softmax", -0.01, 0.01), "softmax", "not shown to be better than EASE"),
-        (UP, standing("softmax", -0.03, -0.01), "ease", "better than both"),
-        (LEVEL, standing("softmax", -0.03, -0.01, "popularity"), "popularity", "better than both"),
-        (replace(difference(-0.004, 0.0049), num_users=1000), AHEAD[0], EITHER, "shown to differ by less than 0.005"),
-        (difference(-0.004, 0.0049), AHEAD[0], OPEN, "too few users"),
-        (difference(0, 0), AHEAD[0], OPEN, "too few users"),  # 90 users without a hit
-        (LEVEL, AHEAD[0], OPEN, "too few users"),
-        (results.difference(nan, nan, nan, nan, num_users=0), AHEAD[0], OPEN, "too few users"),
+        (UP, AHEAD_OF_NONE, NEITHER, "the softmax DNN is the better of the two, but not shown to be better than EASE"),
+        (UP, standing("softmax", -0.03, -0.01), "ease", "better than the softmax DNN"),
+        (LEVEL, standing("softmax", -0.03, -0.01, "popularity"), "popularity", "better than the softmax DNN"),
+        (SMALL, AHEAD[0], EITHER, "they are shown to differ by less than 0.005"),
+        (
+            SMALL,
+            AHEAD_OF_NONE,
+            NEITHER,
+            "they are shown to differ by less than 0.005, and the softmax DNN is not shown to be better than EASE",
+        ),
+        (difference(-0.004, 0.0049), AHEAD_OF_NONE, OPEN, TOO_FEW),
+        (difference(0, 0), AHEAD_OF_NONE, OPEN, TOO_FEW),  # 90 users without a hit
+        (LEVEL, AHEAD_OF_NONE, OPEN, TOO_FEW),
+        (LEVEL, AHEAD[1], "mf", "better than EASE, and not shown to be better than the softmax DNN"),
+        (results.difference(nan, nan, nan, nan, num_users=0), AHEAD_OF_NONE, OPEN, TOO_FEW),
     ],
 )
 def test_a_situation_gets_what_is_shown_to_be_better_there(

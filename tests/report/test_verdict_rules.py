@@ -77,12 +77,3 @@ def test_nearly_equal_costs_are_called_about_the_same():
 def test_a_cost_that_was_not_measured_is_not_invented():
     assert cost_sentence({"mf": 5.0}) is None
     assert cost_sentence({"softmax": nan, "mf": 5.0}) is None
-
-
-def test_the_figures_survive_the_way_through_metrics():
-    assert Result.from_metrics(CLEAR.to_metrics()) == CLEAR
-
-
-def test_figures_that_another_version_wrote_in_addition_are_left_out():
-    [(metric, figures)] = CLEAR.to_metrics().items()
-    assert Result.from_metrics({metric: figures | {"mf_above_popularity": 1}}) == CLEAR

@@ -7,28 +7,18 @@ import shutil
 import socket
 import subprocess
 import tempfile
-import time
 import tomllib
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 
 import psutil
+from waiting import until
 
 REPOSITORY = Path(__file__).parents[2]
-_HANGING = 900.0
-
-
-def until(condition: Callable[[], Any], problem: str) -> Any:
-    """What the condition returns once it is true; how long that takes says nothing."""
-    give_up = time.monotonic() + _HANGING
-    while not (value := condition()):
-        assert time.monotonic() < give_up, problem
-        time.sleep(0.1)
-    return value
 
 
 class LocalStack:

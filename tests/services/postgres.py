@@ -13,12 +13,12 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from waiting import until
 
 USER = "bakeoff"
 """Superuser of the server."""
@@ -73,7 +73,7 @@ class Postgres:
                 **self._as_owner(),
             )
         ready = [self.binaries / "pg_isready", "-q", "-h", HOST, "-p", str(self.port)]
-        _until(lambda: not self.running or not subprocess.run(ready).returncode, "PostgreSQL does not start")
+        until(lambda: not self.running or not subprocess.run(ready).returncode, "PostgreSQL does not start")
         if not self.running:
             raise RuntimeError(f"PostgreSQL does not start:\n{self.log}")
 
@@ -163,11 +163,3 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return probe.getsockname()[1]
-
-
-def _until(condition, problem: str) -> None:
-    give_up = time.monotonic() + _HANGING
-    while not condition():
-        if time.monotonic() > give_up:
-            raise RuntimeError(problem)
-        time.sleep(0.02)

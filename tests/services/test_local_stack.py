@@ -17,12 +17,13 @@ from urllib.error import HTTPError
 import psutil
 import pytest
 from services.listener import Listener, listening
-from services.local_stack import REPOSITORY, LocalStack, local_stack, until
+from services.local_stack import REPOSITORY, LocalStack, local_stack
 from services.postgres import Postgres
 from services.projects import Held, call, dvc
 from services.shop import SECRET, Shop
 from services.sshd import Sshd, running_sshd
 from small_project import EVENTS_PER_USER, NUM_USERS
+from waiting import until
 
 WAITING = "Another run is at work"
 PROGRAMS = ("server", "worker")

@@ -9,9 +9,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from services.local_stack import until
 from services.projects import dvc, new_repository
 from services.sshd import Sshd, running_sshd
+from waiting import until
 
 NUM_FILES = 4
 BYTES = 24 << 20  # large enough that a server killed at the first sight of a file has not got it whole

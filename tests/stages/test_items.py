@@ -13,13 +13,6 @@ CIRCLE = np.linspace(0, 3, NUM_ITEMS)
 EMBEDDINGS_ON_A_CIRCLE = np.float32(np.stack([np.cos(CIRCLE), np.sin(CIRCLE)], axis=1))
 
 
-@pytest.fixture
-def workspace(tmp_path):
-    workspace = Workspace(tmp_path)
-    small_split.write_split(workspace)
-    return workspace
-
-
 def evaluated(workspace, embeddings):
     """Leave what `evaluate` leaves of the item embeddings."""
     workspace.evaluation("mf").mkdir(parents=True, exist_ok=True)

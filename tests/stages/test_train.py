@@ -71,14 +71,6 @@ def trained(run):
     return run[0]
 
 
-@pytest.fixture
-def workspace(tmp_path):
-    """A split on which nothing is trained yet."""
-    workspace = Workspace(tmp_path)
-    small_split.write_split(workspace)
-    return workspace
-
-
 def training(workspace, name):
     return json.loads(workspace.training(name).read_text(encoding="utf-8"))
 

@@ -5,16 +5,7 @@ import pandas as pd
 import pytest
 import small_split
 
-from bakeoff.core.workspace import Workspace
 from bakeoff.stages import evaluate, train
-
-
-@pytest.fixture
-def workspace(tmp_path):
-    """A split on which nothing is trained yet."""
-    workspace = Workspace(tmp_path)
-    small_split.write_split(workspace)
-    return workspace
 
 
 def training(workspace, name="ease"):

@@ -11,7 +11,6 @@ import small_split
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.files import file_hash
-from bakeoff.core.workspace import Workspace
 from bakeoff.data.prepared.tables import load_prepared
 from bakeoff.experiments.training import warm_start
 from bakeoff.experiments.training.checkpoints import Checkpoints
@@ -42,13 +41,6 @@ def lineage(workspace, model):
 
 
 @pytest.fixture
-def workspace(tmp_path):
-    workspace = Workspace(tmp_path)
-    small_split.write_split(workspace)
-    return workspace
-
-
-@pytest.fixture
 def parent(workspace):
     train.run(PARAMS, workspace, "mf")
     copied(workspace, "mf")
@@ -73,6 +65,11 @@ def test_a_training_leaves_what_the_next_one_starts_from(workspace, model):
     assert 0 < found["valid_ndcg@10"] <= 1
     described = json.loads(workspace.training(model).read_text())
     assert [len(described[curve]) for curve in ("curve", "refit_curve")] == [1, 1]
+    # Those of a full fit, as they were tuned: the check of the verdict (BK001) compares them with the search.
+    tuned = PARAMS.section(model).model_dump(mode="json")
+    assert {name: described["settings"][name] for name in {"max_epochs", "learning_rate"} & tuned.keys()} == {
+        name: tuned[name] for name in {"max_epochs", "learning_rate"} & tuned.keys()
+    }
     copied(workspace, model)
     second = read_parent(workspace, model)
     assert (second.nights, second.newest) == (1, first.newest)
@@ -208,7 +205,10 @@ def test_a_parent_that_did_not_keep_how_its_events_were_split_leads_to_a_full_fi
     assert found["reason"].startswith("The model in production comes from a version that did not record how its events")
 
 
-def test_weights_that_do_not_fit_lead_to_a_full_fit(workspace, parent, monkeypatch):
+@pytest.mark.parametrize("with_valid", [True, False])
+def test_weights_that_do_not_fit_lead_to_a_full_fit(workspace, parent, monkeypatch, with_valid):
+    small_split.write_split(workspace, with_valid=with_valid)
+
     def fitting(*arguments, start=None):
         if start is not None:
             raise StartError("The features are others.")

@@ -9,7 +9,6 @@ import pytest
 import small_split
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.core.workspace import Workspace
 from bakeoff.stages import evaluate, train
 
 NAME = "popularity"
@@ -18,13 +17,6 @@ NAME = "popularity"
 def asked(**changed):
     changed = {"visits": True, **changed}
     return small_split.PARAMS.model_copy(update={"evaluate": small_split.PARAMS.evaluate.model_copy(update=changed)})
-
-
-@pytest.fixture
-def workspace(tmp_path):
-    workspace = Workspace(tmp_path)
-    small_split.write_split(workspace)
-    return workspace
 
 
 def shift_tests(workspace, seconds):

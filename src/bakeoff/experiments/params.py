@@ -69,9 +69,6 @@ class PlantedParams(Frozen):
 class EvidenceParams(Frozen):
     """What is measured for the claims table."""
 
-    epoch_share: Annotated[float, Field(gt=0, le=1)] = 0.5
-    """Share of their epochs for which variants of the networks are trained, with a learning rate that decays by then.
-    On MovieLens 100K a half costs the softmax DNN 0.01 of NDCG@10, all variants of a group alike."""
     max_users: PositiveInt = 100_000
     """Users that variants are trained and evaluated on, and whose candidates are reranked; a seeded sample where
     there are more, which the report says."""

@@ -30,7 +30,7 @@ from bakeoff.data.fetch.parts import check_features
 from bakeoff.data.params import DataParams
 from bakeoff.models.base import specs
 from bakeoff.models.base.new_items import embed_new_items, refuse_without_features
-from bakeoff.models.base.storage import filterable, load_trained, read_encoding, read_items, refuse_skipped
+from bakeoff.models.base.storage import filterable, load_trained, read_encoding, read_items, refuse_skipped, titled
 from bakeoff.ops.git import check_repository
 
 NAMED = 5
@@ -76,7 +76,7 @@ def read_additions(path: Path) -> pd.DataFrame:
         return NOTHING
     what, remedy = f"{path}, the items that were added,", "delete it, and run `bakeoff catalogue add` again"
     with reading(what, remedy, OSError, ValueError, LookupError, pa.ArrowException):
-        return pd.read_parquet(path).astype({EMBEDDING: object})
+        return titled(pd.read_parquet(path).astype({EMBEDDING: object}))
 
 
 def write_additions(path: Path, added: pd.DataFrame) -> None:

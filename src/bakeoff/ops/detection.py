@@ -113,6 +113,8 @@ class Detected:
             values["split"] = {"method": "random"}
         if not self.columns["timestamp"]:  # there is no next event to predict
             values["softmax"] = values["two_tower"] = {"objective": "reconstruct"}
+        else:  # without it, the networks alone would read the order; validation can choose another
+            values["ease"], values["mf"] = {"recency_scale": 8.0}, {"recency_scale": 6.0}
         return values
 
 

@@ -47,7 +47,8 @@ class PromotionParams(Frozen):
     """What is put into production."""
 
     challenger: str = BEST
-    """Who challenges the model in production: a model, or the contender that is best on validation."""
+    """Who challenges the model in production: a model, or the one that is best on validation, of those whose epoch is
+    chosen on it."""
     margin: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Non-inferiority: the interval of challenger − champion on the primary metric must lie above −margin."""
     guardrails: GuardrailParams = GuardrailParams()

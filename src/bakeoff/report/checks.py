@@ -2,12 +2,13 @@
 
 import math
 import tomllib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib.resources import files
 from typing import Any
 
+from bakeoff.core.histories import has_order
 from bakeoff.evaluation.stats.significance import Verdict
 from bakeoff.report import formats
 from bakeoff.report.accuracy import BaselineComparison
@@ -15,6 +16,7 @@ from bakeoff.report.evidence import Evidence
 from bakeoff.report.models import CONTENDERS
 from bakeoff.report.params import IDS, ReportParams, flat
 from bakeoff.report.slices import LATER, Slice
+from bakeoff.report.topics.base.claims import Form
 from bakeoff.report.training import SettingSearch
 from bakeoff.report.verdict import Result
 
@@ -64,11 +66,6 @@ class Check:
     fix: str
 
 
-def failed_reasons(numbers: Iterable[str]) -> list[str]:
-    """Why there is no verdict, from the numbers of checks that failed."""
-    return [WORDS[number]["reason"] for number in numbers if "reason" in WORDS.get(number, {})]
-
-
 def judge_checks(
     evidence: Evidence,
     params: ReportParams,
@@ -112,11 +109,14 @@ def judge_checks(
         "BK008": _features(evidence, params),
         "BK009": _agreement(result),
     }
+    has_times = has_order(evidence.events.timestamp.to_numpy())
+    instead = "one_cut" if split.get("one_cut") else "no_times" if not has_times else "" if slices else "no_spans"
     checks = []
     for number, words in WORDS.items():
         state, values = found[number]
         figure = formats.phrase("checks.txt.j2", number, state=state, **values)
-        checks.append(Check(number, words["title"], state, figure, words["fix"].format(tune=commands.get(number))))
+        fix = words.get(f"fix_{instead}", words["fix"]).format(tune=commands.get(number), seed=params.seed + 1)
+        checks.append(Check(number, words["title"], state, figure, fix))
     return checks
 
 
@@ -169,13 +169,14 @@ def _equal_seconds(seconds: Mapping[str, float]) -> Found:
 def _enough_users(result: Result, relevant: float) -> Found:
     """Passes if a relevant difference is detectable, or if the whole interval of a shown one lies beyond it.
 
-    The detectable difference shrinks with 1/√n, so n · (detectable / relevant)² users are needed.
+    Of equal lists the users tell nothing of the others, however small their spread (`Form.unseen`). The detectable
+    difference shrinks with 1/√n, so n · (detectable / relevant)² users are needed.
     """
-    matters = relevant * result.mf
-    is_seen, is_shown = result.detectable <= matters, result.verdict is not Verdict.NO_EVIDENCE
+    matters, detectable = relevant * result.mf, max(result.detectable, Form.METRIC.unseen(0, result.num_users))
+    is_seen, is_shown = matters > 0 and detectable <= matters, result.verdict is not Verdict.NO_EVIDENCE
     is_beyond = is_shown and min(abs(result.low), abs(result.high)) >= matters
-    needed = result.num_users * (result.detectable / matters) ** 2 if matters > 0 else math.nan
-    values = {"result": result, "relevant": relevant, "is_seen": is_seen, "needed": needed}
+    needed = result.num_users * (detectable / matters) ** 2 if matters > 0 else math.nan
+    values = {"result": result, "detectable": detectable, "relevant": relevant, "is_seen": is_seen, "needed": needed}
     return State.PASSED if is_seen or is_beyond else State.FAILED, values
 
 
@@ -190,8 +191,9 @@ def _session(result: Result, slices: Sequence[Slice], sessions: Sequence[Slice])
 
     For a day later p is that of `sessions`: adjusted for more spans, it could deny what the headline says.
     """
-    opposite = [part for part in slices if part.difference.verdict not in {Verdict.NO_EVIDENCE, result.verdict}]
     later = next((part for part in sessions if part.name == LATER), None)
+    spans = [later if later and part.name == LATER else part for part in slices]
+    opposite = [part for part in spans if part.difference.verdict not in {Verdict.NO_EVIDENCE, result.verdict}]
     is_behind = later is not None and later.standing.difference.verdict is Verdict.WORSE
     holds = later is not None and result.verdict in {Verdict.NO_EVIDENCE, later.difference.verdict}
     values = {"result": result, "slices": slices, "opposite": opposite, "later": later, "is_behind": is_behind}

@@ -94,15 +94,15 @@ def _warm_choices(evidence: Evidence, metric: str) -> list[tuple[str, str]]:
     values = _paired({name: evidence.models[name].users for name in CONTENDERS}, metric)
     gain, away = values[SOFTMAX] - values[MF], _distance_from_means(values)
     rules = [
-        (-gain, "where the softmax DNN gains most on MF"),
-        (gain, "where MF gains most on the softmax DNN"),
-        (away, "a typical user: both models do about as well as on average"),
-        (-gain, "where the softmax DNN gains second most on MF"),
-        (gain, "where MF gains second most on the softmax DNN"),
+        (-gain, gain > 0, "where the softmax DNN gains most on MF"),
+        (gain, gain < 0, "where MF gains most on the softmax DNN"),
+        (away, away >= 0, "a typical user: the one for whom both models come closest to their averages"),
+        (-gain, gain > 0, "where the softmax DNN gains second most on MF"),
+        (gain, gain < 0, "where MF gains second most on the softmax DNN"),
     ]
     chosen: dict[str, str] = {}
-    for key, reason in rules:
-        others = values[~values.index.isin(chosen)]
+    for key, applies, reason in rules:
+        others = values[applies & ~values.index.isin(chosen)]
         if len(others):
             chosen[_smallest(others, key)] = reason
     return list(chosen.items())

@@ -10,7 +10,7 @@ import pandas as pd
 from bakeoff.evaluation.metrics.table import ACCURACY_LABELS
 from bakeoff.report import training
 from bakeoff.report.accuracy import BaselineComparison, Difference, Statistics, baseline_standings, means
-from bakeoff.report.checks import SCORES, Check, State, failed_reasons, judge_checks
+from bakeoff.report.checks import SCORES, WORDS, Check, State, judge_checks
 from bakeoff.report.evidence import Evidence, asked
 from bakeoff.report.examples import Example, choose_examples
 from bakeoff.report.models import MF, SOFTMAX, look
@@ -89,7 +89,7 @@ class Summary:
     @property
     def reasons(self) -> list[str]:
         """Why there is no verdict; empty if there is one."""
-        return failed_reasons(check.number for check in self.checks if check.state is State.FAILED)
+        return [WORDS[check.number]["reason"] for check in self.checks if check.state is State.FAILED]
 
     @property
     def headline(self) -> str:

@@ -4,8 +4,7 @@ The sentences are those of verdict.txt.j2.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Self
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import pandas as pd
@@ -15,7 +14,7 @@ from bakeoff.evaluation.metrics.formulas import FloatArray
 from bakeoff.evaluation.stats.significance import Verdict, holm, verdict
 from bakeoff.report import formats
 from bakeoff.report.accuracy import AHEAD, BaselineComparison, Difference
-from bakeoff.report.models import MF, SOFTMAX, model_noun
+from bakeoff.report.models import CONTENDERS, MF, SOFTMAX, model_noun
 from bakeoff.report.slices import LATER, Slice, known_interactions
 from bakeoff.report.topics.base.claims import MARGINS, Form
 from bakeoff.report.topics.base.judge import widest
@@ -23,8 +22,11 @@ from bakeoff.report.topics.base.judge import widest
 SENTENCES = "verdict.txt.j2"
 SAME_TIME = 1.15
 """Training times within this ratio are called about the same."""
-EITHER, OPEN = "Either", "Open"
-"""Choices where no model is better: the difference is shown to be small, or there are too few data."""
+EITHER, NEITHER, OPEN = "Either", "Neither yet", "Open"
+"""Choices that name no model: the contenders' difference is shown to be small, the one that is ahead is not shown to
+beat a baseline, or there are too few data."""
+KNOWN = "known"
+"""All users whom the models know, beside the ranges of `slices.SESSIONS`."""
 SMALLEST = 30
 """Users of a segment, and at least as many in no segment: fewer are not judged, nor would they stay anonymous."""
 QUARTERS = (0.25, 0.5, 0.75)
@@ -73,12 +75,6 @@ class Result:
         values = asdict(self)
         return {values.pop("metric"): values}
 
-    @classmethod
-    def from_metrics(cls, values: Mapping[str, Mapping[str, Any]]) -> Self:
-        """The inverse of `to_metrics`; figures that only other versions have are left out."""
-        [(metric, figures)] = values.items()
-        return cls(metric, *(figures[field.name] for field in fields(cls)[1:]))
-
 
 def verdict_headline(result: Result, reasons: Sequence[str], later: Difference | None = None) -> str:
     """The verdict in a few words; if there are reasons against one, these.
@@ -107,23 +103,33 @@ def cost_sentence(seconds: Mapping[str, float]) -> str | None:
     return formats.phrase(SENTENCES, "cost", **both, same_time=SAME_TIME)
 
 
-def choose(difference: Difference, lead: BaselineComparison) -> tuple[str, str]:
-    """What to ship, and why: a baseline that beats both contenders, else the better contender, else nothing.
+def choose(difference: Difference | Result, lead: BaselineComparison) -> tuple[str, str]:
+    """What to ship, and why.
+
+    A baseline that beats the contender that is ahead; else a contender, if it is better than that baseline. One that is
+    not is not worth its training, even if it beats the other contender.
 
     Args:
         difference: softmax − MF.
-        lead: the better contender compared with the best baseline.
+        lead: the contender with the higher mean compared with the best baseline.
     """
+    ahead, other = (model_noun(name) for name in sorted(CONTENDERS, key=lambda name: name != lead.model))
     against_baseline, rival = lead.difference.verdict, model_noun(lead.baseline)
     if against_baseline is Verdict.WORSE:
-        return lead.baseline, "better than both"
+        return lead.baseline, f"better than {ahead}"
+    is_worth_it = against_baseline is Verdict.BETTER
     if winner := AHEAD.get(difference.verdict):
-        return winner, "" if against_baseline is Verdict.BETTER else f"not shown to be better than {rival}"
+        behind = f"{ahead} is the better of the two, but not shown to be better than {rival}"
+        return (winner, "") if is_worth_it else (NEITHER, behind)
     margin = MARGINS["metric"]
-    low, high = widest(difference.low, difference.high, Form.METRIC.unseen(difference.mean, difference.num_users))
+    low, high = widest(difference.low, difference.high, Form.METRIC.unseen(0, difference.num_users))
     if -margin < low and high < margin:
-        return EITHER, f"shown to differ by less than {margin:g}"
-    return OPEN, "too few users"
+        small = f"they are shown to differ by less than {margin:g}"
+        behind = f"{small}, and {ahead} is not shown to be better than {rival}"
+        return (EITHER, small) if is_worth_it else (NEITHER, behind)
+    if is_worth_it:
+        return lead.model, f"better than {rival}, and not shown to be better than {other}"
+    return OPEN, f"too few users to tell the two apart, or {ahead} from {rival}"
 
 
 def recommendation(
@@ -140,29 +146,12 @@ def recommendation(
         choices: range of `slices.SESSIONS` → what to ship, and why (`choose`), the soonest first; empty without times.
         new_users: see `recommend_for_new_users`.
     """
-    new = [recommend_for_new_users(new_users)] if new_users else []
     ends = [span for span in choices if span in (next(iter(choices)), LATER)]
-    if len({choices[span][0] for span in ends}) > 1:
-        return [*(_recommend_for_span(span, *choices[span]) for span in ends), *new]
-    back = [_recommend_for_span(LATER, *choices[LATER])] if LATER in choices else []
-    return [recommend_for_known_users(result, standings), *back, *new]
-
-
-def _recommend_for_span(span: str, choice: str, reason: str) -> str:
-    """What to ship to known users by the time since their last event, a range of `slices.SESSIONS`."""
-    return formats.phrase(SENTENCES, "for_span", span=span, choice=choice, reason=reason)
-
-
-def recommend_for_known_users(result: Result, standings: Sequence[BaselineComparison]) -> str:
-    """The best baseline if it beats the contender that is ahead, else the better contender if it beats that baseline.
-
-    A contender that does not beat a baseline is not worth its training, even if it beats the other contender.
-    """
-    winner = AHEAD.get(result.verdict)
-    ahead = next(each for each in standings if each.model == result.ahead)
-    against_baseline = ahead.difference.verdict.name.lower()
-    values = {"ahead": ahead.model, "rival": ahead.baseline, "against_baseline": against_baseline}
-    return formats.phrase(SENTENCES, "for_known_users", winner=winner, **values)
+    everyone = choose(result, next(each for each in standings if each.model == result.ahead))
+    shown = {KNOWN: everyone} if len({choices[span][0] for span in ends}) < 2 else {ends[0]: choices[ends[0]]}
+    shown |= {span: choices[span] for span in ends if span == LATER}
+    known = [formats.phrase(SENTENCES, "for_span", span=s, choice=c, reason=why) for s, (c, why) in shown.items()]
+    return [*known, *([recommend_for_new_users(new_users)] if new_users else [])]
 
 
 def recommend_for_new_users(new_users: Sequence[Slice]) -> str:
@@ -170,7 +159,7 @@ def recommend_for_new_users(new_users: Sequence[Slice]) -> str:
     found, unclear = dict[tuple[str, str], list[str]](), list[str]()
     for part in new_users:
         choice, reason = choose(part.difference, part.standing)
-        known = unclear if choice in (EITHER, OPEN) else found.setdefault((choice, reason), [])
+        known = unclear if choice == OPEN else found.setdefault((choice, reason), [])
         known.append(known_interactions(part.name))
     contenders = [*AHEAD.values()]
     order = sorted(found, key=lambda each: contenders.index(each[0]) if each[0] in contenders else len(contenders))

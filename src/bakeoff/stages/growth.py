@@ -25,14 +25,17 @@ def run(params: Params, workspace: Workspace) -> None:
     with measure(workspace, "growth") as cost:
         warm_users(load_prepared(workspace))  # raises where there are none
         models = [name for name in growth_models() if why_skipped(workspace, name) is None]
-        epochs = {name: _epochs(workspace, name) for name in models}
+        epochs = {name: _epochs(workspace, name, params) for name in models}
         cost.note(**measure_growth(params.experiments, workspace.root, epochs))
 
 
-def _epochs(workspace: Workspace, model: str) -> int:
-    """Epochs that training chose on validation."""
+def _epochs(workspace: Workspace, model: str, params: Params) -> int:
+    """Epochs that training chose on validation; after a warm start, which takes a few, those of the settings."""
     if not spec(model).has_epochs:
         return 1
     path = workspace.training(model)
     with reading(f"The epoch in {path}", f"run `bakeoff train {model}`", OSError, ValueError, KeyError, TypeError):
-        return int(json.loads(path.read_text(encoding="utf-8"))["selected_epoch"])
+        training = json.loads(path.read_text(encoding="utf-8"))
+        if training.get("warm_start", {}).get("fit") == "warm":
+            return int(params.section(model).max_epochs)
+        return int(training["selected_epoch"])

@@ -178,12 +178,23 @@ def test_a_small_table_is_one_piece_and_an_empty_one_is_a_file(tmp_path):
 def test_what_a_killed_run_left_in_scratch_goes_and_what_a_running_one_has_stays(tmp_path):
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    names = {number: f"{SCRATCH_NAME}{socket.gethostname()}-{number}-x" for number in (dead.pid, os.getpid())}
-    for name in names.values():
+    own = f"{SCRATCH_NAME}{socket.gethostname()}"
+    names = {number: f"{own}-{number}-x" for number in (dead.pid, os.getpid())}
+    of_another_machine = f"{own}-{dead.pid}-4242-x"  # whose name ends in a number that is no process here
+    for name in (*names.values(), of_another_machine):
         (tmp_path / name).mkdir()
     with engines.opened(EngineSettings(scratch=str(tmp_path))):
         assert not (tmp_path / names[dead.pid]).exists()
-    assert [path.name for path in tmp_path.iterdir()] == [names[os.getpid()]]
+    assert {path.name for path in tmp_path.iterdir()} == {names[os.getpid()], of_another_machine}
+
+
+def test_a_directory_that_looks_like_a_partition_is_none(tmp_path):
+    folder = tmp_path / "day=2024-05-31"
+    folder.mkdir()
+    pq.write_table(pa.table({"a": [1, 2]}), folder / "table.parquet")
+    with opened(EngineSettings()) as e:
+        assert e.read(folder / "table.parquet", ["a"]).to_pyarrow()["a"].to_pylist() == [1, 2]
+        assert e.read(folder / "table.parquet").columns == ("a",)
 
 
 def test_settings_come_from_the_environment(monkeypatch):

@@ -87,6 +87,12 @@ def test_killed_between_the_two_renames_the_old_data_come_back(root, killed):
     assert recorded_hash(root) == "current"
 
 
+def test_files_of_ones_own_stay_whatever_they_are_called(root):
+    shutil.copytree(root / "data", root / ".data-backup")
+    fetch_from(root)
+    assert (root / ".data-backup").is_dir()
+
+
 def test_a_record_that_was_emptied_and_not_written_is_mended(root, killed):
     killed(data_directory, "add_data")
     (root / "data.dvc").write_text("")

@@ -297,6 +297,10 @@ FAULTS = {
         {"interactions.parquet": {"user_id": [1.5], "item_id": [1]}},
         "'user_id'.*type double",
     ),
+    "a feature without a text": (
+        {"interactions.csv": PAIRS, "users.parquet": {"user_id": ["u"], "context": [{"page": 1}]}},
+        r"column 'context' of .*users\.parquet is of type struct.*: leave the column out, or store it as text",
+    ),
     "empty adjacency": ({"train.txt": "1\n", "test.txt": "1\n"}, "holds no pair"),
     "binary adjacency": ({"train.txt": b"1 2\n", "test.txt": b"\x00"}, r"test\.txt .*holds a NUL byte"),
 }
@@ -366,8 +370,9 @@ def test_a_parquet_file_of_a_billion_rows_without_content_is_refused(tmp_path):
 def test_a_parquet_file_of_lists_that_unpack_to_gigabytes_is_refused(tmp_path):
     words = pa.DictionaryArray.from_arrays(pa.array([0] * 4000, pa.int32()), pa.array(["x" * 1_000_000]))
     lists = pa.ListArray.from_arrays(pa.array(range(4001), pa.int32()), words)
-    table = pa.table({"user_id": ["u"] * 4000, "item_id": ["i"] * 4000, "tags": lists})
-    pq.write_table(table, tmp_path / "interactions.parquet", compression="zstd", store_schema=False)
+    (tmp_path / "interactions.csv").write_text(PAIRS)
+    table = pa.table({"item_id": ["i"] * 4000, "tags": lists})
+    pq.write_table(table, tmp_path / "items.parquet", compression="zstd", store_schema=False)
     with pytest.raises(BakeoffError, match="unpacks to more than"):
         read_directory(tmp_path, data(timestamp=None))
 
@@ -401,6 +406,25 @@ def test_a_duration_is_no_feature_and_a_time_of_day_is_text(read):
     assert read(files)["users"] == "user_id,visit\nu,00:00:00.000005\n"
     with pytest.raises(BakeoffError, match=r"column 'visit' of .* is of type duration\[s\], which has no plain text"):
         read({"users.parquet": {"user_id": ["u"], "visit": TIMES_OF_DAY[0]}})
+
+
+def test_other_columns_of_an_event_log_in_parquet_may_be_of_any_type(read):
+    others = {"context": [{"page": 1}], "tags": pa.array([["a", None]]), "stay": TIMES_OF_DAY[0], "raw": [b"\xff"]}
+    files = {"interactions.parquet": {"user_id": ["u"], **others, "item_id": ["i"]}}
+    assert read(files)["interactions"] == "user_id,item_id\nu,i\n"
+    with pytest.raises(BakeoffError, match=r"has no column 'when'; its columns are .*'context'"):
+        read(files, data(timestamp="when"))
+
+
+def test_columns_without_a_name_are_left_out_however_many(read):
+    files = {"interactions.csv": "user_id,item_id,,\nu,i,,\n", "users.csv": "user_id,,\nu,1,2\n"}
+    assert read(files)["users"] == "user_id\nu\n"
+
+
+def test_an_event_without_an_id_names_no_user_and_no_item(read):
+    tables = read({"interactions.csv": "user_id,item_id\nu,i\n,i\nu, \n"})
+    assert (tables["users"], tables["items"]) == ("user_id\nu\n", "item_id,title\ni,i\n")
+    assert tables["interactions"].count("\n") == 4  # validation puts these rows aside, with the reason
 
 
 def test_a_nul_character_in_parquet_is_refused(read):

@@ -50,3 +50,10 @@ def test_dates_count_from_midnight_utc():
 
 def test_times_before_1970_are_rounded_down():
     assert unix_seconds(pa.array([-1500], pa.timestamp("ms")), "s", "t").to_pylist() == ["-2"]
+
+
+def test_the_hour_that_is_there_twice_in_a_zone_is_two_hours():
+    # Clocks of New York went back at 06:00 UTC: both times are half past one there.
+    utc = pa.array([1_762_061_400_999, 1_762_065_000_000], pa.timestamp("ms", "UTC"))
+    local = utc.cast(pa.timestamp("ms", "America/New_York"))
+    assert unix_seconds(local, "s", "t").to_pylist() == ["1762061400", "1762065000"]

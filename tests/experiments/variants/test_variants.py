@@ -40,13 +40,6 @@ class Masking:
     masked = np.array([14, 100])
 
 
-@pytest.fixture
-def workspace(tmp_path):
-    workspace = Workspace(tmp_path)
-    small_split.write_split(workspace)
-    return workspace
-
-
 class Trained:
     """Stands in for a training; with some seeds the lists of its model are upside down."""
 
@@ -107,7 +100,7 @@ def test_settings_of_the_variants_reach_training(workspace, trainings):
     assert [model for model, _, _ in trainings] == [*["softmax"] * 3, "popularity", "ease"]
     used = [(settings.use_user_features, settings.use_item_features) for _, settings, _ in trainings[:3]]
     assert used == [(True, True), (False, True), (True, False)]
-    assert [settings.max_epochs for _, settings, _ in trainings[:3]] == [1] * 3
+    assert [settings.max_epochs for _, settings, _ in trainings[:3]] == [small_split.PARAMS.softmax.max_epochs] * 3
 
 
 def test_a_sample_of_users_is_trained_on_and_asked_about_where_there_are_more_than_the_bound(workspace, trainings):

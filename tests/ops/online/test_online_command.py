@@ -77,7 +77,7 @@ def test_a_log_is_read_while_a_server_writes_and_without_the_files_that_go_meanw
     made_log.interleaved(folder, 7, 3)
     expired = folder / "impressions/00010101T000000-0.parquet"
     monkeypatch.setattr("bakeoff.ops.online.evaluate.parts", lambda *table: [expired, *parts(*table)])
-    with locked(folder):
+    with locked(folder / "lock"):
         rate = evaluate(folder, "click").pairs[PAIR].win_rate(0.95)
     assert (rate["wins"], rate["decided"], rate["people"]) == (7, 10, 10)
 
@@ -179,9 +179,9 @@ def test_a_list_on_which_one_model_had_nothing_counts_as_nothing_for_it(tmp_path
     log.close()
     found = figures(tmp_path, capsys)["pairs"][0]["counterfactual"]
     [other] = {*SIDE_NAMES} - {side}
-    for of, lists in ((side, 1), (other, 2)):  # of two lists, each with gain 2 and weight 4
+    for of, lists in ((side, 1), (other, 2)):  # of two lists, each with gain 2, weight 4 and two places
         assert found[of]["ips"]["value"] == pytest.approx(2 * lists / 2)
-        assert found[of]["snips"]["value"] == pytest.approx(2 * lists / (4 * lists) * 2)
+        assert found[of]["snips"]["value"] == pytest.approx(2 * lists / (4 * lists) * (2 * lists / 2))
         assert found[of]["effective"] == pytest.approx(lists)
 
 

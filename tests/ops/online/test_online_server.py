@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import signal
+from contextlib import nullcontext
 from dataclasses import replace
 from operator import eq
 from random import Random
@@ -12,10 +13,11 @@ import made_log
 import pytest
 import small_split
 from promotion_repo import commit, decided, new_repo
-from running_server import PATIENCE, metric, promote, running, serve_options, until
+from running_server import PATIENCE, metric, promote, running, serve_options
+from waiting import until
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.ops.online import command, log
+from bakeoff.ops.online import command, log, serving
 from bakeoff.ops.online.evaluate import evaluate
 from bakeoff.ops.online.log import Pseudonyms, parts, read_part
 from bakeoff.ops.online.serving import Online
@@ -211,6 +213,23 @@ def test_a_challenger_that_fails_or_does_not_know_a_user_leaves_the_list_to_the_
     assert answer.items == expected.items
     row = impressions(tmp_path)[answer.impression]
     assert (row["user"], row["challenger"], row["teams"]) == ("u1", None, [0, 0, 0])
+
+
+def test_lists_are_remembered_up_to_a_number_of_places(models, tmp_path, monkeypatch):
+    monkeypatch.setattr(serving, "REMEMBERED_PLACES", 7)
+
+    async def listed():
+        service = Service(models["champion"], 8)
+        online = Online(service, made_log.writer(tmp_path), None, 0.0, plain_ids=True)
+        shown = [await online.submit(service.model, Query(user_id="u1", k=3)) for _ in range(3)]
+        for answer, is_remembered in zip(shown, (False, True, True), strict=True):
+            wrong = Feedback(impression=answer.impression, item_id="elsewhere", event="click")
+            with pytest.raises(RefusedError, match="was not in the list") if is_remembered else nullcontext():
+                online.feedback(wrong)
+        service.batcher.close()
+        online.close()
+
+    asyncio.run(listed())
 
 
 class Failing:

@@ -137,7 +137,7 @@ def test_an_online_win_is_asked_for_if_params_say_so(workspace, monkeypatch, win
 def test_the_best_contender_on_validation_challenges_by_default(served):
     model, why = decide._challenger(changed("promotion", challenger="best"), served, None)
     assert model == "mf"
-    assert why.startswith("MF is the challenger because it is the best contender on validation (NDCG@10 ")
+    assert why.startswith("MF is the challenger because it is the best model on validation (NDCG@10 ")
 
 
 def test_the_same_bytes_of_the_model_in_production_are_unchanged(workspace):

@@ -121,3 +121,14 @@ def test_a_rollback_that_is_pushed_reaches_who_fetches(three, workspace, tmp_pat
         dvc(["artifacts", "get", os.fspath(tmp_path / "own.git"), "softmax", "--stage", "prod", "-o", "got", "-q"]) == 0
     )
     assert (tmp_path / "got/saved_model.pb").read_text() == "softmax 1"
+
+
+def test_a_rollback_whose_push_was_cut_off_is_pushed_by_naming_its_version(three, workspace, tmp_path, capsys):
+    git(tmp_path, "clone", "--quiet", "--bare", git(three.root, "remote", "get-url", "origin"), "own.git")
+    git(workspace.root, "remote", "set-url", "origin", str(tmp_path / "own.git"))
+    promote.rollback(workspace)  # as far as it came
+    made = tags(workspace)
+    assert tags(Workspace(tmp_path / "own.git")) != made
+    promote.rollback(workspace, "softmax@v1.0.0", push=True)
+    assert "in production already, at origin too." in capsys.readouterr().out
+    assert tags(Workspace(tmp_path / "own.git")) == tags(workspace) == made

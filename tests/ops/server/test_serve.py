@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 import small_split
 from promotion_repo import commit, git, new_repo, write_models
-from running_server import PATIENCE, listed, metric, model, promote, running, serve_options, until
+from running_server import PATIENCE, listed, metric, model, promote, running, serve_options
+from waiting import until
 
 from bakeoff.models.base.loading import load_serving
 from bakeoff.ops.server import loading, schemas, serve
@@ -35,7 +36,7 @@ def workspace(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def server(workspace, tmp_path_factory):
-    with running(workspace, tmp_path_factory.mktemp("log") / "log", "--drain", "0.5") as found:
+    with running(workspace, tmp_path_factory.mktemp("log") / "log", "--drain", "2") as found:
         yield found
 
 

@@ -282,7 +282,7 @@ def test_an_item_may_have_a_slash_in_its_id():
 
     def index_of(item):
         if item not in titles:
-            raise schemas.not_known(f"no {item}")
+            raise schemas.RefusedError(404, f"no {item}")
         return item
 
     def neighbours(item, k):

@@ -147,6 +147,11 @@ def test_a_figure_of_all_users_together_is_judged_by_its_interval(
     ).replace("+-", "−")
 
 
+def test_the_lists_of_a_few_users_say_nothing_of_others():
+    part = on_all_lists(WORDS, (0.4, 0.3), 1e-17, 39, Expected.LARGER, Form.SHARE)
+    assert part.outcome is ClaimOutcome.TOO_FEW
+
+
 @pytest.mark.parametrize(
     ("first", "second", "outcome"),
     [

@@ -61,7 +61,7 @@ class DuckDBEngine(Engine):
         """See `Engine`."""
         source = path / "*.parquet" if path.is_dir() else path
         try:
-            table = self.connection.read_parquet(source)
+            table = self._stored(source)
         except duckdb.Error as error:
             reason = first_line(error).replace(str(source.resolve()), str(path))
             raise BakeoffError(f"{path} can't be read ({reason})") from None
@@ -80,7 +80,7 @@ class DuckDBEngine(Engine):
         """See `Engine`."""
         path = self.scratch / f"{name}.parquet"
         self.connection.to_parquet(table, path)
-        return self.connection.read_parquet(path)
+        return self._stored(path)
 
     def kept_each(self, name: str, rows: Partitioned) -> Partitioned:
         """See `Engine`."""

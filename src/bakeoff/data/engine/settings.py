@@ -85,17 +85,21 @@ def scratch_directory(settings: EngineSettings) -> Iterator[Path]:
         BakeoffError: it can't be written, or the disk is full.
     """
     own = f"{SCRATCH_NAME}{socket.gethostname()}-"
-    # What killed runs of this machine left is as large as the tables, and of use to nobody.
-    for left in Path(settings.scratch or gettempdir()).glob(f"{own}*-*"):
-        number = left.name.removeprefix(own).partition("-")[0]
-        if number.isdigit() and not psutil.pid_exists(int(number)):
-            shutil.rmtree(left, ignore_errors=True)
     try:
+        # What killed runs of this machine left is as large as the tables, and of use to nobody.
+        for left in Path(settings.scratch or gettempdir()).glob(f"{own}*-*"):
+            number, _, rest = left.name.removeprefix(own).partition("-")
+            # The name of another machine may begin with this one's and a number: it has one part more.
+            if number.isdigit() and "-" not in rest and not psutil.pid_exists(int(number)):
+                shutil.rmtree(left, ignore_errors=True)
         scratch = TemporaryDirectory(dir=settings.scratch, prefix=f"{own}{os.getpid()}-")
     except OSError as error:
+        where = (
+            f"BAKEOFF_SCRATCH={settings.scratch}" if settings.scratch else "The directory for temporary files (TMPDIR)"
+        )
         raise BakeoffError(
-            f"BAKEOFF_SCRATCH={settings.scratch} can't be written ({error.strerror}): name a directory that exists, or "
-            "unset it for the system's."
+            f"{where} can't be written ({error.strerror}): set BAKEOFF_SCRATCH to a directory that exists, on a disk "
+            "with room for the tables."
         ) from None
     with scratch as folder, disk_full_as_error(Path(folder)):
         yield Path(folder)

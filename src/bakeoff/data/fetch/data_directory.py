@@ -213,8 +213,8 @@ def _recover(root: Path, say: Log) -> None:
             say("An earlier fetch was cut off when data/ had been replaced: recording it now.")
             add_data(root)
         journal.unlink()
-    for left in root.glob(".data-*"):
-        remove(left)
+    for left in (NEW, OLD):
+        remove(root / left)
 
 
 def _write_record(record: Path, text: str | None) -> None:

@@ -61,8 +61,9 @@ def read_files(paths: Mapping[str, Path], data: DataParams) -> Parts:
     for table, path in paths.items():
         if not path.is_file():
             raise BakeoffError(f"{path} is not a file: name the one that holds your {table}.")
-        raw = (names.timestamp,) if table == "interactions" else ()
-        found[table] = Raw(str(path), read_columns(path, names.ids[table], raw, data.encoding))
+        is_events = table == "interactions"
+        raw, wanted = ((names.timestamp,), {*names.model_dump().values()}) if is_events else ((), None)
+        found[table] = Raw(str(path), read_columns(path, names.ids[table], raw, data.encoding, wanted=wanted))
     return parts(found, data)
 
 

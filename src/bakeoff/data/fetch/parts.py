@@ -85,10 +85,11 @@ def named_by_id(referenced: Any, id_column: str) -> pa.Table:
     """Users or items that only events name, in id order.
 
     Args:
-        referenced: [n] ids, each any number of times.
+        referenced: [n] ids, each any number of times; an event without one names nobody.
         id_column: `user_id` or `item_id`; items get their id as title.
     """
-    table = sorted_by_id(text_table({id_column: referenced.unique()}))
+    ids = text_column(referenced.unique())
+    table = sorted_by_id(text_table({id_column: ids.filter(pc.not_equal(pc.utf8_trim_whitespace(ids), ""))}))
     return _titled(table) if id_column == "item_id" else table
 
 

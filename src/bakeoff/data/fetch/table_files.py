@@ -2,7 +2,7 @@
 
 import codecs
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from bakeoff.core.errors import BakeoffError
+from bakeoff.core.errors import BakeoffError, first_line
 from bakeoff.data.fetch.canonical_tables import text_column
 from bakeoff.data.params import Unit
 from bakeoff.data.validate.csv_reader import check_text, read_rows
@@ -40,7 +40,13 @@ _MEANING = {
 
 
 def read_columns(
-    path: Path, ids: Columns, raw: Columns = (), encoding: str = "utf-8", *, delimiter: str | None = None
+    path: Path,
+    ids: Columns,
+    raw: Columns = (),
+    encoding: str = "utf-8",
+    *,
+    delimiter: str | None = None,
+    wanted: Collection[str] | None = None,
 ) -> dict[str, Any]:
     """All columns of a file by name, as strings.
 
@@ -50,6 +56,7 @@ def read_columns(
         raw: columns of a Parquet file that keep their type.
         encoding: of text that does not begin with the byte order mark of UTF-8.
         delimiter: what separates the fields of text; None: what `delimiter_of` finds in the header.
+        wanted: columns of a Parquet file that are read, the others being null; None: all.
 
     Returns:
         Arrow arrays of equal length; strings but for `raw`.
@@ -64,8 +71,9 @@ def read_columns(
             f"{path} can't be read: its name ends in {suffix!r}, and must end in {', '.join(TEXT_SUFFIXES)} (delimited "
             f"text) or {', '.join(PARQUET_SUFFIXES)} (Parquet). Export the table as one of these."
         )
-    columns = _read_text(path, encoding, delimiter) if suffix in TEXT_SUFFIXES else _read_parquet(path, ids, raw)
-    [(name, count)] = Counter(name for name, _ in columns).most_common(1) or [("", 0)]
+    is_text = suffix in TEXT_SUFFIXES
+    columns = _read_text(path, encoding, delimiter) if is_text else _read_parquet(path, ids, raw, wanted)
+    [(name, count)] = Counter(name for name, _ in columns if name.strip()).most_common(1) or [("", 0)]
     if count > 1:
         raise BakeoffError(f"{path} has more than one column {name!r}: rename or remove all but one.")
     return dict(columns)
@@ -85,7 +93,7 @@ def _read_text(path: Path, encoding: str, delimiter: str | None) -> list[tuple[s
     ]
 
 
-def _read_parquet(path: Path, ids: Columns, raw: Columns) -> list[tuple[str, Any]]:
+def _read_parquet(path: Path, ids: Columns, raw: Columns, wanted: Collection[str] | None) -> list[tuple[str, Any]]:
     """Columns of a Parquet file, in batches whose size as text is known before they are unpacked.
 
     Repeated values of a Parquet file take no space, so that a file of 100 KB may unpack to gigabytes. Texts are
@@ -100,23 +108,26 @@ def _read_parquet(path: Path, ids: Columns, raw: Columns) -> list[tuple[str, Any
             # The sizes of single columns are in metadata that pyarrow, where it is damaged, ends the process for.
             groups = map(plain.metadata.row_group, range(plain.metadata.num_row_groups))
             _refuse_bomb(path, max(size, sum(group.total_byte_size for group in groups)), limit)
-        chunks_of: list[list[Any]] = [[] for _ in schema]
+        read = [field for field in schema if wanted is None or field.name in wanted]
+        chunks_of: list[list[Any]] = [[] for _ in read]
         with pq.ParquetFile(path, read_dictionary=leaves) as source:
-            for batch in source.iter_batches():
+            for batch in source.iter_batches(columns=[field.name for field in read]):
                 batch.validate(full=True)  # texts that are not UTF-8
                 size += sum(map(_unpacked_bytes, batch.columns))
                 _refuse_bomb(path, size, limit)
-                for held, field, values in zip(chunks_of, schema, batch.columns, strict=True):
+                for held, field, values in zip(chunks_of, read, batch.columns, strict=True):
                     where = f"column {field.name!r} of {path}"
                     held.append(
                         values.cast(field.type) if field.name in raw else text_of(values, field.name in ids, where)
                     )
     except (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError) as error:
         raise BakeoffError(f"{path} is not a Parquet file that can be read ({error}): export it again.") from None
-    return [
+    found = [
         (field.name, pa.chunked_array(held, field.type if field.name in raw else pa.large_string()))
-        for field, held in zip(schema, chunks_of, strict=True)
+        for field, held in zip(read, chunks_of, strict=True)
     ]
+    left = pa.nulls(plain.metadata.num_rows, pa.large_string())
+    return found + [(field.name, left) for field in schema if field not in read]
 
 
 def _unpacked_bytes(values: Any) -> int:
@@ -161,7 +172,10 @@ def text_of(values: Any, is_id: bool, where: str) -> pa.Array:
             return _joined(values, where)
         return values.cast(pa.large_string())
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise BakeoffError(f"{where} is of type {kind}, which cannot be read as text: {error}") from None
+        raise BakeoffError(
+            f"{where} is of type {kind}, which cannot be read as text ({first_line(error)}): leave the column out, or "
+            "store it as text."
+        ) from None
 
 
 def _joined(values: Any, where: str) -> pa.Array:
@@ -221,6 +235,8 @@ def unix_seconds(values: Any, unit: Unit, where: str) -> pa.Array:
     if pa.types.is_timestamp(values.type) or pa.types.is_date(values.type):
         if pa.types.is_date(values.type):
             values = values.cast(pa.timestamp("ms"))
+        elif values.type.tz:  # where clocks go back an hour is there twice, and rounding in local time fails
+            values = values.cast(pa.timestamp(values.type.unit, "UTC"))
         whole = pc.floor_temporal(values, unit="second")
         return text_column(whole.cast(pa.timestamp("s", values.type.tz)).cast(pa.int64()))
     if pa.types.is_nested(values.type) or pa.types.is_temporal(values.type):

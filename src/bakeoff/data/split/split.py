@@ -106,13 +106,15 @@ def disliked(interactions: ir.Table, split: SplitParams, parts: ir.Table) -> ir.
     """What users dislike, by what they did up to their last train event.
 
     Args:
-        interactions: user_id, item_id, timestamp; weight and rating where they have them.
+        interactions: user_id, item_id, timestamp; weight, rating and split where they have them.
         split: says what low ratings count as dislikes.
         parts: as `assign_parts` gives them.
 
     Returns:
         user_id, item_id, timestamp (the first) and weight (float32, below 0, the strongest), one row per pair.
     """
+    if "split" in interactions.columns:  # of a split that is given, train alone is known
+        interactions = interactions.filter(interactions["split"] == "train")
     weight = interactions.weight if "weight" in interactions.columns else ibis.literal(1.0)
     if split.dislike_weight:
         is_low = interactions.rating < split.min_rating
@@ -135,7 +137,7 @@ def _check_kinds(interactions: ir.Table, data: DataParams) -> None:
         kinds = ", ".join(f"{row['event']!r} ({row['rows']:,} events)" for row in found)
         raise BakeoffError(
             f"data.event_weights has no weight for events of kind {kinds}: add each with a weight, "
-            f"0 to leave its events out, such as event_weights: {{{found[0]['event']}: 1}}."
+            f"0 to leave its events out, such as event_weights: {{{found[0]['event']!r}: 1}}."
         )
 
 

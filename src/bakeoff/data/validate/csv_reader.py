@@ -236,7 +236,10 @@ def _tables(
     )
     if reader.schema.names != header:
         # A column under another name would not be read as text, and ids would lose their leading zeros.
-        raise BakeoffError(f"{file} has a header that cannot be read: {','.join(header)!r}.")
+        raise BakeoffError(
+            f"{file} has a header that cannot be read: {','.join(header)!r}. Its first line must hold the names of the "
+            "columns: delete what stands before it."
+        )
     yield from (pa.Table.from_batches([batch]) for batch in reader if batch.num_rows)
 
 

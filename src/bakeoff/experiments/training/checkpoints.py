@@ -97,11 +97,9 @@ class Checkpoints:
         `more` are arrays that are saved with the trainer's state, under names of their own. If the disk is full,
         training continues and a message says so: there may be room again for the model.
         """
-        # Read after every epoch: TensorFlow counts the reads, and an exported graph contains the count. Trainings that
-        # differ only in speed must write the same bytes.
-        state = trainer.state()
         if time.monotonic() - self._written < self._seconds_between:
             return
+        state = trainer.state()
         meta = np.frombuffer(json.dumps(asdict(progress) | {"fingerprint": self.fingerprint}).encode(), np.uint8)
         try:
             with written(self._path) as part, part.open("wb") as file:

@@ -124,24 +124,23 @@ def train_auto(
         BakeoffError: the train part has no event, or the settings don't lead to a usable model.
     """
     reason = why_full(experiment, parent, params, split_settings)
-    training, record = _selected(experiment, parent, params, reason, checkpoints)
-    before = parent if record["fit"] == "warm" else None
-    if before is None:
-        print(f"{experiment.spec.name}: a full fit. {record['reason']}", flush=True)
-    shipped = training.run(None if before is None else before.shipped)
-    left = leave(training, experiment.settings, split_settings, before)
+    training, shipped, record = _trained(experiment, parent, params, reason, checkpoints)
+    left = leave(training, experiment.settings, split_settings, parent if record["fit"] == "warm" else None)
     record |= {"parent": None if parent is None else parent.record, "nights": left.nights}
-    return replace(shipped, description={**shipped.description, "warm_start": record}), left
+    # A warm fit has fewer epochs at a lower rate; the settings that it was asked for, and tuned with, are a full one's.
+    asked, known = experiment.settings.model_dump(mode="json"), shipped.description["settings"]
+    settings = known | {name: asked[name] for name in ("max_epochs", "learning_rate") if name in known}
+    return replace(shipped, description={**shipped.description, "settings": settings, "warm_start": record}), left
 
 
-def _selected(
+def _trained(
     experiment: Experiment,
     parent: Parent | None,
     params: WarmStartParams,
     reason: str | None,
     checkpoints: Sequence[Checkpoints],
-) -> tuple[Training, dict[str, Any]]:
-    """The training that the rules lead to, its epoch selected; and `fit`, warm or full, `reason` and scores.
+) -> tuple[Training, ShippedModel, dict[str, Any]]:
+    """The training that the rules lead to, once it has run, its model; and `fit`, warm or full, `reason` and scores.
 
     `reason`: as `why_full` gives it.
     """
@@ -154,12 +153,12 @@ def _selected(
             scores = _compared(warm, warm.select()[1], replace(experiment, start=parent.full))
             reason = _behind(scores, params.margin)
             if reason is None:
-                return warm, {"fit": "warm", "reason": None, **scores}
+                return warm, warm.run(parent.shipped), {"fit": "warm", "reason": None, **scores}
         except StartError as error:
             reason = str(error)
+    print(f"{experiment.spec.name}: a full fit. {reason}", flush=True)
     training = Training(experiment, of_full, keeps=True)
-    training.select()
-    return training, {"fit": "full", "reason": reason, **scores}
+    return training, training.run(), {"fit": "full", "reason": reason, **scores}
 
 
 def leave(training: Training, settings: Frozen, split_settings: Mapping[str, Any], parent: Parent | None) -> Parent:

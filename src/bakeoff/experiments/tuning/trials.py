@@ -134,6 +134,7 @@ class TuningStudy:
         self._space, self._seed = space, seed
         storage = JournalStorage(JournalFileBackend(str(path)))
         # No pruning in the first quarter: a small learning rate starts slowly and may end well.
+        self._max_epochs = max_epochs
         pruner = optuna.pruners.MedianPruner(n_warmup_steps=max_epochs // 4 + 1)
         self._study = optuna.create_study(
             storage=storage, study_name="tuning", load_if_exists=True, direction="maximize", pruner=pruner
@@ -180,7 +181,8 @@ class TuningStudy:
 
             def report(epoch: int, score: float) -> None:
                 trial.report(score, epoch)
-                if not math.isfinite(score) or trial.should_prune() or time.monotonic() >= end:
+                is_late = time.monotonic() >= end and epoch < self._max_epochs
+                if not math.isfinite(score) or trial.should_prune() or is_late:
                     raise optuna.TrialPruned
 
             try:

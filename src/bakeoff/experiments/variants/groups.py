@@ -12,7 +12,6 @@ from bakeoff.experiments.training.runner import REFERENCES, Build, Experiment
 from bakeoff.models.base.specs import DataFacts, spec, specs
 from bakeoff.models.mf.spec import MFParams
 from bakeoff.models.neural.batches import PositivesOnlyBatches
-from bakeoff.models.neural.spec import SoftmaxParams
 from bakeoff.models.neural.trainer import build
 
 NEW_ITEMS = "new-items"
@@ -154,24 +153,15 @@ def make_group(name: str, shipped: ExperimentSettings, data: DataFacts) -> Group
         NothingToCompareError: the data or the settings leave a single model.
     """
     check_group(name)
-    settings = shipped if name == STUDY else _shorter(shipped)
-    variants, models, options = GROUPS[name](settings, data)
-    reasons = {model: spec(model).why_not(data, settings.models[model]) for model in models}
+    variants, models, options = GROUPS[name](shipped, data)
+    reasons = {model: spec(model).why_not(data, shipped.models[model]) for model in models}
     left_out = {model: reason for model, reason in reasons.items() if reason is not None}
     able = [Variant(f"{model}-shipped", model, "as shipped", base=True) for model in models if model not in left_out]
-    training = sentence("training", epochs=settings.softmax.max_epochs)
+    training = sentence("training", epochs=shipped.softmax.max_epochs)
     done = sentence(name, training=training, on_test=sentence("on_test"))
     if options.get("seeds", 1) > 1:
         done = f"{done} {sentence('seeds', seeds=options['seeds'])}"
-    return Group(name, done, settings, (*variants, *able), left_out=left_out, **options)
-
-
-def _shorter(shipped: ExperimentSettings) -> ExperimentSettings:
-    """Settings under which networks are trained for a share of their epochs."""
-    share = shipped.evidence.epoch_share
-    networks = {name: each for name, each in shipped.models.items() if isinstance(each, SoftmaxParams)}
-    values = {f"{name}.max_epochs": max(1, round(share * each.max_epochs)) for name, each in networks.items()}
-    return shipped.with_values(values, "A shorter training")
+    return Group(name, done, shipped, (*variants, *able), left_out=left_out, **options)
 
 
 def _features(shipped: ExperimentSettings, data: DataFacts) -> Parts:

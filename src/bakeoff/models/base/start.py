@@ -86,7 +86,7 @@ def rows_of(known: Sequence[str] | NDArray[np.str_], wanted: Sequence[str]) -> N
 
 
 def from_neighbours(table: NDArray[np.float32], is_known: NDArray[np.bool_], histories: Histories) -> None:
-    """Give each new item that stands next to known ones the mean of their vectors, as long as these are on average.
+    """Give each new item that stands next to known ones the mean of their vectors, in the mean length of known ones.
 
     Neighbours of an item are the known items at most REACH events before or after it in a history; a pair counts as
     often as it occurs. An item without neighbours, or with fewer than FEWEST events, keeps its row.

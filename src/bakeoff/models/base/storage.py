@@ -218,7 +218,7 @@ def refuse_other_catalogue(folder: Path, model: str, num_items: int, items: pa.T
 
 
 def read_items(folder: Path, *, ids_only: bool = False) -> pd.DataFrame:
-    """item_id and, unless `ids_only`, title and raw features of the catalogue, in the order of the item indices.
+    """item_id and, unless `ids_only`, title (`titled`) and raw features of the catalogue, in the order of item indices.
 
     Models of older versions were stored without the features.
 
@@ -226,7 +226,13 @@ def read_items(folder: Path, *, ids_only: bool = False) -> pd.DataFrame:
         BakeoffError: the file is missing or damaged.
     """
     with _reading(folder):
-        return pd.read_parquet(folder / ITEMS, columns=["item_id"] if ids_only else None)
+        items = pd.read_parquet(folder / ITEMS, columns=["item_id"] if ids_only else None)
+        return items if ids_only else titled(items)
+
+
+def titled(items: pd.DataFrame) -> pd.DataFrame:
+    """The items, one whose title is not known by its id."""
+    return items.assign(title=items["title"].fillna(items["item_id"]))
 
 
 def filterable(encoding: TableEncoding) -> list[str]:

@@ -1,6 +1,7 @@
 """Training batches: queries cut out of histories, their targets, and negatives shared by the batch."""
 
 from collections.abc import Iterator
+from copy import copy
 from functools import partial
 from typing import Any
 
@@ -171,6 +172,12 @@ class Batches:
         self._column = np.full(num_items, PAD, np.int32)
         self.masked = np.zeros(2, np.int64)
         """Numbers of (user, candidate) pairs that are masked, being a user's own item, and of all pairs."""
+
+    def drawn_by(self, rng: np.random.Generator) -> "Batches":
+        """Batches over the same users, drawn by another generator."""
+        other = copy(self)
+        vars(other).update(_rng=rng, masked=np.zeros(2, np.int64))
+        return other
 
     @property
     def per_epoch(self) -> int:

@@ -37,8 +37,9 @@ class ItemTower(tf.keras.layers.Layer):
         Args:
             params: settings; those of the two-tower model make the item side one.
             features: features of all n items; None: embeddings by id alone.
-            is_trained: [n], items with an event to learn from. The id of any other says nothing: its vector is 0, and
-                so is that of a tag or word that only they have.
+            is_trained: [n], items with an event to learn from. The id of any other says nothing: its vector begins at
+                0, and so does that of a tag or word that only they have; negatives drawn from the whole catalogue
+                move it.
             seed: of the dropout.
         """
         super().__init__(name="item_tower")

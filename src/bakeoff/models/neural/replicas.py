@@ -31,6 +31,7 @@ class ReplicatedTrainer(SoftmaxTrainer):
         """
         with workers().scope():
             super().__init__(*arguments)
+            _ = self._step
 
     def _compiled(self, signature: dict[str, Any]) -> Any:
         strategy = workers()

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -74,12 +74,10 @@ class SoftmaxTrainer:
         self._rng = np.random.default_rng(seed)
         is_trained = queries.histories.item_counts(num_items) > 0
         self._model = SoftmaxDNN(params, item_features, is_trained, categorical_sizes, seed)
-        self._make_batches = partial(make_batches, queries, self._model.query_tower.pooling, params, num_items)
-        self._batches = self._make_batches(self._rng)
+        self._batches = make_batches(queries, self._model.query_tower.pooling, params, num_items, self._rng)
         self._model.compile(optimizer=LazyAdam(_schedule(params, self._batches.per_epoch)))
-        signature = self._build(seed)
+        self._signature = self._build(seed)
         self._encoder = SoftmaxEncoder(self._model.query_tower, num_items, params)
-        self._step = self._compiled(signature)
 
     def run_epoch(self) -> float:
         """See every user once; mean loss of the steps.
@@ -168,6 +166,11 @@ class SoftmaxTrainer:
         weights = [*self._model.weights, *self._model.optimizer.weights]
         return {f"weight_{place}": weight for place, weight in enumerate(weights)}
 
+    @cached_property
+    def _step(self) -> Any:
+        """See `_compiled`; a trainer that only ranks needs none."""
+        return self._compiled(self._signature)
+
     def _compiled(self, signature: dict[str, Any]) -> Any:
         """A step, from a batch to its loss; to trace and to convert once here saves a millisecond of each call."""
         step = graph(self._model.train_step, input_signature=[signature]).get_concrete_function()
@@ -175,7 +178,7 @@ class SoftmaxTrainer:
 
     def _build(self, seed: int) -> dict[str, Any]:
         """Create all weights and fix the scale of the activity measures; signature of a batch."""
-        batches = self._make_batches(np.random.default_rng(seed))
+        batches = self._batches.drawn_by(np.random.default_rng(seed))
         sample = [batch for batch, _ in zip(batches.epoch(), range(SAMPLED_BATCHES), strict=False)]
         first = sample[0]
         inputs = {name: tf.constant(array) for name, array in first.items()}

@@ -64,7 +64,7 @@ class Pair:
         for side in self.sides:
             gain, weight = (rows[f"{figure}_{side}"].to_numpy() for figure in ("gain", "weight"))
             if weight.any():
-                values[side] = {"ips": ips(gain), "snips": snips(gain, weight, rows["length"].to_numpy())}
+                values[side] = {"ips": ips(gain), "snips": snips(gain, weight, rows[f"length_{side}"].to_numpy())}
                 found[side] = {"lists": len(rows), "effective": effective_size(weight)}
         if len(values) == len(SIDES):
             values["difference"] = {name: values[SIDES[1]][name].minus(each) for name, each in values[SIDES[0]].items()}
@@ -153,6 +153,7 @@ _OF_LISTS = """
         FROM impressions
     )
     SELECT id, count(*) AS length, count(rank) AS answered, arg_min(team, rank) FILTER (team <> $no_team) AS winner,
+        count(champion) AS length_champion, count(challenger) AS length_challenger,
         coalesce(sum(champion), 0) AS weight_champion, coalesce(sum(challenger), 0) AS weight_challenger,
         coalesce(sum(champion) FILTER (rank IS NOT NULL), 0) AS gain_champion,
         coalesce(sum(challenger) FILTER (rank IS NOT NULL), 0) AS gain_challenger
@@ -160,7 +161,7 @@ _OF_LISTS = """
 """
 """Figures of each list with an item, from its places and the rank by time of the feedback that is given on them.
 
-A model whose own list was empty has no flags there: NULL at each place, and neither weight nor gain.
+A model whose own list was shorter has no flags at the places beyond it: NULL there, and neither weight nor gain.
 """
 
 

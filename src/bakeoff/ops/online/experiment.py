@@ -14,6 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from bakeoff.evaluation.metrics.formulas import FloatArray
+
 NO_TEAM, CHAMPION, CHALLENGER = 0, 1, 2
 
 
@@ -67,8 +69,6 @@ def team_draft(champion: Sequence[str], challenger: Sequence[str], k: int, rng: 
     of_slots = (slot.get(item, 0.0) for item, slot in zip(items, slots, strict=True))
     return Draft(items, teams, [(1 - explore) * chance + explore / len(pool) for chance in of_slots])
 
-
-FloatArray = NDArray[np.float64]
 
 TIGHTEST_AT = 200
 """Decided lists at which the sequential interval is tightest, for its level. It holds at any number."""
@@ -127,7 +127,7 @@ def snips(gain: FloatArray, weight: FloatArray, length: FloatArray) -> Value:
     Args:
         gain: float64 [n], sum over the places of a list of weight × feedback.
         weight: float64 [n], sum of the weights of its places.
-        length: float64 [n], number of its places: what the weight is on average.
+        length: float64 [n], number of its places that the model's own list has, too: what the weight is on average.
     """
     rate, size = gain.sum() / weight.sum(), length.mean()
     influence = (gain - rate * weight) * size / weight.mean() + rate * (length - size)

@@ -39,6 +39,8 @@ MOST_WAITING, ROW_PLACES = 2_000_000, 10
 100,000 lists of ten items; more are dropped and counted, as when the disk is full for long."""
 
 _SECRET, _FORGOTTEN, _TIME = "secret", "forgotten", "%Y%m%dT%H%M%S"
+_LOCK = "lock"
+"""A file: of a directory on NFS each machine would have a lock of its own."""
 
 _TEXT, _FLAGS = pa.string(), pa.list_(pa.bool_())
 _LIST = {"id": _TEXT, "user": _TEXT, "champion": _TEXT, "challenger": _TEXT, "explore": pa.float64()}
@@ -129,7 +131,7 @@ class LogWriter:
         with reading(folder, "a log is a directory, which is made where there is none. Name another one", OSError):
             for table in SCHEMAS:
                 (folder / table).mkdir(parents=True, exist_ok=True)
-        with locked(folder):
+        with locked(folder / _LOCK):
             (folder / ".gitignore").write_text("*\n")
             self.pseudonyms = Pseudonyms.of(folder, create=True)
             for part in folder.glob("*/.*.part"):  # of a server that was killed
@@ -162,7 +164,7 @@ class LogWriter:
     def _write(self, failed: str) -> str:
         """Write what waits; the kind of error that prevented it, which is logged once, and the rows go on waiting."""
         try:
-            with locked(self.folder):
+            with locked(self.folder / _LOCK):
                 self._drop_forgotten()
                 for table in SCHEMAS:
                     self._write_table(table)
@@ -259,7 +261,7 @@ def forget_user(folder: Path, user: str) -> tuple[int, int]:
     """
     if not (folder / _SECRET).exists() and not any(parts(folder, table) for table in SCHEMAS):
         return 0, 0
-    with locked(folder):
+    with locked(folder / _LOCK):
         pseudonym = Pseudonyms.of(folder).user(user)
         (folder / _FORGOTTEN).mkdir(exist_ok=True)
         (folder / _FORGOTTEN / f"{datetime.now(UTC):{_TIME}}-{pseudonym}").touch()

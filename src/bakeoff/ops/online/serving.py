@@ -17,12 +17,12 @@ from bakeoff.core.errors import shortened
 from bakeoff.ops.online.evaluate import CLICK, evaluate
 from bakeoff.ops.online.experiment import team_draft
 from bakeoff.ops.online.log import LogWriter
-from bakeoff.ops.server.schemas import Answer, Feedback, Item, Query, RefusedError, State, not_known
+from bakeoff.ops.server.schemas import Answer, Feedback, Item, Query, RefusedError, State
 from bakeoff.ops.server.served_model import ServedModel
 from bakeoff.ops.server.service import Service
 
-REMEMBERED = 50_000
-"""Lists whose feedback is checked at once; that on others is checked when the log is read."""
+REMEMBERED, REMEMBERED_PLACES = 50_000, 2_000_000
+"""Lists, and their places in all, whose feedback is checked at once; that on others is checked when the log is read."""
 
 POOL = 2
 """Lists of one model are drawn from so many times their length, its best items."""
@@ -57,6 +57,7 @@ class Online:
         self._service, self._writer, self.challenger, self._explore = service, writer, challenger, explore
         self._plain_ids, self._rng = plain_ids, Random()  # noqa: S311 - no secret
         self._recent: OrderedDict[str, list[str]] = OrderedDict()
+        self._places = 0
 
     def submit(self, model: ServedModel, query: Query) -> Awaitable[Answer]:
         """The answer of a model, logged, once it is there.
@@ -101,8 +102,9 @@ class Online:
             row["user"] = self._writer.pseudonyms.user(query.user_id)
         self._add("impressions", row)
         self._recent[row["id"]] = draft.items
-        if len(self._recent) > REMEMBERED:
-            self._recent.popitem(last=False)
+        self._places += len(draft.items)
+        while len(self._recent) > REMEMBERED or self._places > REMEMBERED_PLACES:
+            self._places -= len(self._recent.popitem(last=False)[1])
         items = [Item.model_construct(item_id=item, score=scores[item]) for item in draft.items]
         return answer.model_copy(update={"impression": row["id"]} | ({} if query.why else {"items": items}))
 
@@ -114,9 +116,10 @@ class Online:
                 503, too much waits for a log that can't be written.
         """
         if not self._writer.pseudonyms.issued(sent.impression):
-            raise not_known(
+            raise RefusedError(
+                404,
                 f"impression {shortened(sent.impression)} is not known: send the `impression` of the answer that was "
-                "shown, from servers with the same --log."
+                "shown, from servers with the same --log.",
             )
         if sent.item_id not in self._recent.get(sent.impression, [sent.item_id]):  # of other servers it takes any
             raise RefusedError(422, f"Item {shortened(sent.item_id)} was not in the list of {sent.impression}.")

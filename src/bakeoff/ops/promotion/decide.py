@@ -60,7 +60,7 @@ def run(settings: DecisionSettings, workspace: Workspace, model: str | None = No
 
 
 def best_on_validation(trainings: Mapping[str, Mapping[str, Any]]) -> tuple[str, float]:
-    """The contender with the best SELECTION_METRIC on validation at the epoch that it was trained for.
+    """The model with the best SELECTION_METRIC on validation at the epoch that it was trained for.
 
     Not on test: the best of three on test owes a part of that to luck, and the same test events would then decide
     whether it is good enough (selection bias).
@@ -122,7 +122,7 @@ def _challenger(settings: DecisionSettings, workspace: Workspace, model: str | N
     paths = {name: Workspace().training(name).as_posix() for name in specs.names()}
     best, value = best_on_validation({name: files.json_at(workspace.root, None, paths[name]) for name in paths})
     return best, (
-        f"{formats.sentence(model_noun(best))} is the challenger because it is the best contender on validation "
+        f"{formats.sentence(model_noun(best))} is the challenger because it is the best model on validation "
         f"({formats.metric_label(SELECTION_METRIC)} {formats.decimal(value)}); test had no part in that."
     )
 

@@ -107,13 +107,13 @@ def rollback(workspace: Workspace, to: str | None = None, *, push: bool = False)
     events = history.read_events(root)
     standing = history.production(events)
     target = _version_before(events, standing) if to is None else history.find_version(events, to)
-    if standing is not None and standing.version == target:
-        print(f"{target.name} is in production already: nothing was changed.")
-        return
     left = "nothing" if standing is None else standing.version.name
     message = f"Back from {left}.\n\nAction: {history.ROLLBACK}\nFrom: {left}"
     with files.fetched(root, target):  # refuses where the files can't be had
         _, tags = history.enter(root, target.model, target.commit, message, push=push)
+    if standing is not None and standing.version == target:  # an earlier call may have been cut off before its push
+        print(f"{target.name} is in production already{', at origin too' if push else ': nothing was changed'}.")
+        return
     print(f"{target.name} is in production again ({target.commit[:7]}), {left} is not.")
     print(history.whereabouts(tags, pushed=push))
     if standing is not None:

@@ -29,13 +29,11 @@ from bakeoff.ops.registry.history import production, read_events
 from bakeoff.ops.revisions.revisions import Change, ProjectVersion, Revisions, compare
 from bakeoff.report import formats
 from bakeoff.report.accuracy import Statistics
-from bakeoff.report.checks import failed_reasons
 from bakeoff.report.models import model_label, model_noun
 from bakeoff.report.render import figure as charts
 from bakeoff.report.render.figure import Cell, Column, Figure, Heading, Row, Table, difference_cell, table_of
 from bakeoff.report.render.pages import render_page, render_text
 from bakeoff.report.render.tables import P_HOLM, outcome_cell, win_tie_loss
-from bakeoff.report.verdict import Result, verdict_headline
 
 FIGURES = "reports/metrics.json"
 LABELS = {entry.name: entry.label for entry in METRICS}
@@ -108,6 +106,7 @@ def version_at(root: Path, revision: str | None) -> ProjectVersion:
         data_hash=read_data_hash(read("data.dvc") or ""),
         split=parsed("reports/split.json"),
         validation=parsed("reports/validation.json"),
+        headline=parsed("reports/verdict.json").get("headline", ""),
     )
     users = {}
     with dvc_files(root, commit, "artifacts/evaluation", name) as files:
@@ -241,15 +240,8 @@ def remarks(revisions: Revisions) -> list[str]:
 
 
 def verdicts(revisions: Revisions) -> list[tuple[str, str]]:
-    """Each version with the headline of its own verdict, if it has one that can be read."""
-    found = []
-    for version in revisions.versions:
-        # Another version of this program may have written it.
-        with suppress(KeyError, TypeError, ValueError):
-            result = Result.from_metrics(version.metrics["verdict"])
-            failed = [number for number, score in version.metrics.get("checks", {}).items() if score < 0]
-            found.append((version.label, verdict_headline(result, failed_reasons(failed))))
-    return found
+    """Each version with the headline of its own verdict, if it has one."""
+    return [(version.label, version.headline) for version in revisions.versions if version.headline]
 
 
 def pages(revisions: Revisions) -> dict[str, str]:

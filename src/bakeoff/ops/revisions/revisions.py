@@ -41,6 +41,7 @@ class ProjectVersion:
         data_hash: MD5 of data/ as recorded in data.dvc; None where data is not under version control.
         split: reports/split.json; empty where it is not in Git.
         validation: reports/validation.json; likewise.
+        headline: of reports/verdict.json; likewise.
         users: per-user metrics by model: `user_id`, `num_test` and a column per metric; of those that could be read.
     """
 
@@ -51,6 +52,7 @@ class ProjectVersion:
     data_hash: str | None
     split: Mapping[str, Any] = field(default_factory=dict)
     validation: Mapping[str, Any] = field(default_factory=dict)
+    headline: str = ""
     users: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
     @property

@@ -15,7 +15,7 @@ from bakeoff.models.base.storage import KnownUsers
 from bakeoff.ops.list_options import PLAIN, ItemFeatures, ListOptions
 from bakeoff.ops.reasons import CANNOT
 from bakeoff.ops.server import schemas
-from bakeoff.ops.server.schemas import Query, RefusedError, not_known
+from bakeoff.ops.server.schemas import Query, RefusedError
 
 NAMED = 10
 """Unknown items that a refusal names."""
@@ -82,9 +82,10 @@ class QueryEncoder:
         else:
             user = self.users.rows.get(query.user_id)
             if user is None:
-                raise not_known(
+                raise RefusedError(
+                    404,
                     f"User {shortened(query.user_id)} is not among those that {self.model} was trained on: for someone "
-                    "new or held out, send history and features instead of user_id."
+                    "new or held out, send history and features instead of user_id.",
                 )
             users, row = self.users.queries, slice(user, user + 1)
             encoded = Queries(users.histories.part(user, user + 1), users.dense[row], users.categorical[row])
@@ -119,9 +120,10 @@ class QueryEncoder:
         unknown = [item for item in times if item not in self.items]
         if unknown and not query.ignore_unknown:
             shown = ", ".join(map(shortened, unknown[:NAMED])) + (", …" if len(unknown) > NAMED else "")
-            raise not_known(
+            raise RefusedError(
+                404,
                 f"history names {shown}, which the catalogue of {self.model} does not have: leave it out, or send "
-                "ignore_unknown: true."
+                "ignore_unknown: true.",
             )
         items, timestamps = np.array([*known], np.int32), np.array([*known.values()], np.int64)
         dense, categorical = self._features(query.features) if query.features else self._no_features

@@ -166,11 +166,6 @@ class RefusedError(HTTPException):
     """
 
 
-def not_known(text: str) -> RefusedError:
-    """The refusal of what is not known."""
-    return RefusedError(404, text)
-
-
 class BatchRequest(Sent):
     """Several queries in one request; only the first that is malformed is named, since all could be, at full length."""
 

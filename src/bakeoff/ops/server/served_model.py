@@ -19,7 +19,7 @@ from bakeoff.ops.list_options import find
 from bakeoff.ops.reasons import reasons
 from bakeoff.ops.server import schemas
 from bakeoff.ops.server.query_encoder import EncodedQuery, QueryEncoder
-from bakeoff.ops.server.schemas import Answer, Item, Neighbour, Neighbours, Origin, not_known
+from bakeoff.ops.server.schemas import Answer, Item, Neighbour, Neighbours, Origin, RefusedError
 from bakeoff.ops.server.search import ExactSearch
 
 REMEMBERED_BYTES = 1 << 29
@@ -189,7 +189,7 @@ class ServedModel:
             RefusedError: 404, the catalogue does not have it.
         """
         if item not in self.encoder.items:
-            raise not_known(f"Item {item!r} is not in the catalogue of {self.name}.")
+            raise RefusedError(404, f"Item {item!r} is not in the catalogue of {self.name}.")
         return self.encoder.items[item]
 
     def neighbours(self, item: str, k: int) -> Neighbours:

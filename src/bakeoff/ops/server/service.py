@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +40,8 @@ LOOP_EVENTS = 10_000
 """Events in the histories of such a block, at most: blocks before it say nothing about one with longer histories."""
 
 
+Look = Callable[[], Event | None]
+"""What is in production."""
 Load = Callable[[Event], ServedModel]
 """Loads what was promoted, warm."""
 
@@ -156,6 +159,8 @@ LOAD_FAILURES = Counter("bakeoff_model_load_failures", "Promotions that could no
 REGISTRY_FAILURES = Counter("bakeoff_registry_failures", "Reads of the model registry that failed.")
 RECALL = Gauge("bakeoff_search_recall", "Of the search compared with brute force, at load; 1 if exact.")
 
+LOAD_SECONDS = 600.0
+"""Time to load a promotion beyond which that is reported as a failure."""
 FIRST_PAUSE, LONGEST_PAUSE = 10.0, 600.0
 """Seconds before a promotion that could not be loaded is tried again; doubled each time. Files may come late."""
 
@@ -245,9 +250,7 @@ class Service:
         )
 
 
-async def follow(
-    service: Service, look: Callable[[], Event | None], load: Load, current: Event, interval: float
-) -> None:
+async def follow(service: Service, look: Look, load: Load, current: Event, interval: float) -> None:
     """Take up promotions until cancelled; they are loaded in a thread, while requests go on.
 
     Args:
@@ -275,24 +278,36 @@ async def follow(
         if found != tried:
             tried, retry_at, pause = found, 0.0, FIRST_PAUSE
         if time.monotonic() >= retry_at:
-            if await _taken_up(service, load, found):
+            if await _taken_up(service, look, load, found):
                 current = found
             else:
                 retry_at, pause = time.monotonic() + pause, min(2 * pause, LONGEST_PAUSE)
 
 
-async def _taken_up(service: Service, load: Load, found: Event) -> bool:
-    """Load a promotion and answer with it; False, with the reason in `service.failed`, where that fails."""
+async def _taken_up(service: Service, look: Look, load: Load, found: Event) -> bool:
+    """Load a promotion and answer with it; False where that fails, with the reason in `service.failed`.
+
+    False as well where it was taken back while it was loaded. A load that takes long is reported, and waited for.
+    """
     name = found.version.name
     log.info("%s was promoted: loading it", name)
+    loading = asyncio.ensure_future(asyncio.to_thread(load, found))
     try:
-        model = await asyncio.to_thread(load, found)
+        if not (await asyncio.wait([loading], timeout=LOAD_SECONDS))[0]:
+            service.failed = f"{name}: it is still being loaded after {LOAD_SECONDS:.0f} seconds."
+            LOAD_FAILURES.inc()
+            log.error("%s %s goes on answering.", service.failed, service.model.name)
+        model = await loading
     except Exception as error:  # noqa: BLE001 - a broken promotion must not end what works
         why = str(error) if isinstance(error, BakeoffError) else f"{type(error).__name__}: {error}"
         service.failed = f"{name}: {why}"
         LOAD_FAILURES.inc()
         log.error("%s can't be loaded, %s goes on answering. %s", name, service.model.name, why)
         return False
+    with suppress(Exception):  # where the registry can't be read, what was found counts
+        if await asyncio.to_thread(look) != found:
+            log.info("%s was taken back while it was loaded", name)
+            return False
     service.use(model)
     SWAPS.inc()
     log.info("%s answers from now on", name)

@@ -143,7 +143,7 @@ def escape(text: str) -> str:
     A backslash keeps GitHub neither from notifying `@name` nor from linking `#1`; an invisible word joiner does.
     """
     escaped = re.sub(r"([\\`*_|\[\]<>&~$])", r"\\\1", " ".join(text.splitlines()))
-    return re.sub(r"(?<!\w)([@#])(?=\w)", "\\1\N{WORD JOINER}", escaped)
+    return re.sub(r"((?<!\w)[@#]|\bGH-|/[\w.-]+#)(?=\w)", "\\1\N{WORD JOINER}", escaped)
 
 
 def code(text: str) -> str:

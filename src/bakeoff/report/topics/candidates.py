@@ -68,7 +68,8 @@ def _named(system: Variant) -> dict[str, Any]:
 def _planted(planted: VariantGroup | NotMeasured) -> list[Question]:
     """The DNN that folds, on planted groups: within what MF retrieves, against itself alone and against MF.
 
-    Its negatives are those of the user's own group, so that it knows how to order that group.
+    Its negatives are those of the user's own group, so that it knows how to order that group. What MF retrieves is of
+    the own group too, if MF is any good: no order of it can show a foreign item, so that these parts decide nothing.
     """
     if isinstance(planted, NotMeasured):
         return []
@@ -81,7 +82,7 @@ def _planted(planted: VariantGroup | NotMeasured) -> list[Question]:
     rivals = (("planted_alone", folded, Expected.SMALLER), ("planted_own", mf, Expected.NOT_HIGHER))
     for key, rival, expected in rivals:
         both = paired(within, planted.values(rival["name"], "off_group@10"))
-        questions.append(Paired(CLAIM.wording(key, number=number), *both, expected, Form.SHARE))
+        questions.append(Paired(CLAIM.wording(key, decides=False, number=number), *both, expected, Form.SHARE))
     return questions
 
 

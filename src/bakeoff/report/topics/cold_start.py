@@ -28,7 +28,7 @@ WARM = "warm users"
 def _ask_of_users(evidence: Evidence, params: ReportParams) -> list[Question]:
     """New users by the number of their known interactions, then the effect of features."""
     metric = params.compare.primary_metric
-    return [*_new_users(evidence, metric), *of_variants(_features(evidence, params, metric), params)]
+    return [*_new_users(evidence, metric), *of_variants(_features(evidence, params, metric))]
 
 
 def _new_users(evidence: Evidence, metric: str) -> list[Question]:
@@ -144,7 +144,7 @@ def _ask_of_items(evidence: Evidence, params: ReportParams) -> list[Question]:
     dnn = group.base(SOFTMAX)
     if dnn is not None and resolved(dnn, "softmax.use_item_features", params):
         questions += [_against_features(group, tower, dnn, f"recall@{k}") for k in cutoffs]
-    return of_variants(questions, params)
+    return of_variants(questions)
 
 
 def _by_chance(evidence: Evidence, group: VariantGroup, k: int, keeps_repeats: bool) -> pd.Series:

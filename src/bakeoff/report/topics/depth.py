@@ -62,7 +62,7 @@ def _ask(evidence: Evidence, params: ReportParams) -> list[Question]:
         ("wide_epoch", by_width, EPOCH_SECONDS),
         ("queries", by_depth, QUERY_RATE),
     )
-    return of_variants([_question(group, *part) for part in parts], params)
+    return of_variants([_question(group, *part) for part in parts])
 
 
 def _question(group: VariantGroup, key: str, pair: tuple[Tower, Tower] | None, figure_name: str) -> Question:

@@ -32,7 +32,7 @@ def _ask(evidence: Evidence, params: ReportParams) -> list[Question]:
     """On planted groups, where relatedness is known, then on the data itself, where it is estimated."""
     planted, own = evidence.part("planted"), evidence.part("folding")
     k = params.evaluate.cutoffs[0]
-    return [*_questions(planted, "planted", 10, params), *of_variants(_questions(own, "own", k, params), params)]
+    return [*_questions(planted, "planted", 10, params), *of_variants(_questions(own, "own", k, params))]
 
 
 def _questions(measured: VariantGroup | NotMeasured, where: str, k: int, params: ReportParams) -> list[Question]:

@@ -70,17 +70,16 @@ def by_activity(evidence: Evidence, metric: str, statistics: Statistics) -> pd.D
 
 
 def activity_chart(frame: pd.DataFrame, metric: str, models: Sequence[str]) -> Figure:
-    """The caption names the leader of each bucket, and says where its lead is clear."""
+    """The caption names the leader of each bucket."""
     label = formats.metric_label(metric)
-    leaders, clear = [], 0
+    leaders = []
     for group in dict.fromkeys(frame.group):
         rows = frame[frame.group == group].sort_values("mean", ascending=False, kind="stable")
         leader = next(name for name in models if model_label(name) == rows.series.iloc[0])
         leaders.append((leader, group.partition("\n")[0]))
-        clear += bool((rows.low.iloc[0] > rows.high.iloc[1:]).all())
     return Figure(
         "by-user",
-        *caption("by-user", label=label, leaders=leaders, clear=clear),
+        *caption("by-user", label=label, leaders=leaders),
         spec=series_charts.series_dots(frame, model_styles(models), f"{label}, mean over users"),
         table=estimate_table(f"{label} by known interactions", "Known interactions", frame),
         folded=True,

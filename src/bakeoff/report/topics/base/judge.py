@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from bakeoff.evaluation.stats.intervals import GROUPS
 from bakeoff.evaluation.stats.significance import Verdict, holm, verdict
 from bakeoff.evaluation.stats.timing_intervals import Repeated, minus, ratio
 from bakeoff.report import formats
 from bakeoff.report.accuracy import Difference, Statistics, side_by_side
 from bakeoff.report.evidence import Evidence, VariantGroup, figure, paired
-from bakeoff.report.params import ReportParams
 from bakeoff.report.topics.base import claims
 from bakeoff.report.topics.base.claims import Claim, ClaimOutcome, ClaimPart, Expected, Form, Paired, Question, Words
 
@@ -142,12 +142,16 @@ def on_costs(
 def on_all_lists(
     words: Words, pair: tuple[float, float], half: float, num_users: int, expected: Expected, form: Form
 ) -> ClaimPart:
-    """Two figures of the lists of all users together; `half` is half the width of the interval of their difference."""
+    """Two figures of the lists of all users together; `half` is half the width of the interval of their difference.
+
+    The jackknife of fewer users than it has groups says nothing of others.
+    """
     difference = pair[0] - pair[1]
     low, high = difference - half, difference + half
     basis = f"lists of {formats.count(num_users)} users together"
     unseen = form.unseen(pair[1], num_users)
-    outcome = by_interval(expected, low, high, 0.0, form.margin(pair[1]), unseen=unseen)
+    judged = by_interval(expected, low, high, 0.0, form.margin(pair[1]), unseen=unseen)
+    outcome = judged if num_users >= GROUPS else ClaimOutcome.TOO_FEW
     return ClaimPart(words, outcome, *pair, difference, low, high, form=form, basis=basis)
 
 
@@ -167,14 +171,7 @@ def repeated_figure(values: Mapping[str, Any] | None, name: str) -> Repeated:
     return Repeated(*(figure(values, key) for key in (name, f"{name}_low", f"{name}_high")))
 
 
-def of_variants(questions: Sequence[Question], params: ReportParams) -> list[Question]:
+def of_variants(questions: Sequence[Question]) -> list[Question]:
     """The questions, those over users with a note on how variants were trained, before a note that they have."""
-    note = training_of_variants(params)
+    note = "Trained on the train part alone."
     return [replace(q, note=f"{note} {q.note}".strip()) if isinstance(q, Paired) else q for q in questions]
-
-
-def training_of_variants(params: ReportParams) -> str:
-    """How the training of every variant differs from that of the shipped models."""
-    share = params.evidence.epoch_share
-    epochs = "" if share == 1 else f", networks for {formats.percent(share, 0)} of their epochs"
-    return f"Trained on the train part alone{epochs}."

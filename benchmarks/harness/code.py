@@ -1,0 +1,41 @@
+"""Hashes of the code that figures rest on: of what it does, so that a comment or a docstring changes nothing."""
+
+import ast
+import hashlib
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+import bakeoff
+
+PACKAGE, BENCHMARKS = Path(bakeoff.__file__).parent, Path(__file__).parents[1]
+SPLIT_CODE = tuple(map(PACKAGE.joinpath, ("core", "data", "stages/split.py", "stages/validate.py")))
+"""What determines the content of a split, as in `dvc.yaml`."""
+OUR_CODE = (
+    *map(PACKAGE.joinpath, ("core", "data", "evaluation", "experiments/training", "models")),
+    *map(BENCHMARKS.joinpath, ("harness/ours.py", "harness/score.py")),
+)
+"""What determines what the project's own systems reach, and how lists are judged."""
+PEERS_CODE = (BENCHMARKS / "peers",)
+
+
+@cache
+def code_hash(places: Iterable[Path] = OUR_CODE + PEERS_CODE) -> str:
+    """A hash of the Python files in these places, without comments and docstrings: 16 hexadecimal digits."""
+    digest = hashlib.sha256()
+    for path in sorted(path for place in places for path in (place.rglob("*.py") if place.is_dir() else [place])):
+        digest.update(f"{path.parent.name}/{path.name} {meaning(path.read_text(encoding='utf-8'))}".encode())
+    return digest.hexdigest()[:16]
+
+
+def meaning(text: str) -> str:
+    """The syntax tree of a module without docstrings, as text."""
+    tree = ast.parse(text)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            node.body = [each for each in node.body if not _is_text(each)]
+    return ast.dump(tree)
+
+
+def _is_text(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
