@@ -151,7 +151,7 @@ def _check(
     page = json.loads(path.read_text(encoding="utf-8"))
     held = {system["name"]: system["seeds"] for system in page["systems"]}
     values, check = settings_of(benchmark), scratch / "check"
-    found = measure_all(by_name(OURS), split, values, lambda _: None, runner, check, _say)
+    found = measure_all(by_name([*OURS]), split, values, lambda _: None, runner, check, _say)
     same = True
     for measured in found:
         name = measured.system.name

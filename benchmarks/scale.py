@@ -28,6 +28,7 @@ from scaling.pipeline import Stage, read_stages
 from scaling.plan import (
     CATALOGUES,
     INTERACTIONS,
+    REPEATED,
     SIZES,
     STEADY,
     STEADY_ITEMS,
@@ -45,10 +46,6 @@ from bakeoff.params import load_params, parse_params
 ROOT = Path(__file__).resolve().parent.parent
 SETTINGS = ROOT / "benchmarks/settings/scale.yaml"
 ROUNDS = 3
-REPEATED = (*TABLE_STAGES, "train@mf", "train@softmax", "train@two_tower", "serving")
-"""Stages that are meant to grow as the interactions do run ROUNDS times at each size, and the median counts. A run
-differs from the next by a tenth, and a machine is faster at one hour than at another: so all sizes have had one round
-before the next begins."""
 BESIDE = {"tables": TABLES, "steady": STEADY}
 """Series in addition to the usual sizes."""
 SEED = 42
@@ -84,7 +81,7 @@ def main() -> int:
         return measure_size(size, sources, arguments.workspace, limits, retry, again, only, rounds)
 
     found: dict[Size, dict[str, Measured]] = {}
-    for number in range(1, (ROUNDS if planned.growing else 1) + 1):
+    for number in range(1, (arguments.rounds if planned.growing else 1) + 1):
         print(f"Round {number}", flush=True)
         found = {size: measured(size, only, number) for size, only in planned.stages().items()}
     catalogues = {size: measured(size) for size in planned.catalogues}
@@ -92,7 +89,7 @@ def main() -> int:
     if planned.growing:
         runs = {size: found[size] for size in planned.growing}
         steady = {size: _only(STEADY_STAGES, found[size]) for size in planned.steady}
-        figures = about | {"runs": _as_json(runs)}
+        figures = about | {"rounds": arguments.rounds, "runs": _as_json(runs)}
         if steady:
             figures |= {"steady_start": _stages_as_json(found[planned.steady_start]), "steady": _as_json(steady)}
         _keep(figures, markdown, picture(runs), arguments.page)
@@ -104,9 +101,10 @@ def main() -> int:
 
 def markdown(figures: Page) -> str:
     """The page on sizes."""
-    text = page(*_content(figures))
+    text = page(*_content(figures), figures["rounds"])
     if "steady" in figures:
-        text += "\n" + steady_section(_runs(figures["steady"]), _stages(figures["steady_start"]))
+        steady = _runs(figures["steady"]), _stages(figures["steady_start"])
+        text += "\n" + steady_section(*steady, figures["rounds"])
     return text
 
 
@@ -201,7 +199,7 @@ def _measure(stage: Stage, found: Mapping[str, Measured], folder: Path, limits: 
 
 
 def middle(runs: Sequence[Measured]) -> Measured:
-    """The run of the median CPU time; or the one that failed, after which there is none."""
+    """The run of the median CPU time, of two the dearer; or the one that failed, after which there is none."""
     return runs[-1] if runs[-1].failed else sorted(runs, key=lambda run: run.cpu)[len(runs) // 2]
 
 
@@ -259,7 +257,7 @@ def _command(arguments: argparse.Namespace) -> str:
         given = getattr(arguments, name)
         if tuple(given) != usual:
             options += [f"--{name}", *map(str, given)]
-    for name, limit in (("threads", THREADS), ("memory", MEMORY_GIB), ("hours", HOURS)):
+    for name, limit in (("rounds", ROUNDS), ("threads", THREADS), ("memory", MEMORY_GIB), ("hours", HOURS)):
         if getattr(arguments, name) != limit:
             options += [f"--{name}", f"{getattr(arguments, name):g}"]
     return f'make scale SCALE="{shlex.join(options)}"' if options else "make scale"
@@ -283,6 +281,8 @@ def _arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     add("--steady", type=int, nargs="*", metavar="N", help=text)
     text = f"items, with {INTERACTIONS:,} interactions each; nothing: none (default: {CATALOGUES})"
     add("--catalogues", type=int, nargs="*", default=CATALOGUES, metavar="N", help=text)
+    text = f"of the stages that are to grow as the interactions do, 1 to 3; the median counts (default: {ROUNDS})"
+    add("--rounds", type=int, choices=(1, 2, 3), default=ROUNDS, metavar="N", help=text)
     add("--workspace", type=Path, default=ROOT / "artifacts/scale", help="kept between runs (artifacts/scale)")
     add("--settings", type=Path, default=SETTINGS, help="what differs from params.yaml (settings/scale.yaml)")
     add("--threads", type=int, default=THREADS, help=f"of every stage (default: {THREADS})")

@@ -19,6 +19,7 @@ from scaling.fits import (
 )
 from scaling.markdown import GIB, HOUR, NO_VALUE, gib, interval, notes, opening, seconds, short, table
 from scaling.measuring import Limits, Measured
+from scaling.plan import REPEATED
 
 FORETOLD = (10**8, 10**9)
 NIGHT_HOURS, DAY_HOURS = 8, 24
@@ -27,7 +28,9 @@ SPREAD = ("validate", "split", "train@mf", "train@softmax", "train@two_tower", "
 """Stages whose work is divided into partitions of users or events: Spark's, or workers'."""
 
 
-def page(runs: Runs, smallest: Mapping[str, Measured], limits: Limits, command: str, picture: str) -> str:
+def page(
+    runs: Runs, smallest: Mapping[str, Measured], limits: Limits, command: str, picture: str, rounds: int = 3
+) -> str:
     """The page as Markdown.
 
     Args:
@@ -36,8 +39,10 @@ def page(runs: Runs, smallest: Mapping[str, Measured], limits: Limits, command: 
         limits: that every stage had.
         command: what makes the page.
         picture: file name of the picture.
+        rounds: how often the stages ran that are to grow as the interactions do.
     """
     stages = stages_of(runs)
+    several = REPEATS[rounds].format(of=", ".join(f"`{name}`" for name in REPEATED))
     grown = {stage: (time_growth(runs, smallest, stage), _memory(runs, smallest, stage)) for stage in stages}
     parts = [
         "# The pipeline at sizes that grow",
@@ -46,7 +51,7 @@ def page(runs: Runs, smallest: Mapping[str, Measured], limits: Limits, command: 
         _sizes(runs),
         f"![Seconds and memory of every stage by size, on logarithmic axes]({picture})",
         "## Exponents",
-        _EXPONENTS,
+        _EXPONENTS.format(several=several),
         _exponents(runs, grown),
         _judged(grown),
         "## Skipped or failed",
@@ -60,16 +65,22 @@ def page(runs: Runs, smallest: Mapping[str, Measured], limits: Limits, command: 
 
 _DATA = f"data with {EVENTS_PER_USER} interactions per user and {EVENTS_PER_ITEM} per item in planted groups"
 
+REPEATS = {
+    1: "",
+    2: "; of {of}, which are to grow as the interactions do, that of the dearer of two runs, one in each of two rounds "
+    "over all sizes",
+    3: "; of {of}, which are to grow as the interactions do, that of the median of three runs, one in each of three "
+    "rounds over all sizes",
+}
+"""By the number of rounds, which run of REPEATED counts."""
+
 _EXPONENTS = (
     "Cost ∝ size^b, by least squares on logarithms, with the 95 % interval of Student's t. A stage starts Python and "
     "its libraries, which costs the same at every size and would make each exponent look better than it is: *above "
     "start* is fitted to what a run costs beyond the same stage on the smallest data set, over the sizes where that is "
     "at least 25 % more. CPU time is fitted rather than wall time, since it depends less on what else the machine "
-    "does; of `validate`, `split`, `train@mf`, `train@softmax`, `train@two_tower` and `serving`, which are to grow as "
-    "the interactions do, that of the median of three runs, one in each of three rounds over all sizes. Stages that "
-    "score a catalogue for every user or item (†) are fitted to users × items, their memory to interactions like all "
-    "memory. A dash: fewer than "
-    "three sizes tell."
+    "does{several}. Stages that score a catalogue for every user or item (†) are fitted to users × items, their memory "
+    "to interactions like all memory. A dash: fewer than three sizes tell."
 )
 
 _FORETOLD = (

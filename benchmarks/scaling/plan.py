@@ -10,6 +10,10 @@ SIZES = (100_000, 300_000, 1_000_000, 3_000_000, 10_000_000)
 TABLES = (30_000_000, 100_000_000)
 """Interactions at which TABLE_STAGES alone run: pieces, sorting and spilling show only where data are large."""
 TABLE_STAGES = ("validate", "split")
+REPEATED = (*TABLE_STAGES, "train@mf", "train@softmax", "train@two_tower", "serving")
+"""Stages that are meant to grow as the interactions do run several times at each size, and the median counts. A run
+differs from the next by a tenth, and a machine is faster at one hour than at another: so all sizes have had one round
+before the next begins."""
 STEADY, STEADY_ITEMS = (300_000, 1_000_000, 3_000_000, 10_000_000), 10_000
 """Interactions that grow while the catalogue stays as it is, and its items."""
 STEADY_STAGES = (*TABLE_STAGES, "train@mf", "train@softmax", "train@two_tower")

@@ -7,21 +7,29 @@ from scaling.markdown import NO_VALUE, interval, seconds, short, table
 from scaling.measuring import Measured
 from scaling.plan import SMALLEST
 
+RUNS = {
+    1: "CPU seconds of one run",
+    2: "CPU seconds of the dearer of two runs, as above",
+    3: "CPU seconds of the median of three runs, as above",
+}
+"""By the number of rounds."""
 
-def section(steady: Runs, smallest: Mapping[str, Measured]) -> str:
+
+def section(steady: Runs, smallest: Mapping[str, Measured], rounds: int = 3) -> str:
     """Markdown.
 
     Args:
         steady: what was measured, all with the same items; at least one.
         smallest: the same stages on next to no interactions with these items.
+        rounds: how often each stage ran.
     """
     items = next(iter(steady)).items
     grown = {stage: time_growth(steady, smallest, stage) for stage in stages_of(steady)}
     heads = ["stage", *(f"CPU s, {short(size.interactions)}" for size in steady), "time", "time above start"]
     text = (
         "Above, the catalogue grows with the interactions, which makes each step of a training dearer. Here it has "
-        f"{items:,} items at every size, and start is the stage with these items and {SMALLEST:,} interactions. CPU "
-        "seconds of the median of three runs as above; exponents are of interactions."
+        f"{items:,} items at every size, and start is the stage with these items and {SMALLEST:,} interactions. "
+        f"{RUNS[rounds]}; exponents are of interactions."
     )
     rows = [_row(stage, steady, grown[stage]) for stage in grown]
     return "\n\n".join(["## Interactions alone", text, table(heads, rows), _judged(grown)]) + "\n"

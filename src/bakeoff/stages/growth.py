@@ -37,5 +37,5 @@ def _epochs(workspace: Workspace, model: str, params: Params) -> int:
     with reading(f"The epoch in {path}", f"run `bakeoff train {model}`", OSError, ValueError, KeyError, TypeError):
         training = json.loads(path.read_text(encoding="utf-8"))
         if training.get("warm_start", {}).get("fit") == "warm":
-            return int(params.section(model).max_epochs)
+            return int(params.section(model).model_dump()["max_epochs"])
         return int(training["selected_epoch"])
