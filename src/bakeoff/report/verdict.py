@@ -129,7 +129,7 @@ def choose(difference: Difference | Result, lead: BaselineComparison) -> tuple[s
         return (EITHER, small) if is_worth_it else (NEITHER, behind)
     if is_worth_it:
         return lead.model, f"better than {rival}, and not shown to be better than {other}"
-    return OPEN, f"too few users to tell the two apart, or {ahead} from {rival}"
+    return OPEN, "too few users"
 
 
 def recommendation(
