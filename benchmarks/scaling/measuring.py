@@ -23,8 +23,8 @@ POLL_SECONDS = 0.1
 PR_SET_PDEATHSIG = 1
 WORDS = 300
 """Characters that are kept of what a failed stage said last."""
-DUCKDB_SHARE = 0.6
-"""Of a stage's memory, what DuckDB may take of it; the rest is for Python and what it reads."""
+DUCKDB_SHARE = 0.8
+"""Of a stage's memory, what DuckDB may take: what it takes by itself of a machine that has no more."""
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,6 @@ SCRIPTS = {
     "scale_catalogues": ("scale", "markdown_of_catalogues"),
 }
 """Script and function of pages that have not the name of their script."""
-WITHOUT_FIGURES = {"scale"}
-"""Pages of which the figures were not kept when they were measured: each is made anew with its next measurement."""
 
 
 def pages_of(path: Path) -> set[str]:
@@ -33,8 +31,7 @@ def pages_of(path: Path) -> set[str]:
 
 def test_every_page_has_its_figures_beside_it():
     pages, figures = ({path.with_suffix("") for path in RESULTS.rglob(f"*.{kind}")} for kind in ("md", "json"))
-    assert figures <= pages
-    assert {page.name for page in pages - figures} == WITHOUT_FIGURES
+    assert figures == pages
 
 
 @pytest.mark.parametrize("path", sorted(RESULTS.rglob("*.json")), ids=lambda path: path.stem)
