@@ -51,7 +51,7 @@ def new_users(differences: dict[str, Difference]) -> list[Slice]:
         (
             CLEAR,
             [standing("softmax", -0.01, 0.01)],
-            "ship neither yet: the softmax DNN is the better of the two, but not shown to be better than EASE.",
+            "ship neither yet: the softmax DNN is better than MF, but not shown to be better than EASE.",
         ),
         (CLEAR, BEHIND, "ship EASE, better than the softmax DNN."),
         (MIRRORED, BEHIND, "ship EASE, better than MF."),
@@ -64,12 +64,12 @@ def new_users(differences: dict[str, Difference]) -> list[Slice]:
         (
             CLEAR,
             [standing("softmax", -0.01, 0.01, "popularity")],
-            "ship neither yet: the softmax DNN is the better of the two, but not shown to be better than popularity.",
+            "ship neither yet: the softmax DNN is better than MF, but not shown to be better than popularity.",
         ),
         (
             MIRRORED,
             [standing("softmax", 0.01, 0.03, "popularity"), standing("mf", -0.01, 0.01, "popularity")],
-            "ship neither yet: MF is the better of the two, but not shown to be better than popularity.",
+            "ship neither yet: MF is better than the softmax DNN, but not shown to be better than popularity.",
         ),
     ],
 )
@@ -104,7 +104,7 @@ def test_new_users_get_the_better_one_by_what_is_told_of_them(differences: dict,
         (
             UP,
             standing("softmax", -0.01, 0.01),
-            "ship neither yet (the softmax DNN is the better of the two, but not shown to be better than EASE) with "
+            "ship neither yet (the softmax DNN is better than MF, but not shown to be better than EASE) with "
             "one interaction known;",
         ),
         (
@@ -187,7 +187,7 @@ def test_the_recommendation_depends_on_who_comes_back(choices: dict, sentences: 
     [
         (UP, AHEAD[0], "softmax", ""),
         (DOWN, AHEAD[1], "mf", ""),
-        (UP, AHEAD_OF_NONE, NEITHER, "the softmax DNN is the better of the two, but not shown to be better than EASE"),
+        (UP, AHEAD_OF_NONE, NEITHER, "the softmax DNN is better than MF, but not shown to be better than EASE"),
         (UP, standing("softmax", -0.03, -0.01), "ease", "better than the softmax DNN"),
         (LEVEL, standing("softmax", -0.03, -0.01, "popularity"), "popularity", "better than the softmax DNN"),
         (SMALL, AHEAD[0], EITHER, "they are shown to differ by less than 0.005"),

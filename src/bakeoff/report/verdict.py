@@ -119,7 +119,7 @@ def choose(difference: Difference | Result, lead: BaselineComparison) -> tuple[s
         return lead.baseline, f"better than {ahead}"
     is_worth_it = against_baseline is Verdict.BETTER
     if winner := AHEAD.get(difference.verdict):
-        behind = f"{ahead} is the better of the two, but not shown to be better than {rival}"
+        behind = f"{ahead} is better than {other}, but not shown to be better than {rival}"
         return (winner, "") if is_worth_it else (NEITHER, behind)
     margin = MARGINS["metric"]
     low, high = widest(difference.low, difference.high, Form.METRIC.unseen(0, difference.num_users))
