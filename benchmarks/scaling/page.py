@@ -19,7 +19,7 @@ from scaling.fits import (
 )
 from scaling.markdown import GIB, HOUR, NO_VALUE, gib, interval, notes, opening, seconds, short, table
 from scaling.measuring import Limits, Measured
-from scaling.plan import REPEATED
+from scaling.plan import REPEATED, RUNS
 
 FORETOLD = (10**8, 10**9)
 NIGHT_HOURS, DAY_HOURS = 8, 24
@@ -42,7 +42,11 @@ def page(
         rounds: how often the stages ran that are to grow as the interactions do.
     """
     stages = stages_of(runs)
-    several = REPEATS[rounds].format(of=", ".join(f"`{name}`" for name in REPEATED))
+    named = ", ".join(f"`{name}`" for name in REPEATED)
+    repeated = (
+        f"; of {named}, which are to grow as the interactions do, that of {RUNS[rounds]}, one in each round over all"
+    )
+    several = f"{repeated} sizes" if rounds > 1 else ""
     grown = {stage: (time_growth(runs, smallest, stage), _memory(runs, smallest, stage)) for stage in stages}
     parts = [
         "# The pipeline at sizes that grow",
@@ -64,15 +68,6 @@ def page(
 
 
 _DATA = f"data with {EVENTS_PER_USER} interactions per user and {EVENTS_PER_ITEM} per item in planted groups"
-
-REPEATS = {
-    1: "",
-    2: "; of {of}, which are to grow as the interactions do, that of the dearer of two runs, one in each of two rounds "
-    "over all sizes",
-    3: "; of {of}, which are to grow as the interactions do, that of the median of three runs, one in each of three "
-    "rounds over all sizes",
-}
-"""By the number of rounds, which run of REPEATED counts."""
 
 _EXPONENTS = (
     "Cost ∝ size^b, by least squares on logarithms, with the 95 % interval of Student's t. A stage starts Python and "

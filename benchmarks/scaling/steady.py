@@ -5,14 +5,7 @@ from collections.abc import Mapping
 from scaling.fits import BAR, Growth, Runs, counts, stages_of, time_growth
 from scaling.markdown import NO_VALUE, interval, seconds, short, table
 from scaling.measuring import Measured
-from scaling.plan import SMALLEST
-
-RUNS = {
-    1: "CPU seconds of one run",
-    2: "CPU seconds of the dearer of two runs, as above",
-    3: "CPU seconds of the median of three runs, as above",
-}
-"""By the number of rounds."""
+from scaling.plan import RUNS, SMALLEST
 
 
 def section(steady: Runs, smallest: Mapping[str, Measured], rounds: int = 3) -> str:
@@ -29,7 +22,7 @@ def section(steady: Runs, smallest: Mapping[str, Measured], rounds: int = 3) -> 
     text = (
         "Above, the catalogue grows with the interactions, which makes each step of a training dearer. Here it has "
         f"{items:,} items at every size, and start is the stage with these items and {SMALLEST:,} interactions. "
-        f"{RUNS[rounds]}; exponents are of interactions."
+        f"CPU seconds of {RUNS[rounds]}{', as above' if rounds > 1 else ''}; exponents are of interactions."
     )
     rows = [_row(stage, steady, grown[stage]) for stage in grown]
     return "\n\n".join(["## Interactions alone", text, table(heads, rows), _judged(grown)]) + "\n"

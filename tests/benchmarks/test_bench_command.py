@@ -94,6 +94,15 @@ def test_a_system_that_fails_is_not_up_to_date(tmp_path, monkeypatch):
     assert bench._check(tiny.BENCHMARK, None, (), None, tmp_path, Stand(tmp_path)) == 1
 
 
+def test_a_page_without_a_contender_is_not_called_up_to_date(tmp_path, monkeypatch):
+    path = page_of(tmp_path, {})
+    found = [Measured(system, scores={"ndcg@10": np.zeros(1)}) for system in bench.by_name(["mf"])]
+    monkeypatch.setattr(bench, "settings_of", lambda _: {})
+    monkeypatch.setattr(bench, "measure_all", lambda *_: found)
+    assert bench._check(tiny.BENCHMARK, None, (), None, tmp_path, Stand(tmp_path)) == 1
+    assert json.loads(path.read_text())["code"] == "another"
+
+
 def test_a_page_does_not_lose_systems_that_are_not_named(tmp_path, capsys):
     page_of(tmp_path, {"mf": 0.25, "softmax": 0.5})
     assert bench._measure(tiny.BENCHMARK, None, bench.by_name(["mf"]), None, tmp_path, Stand(tmp_path)) == 1
