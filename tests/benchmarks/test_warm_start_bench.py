@@ -27,7 +27,7 @@ def nights(monkeypatch, tmp_path):
     monkeypatch.setattr(warm_start, "night_split", lambda *arguments: made(tmp_path / f"{arguments[-1]:%d}"))
     values = Params(mf={"dim": 2, "max_epochs": 4}, warm_start={"margin": 1.0}).model_dump(mode="json")
     monkeypatch.setattr(warm_start, "settings_of", lambda *_: json.loads(json.dumps(values)))
-    arguments = SimpleNamespace(scratch=tmp_path, data=None, epoch_share=0.25, nights=3)
+    arguments = SimpleNamespace(scratch=tmp_path, data=None, epoch_share=0.25, refit_every=2, nights=3)
     replay = Replay(SimpleNamespace(name="halves", title="Two halves"), "2020-01-02", ("mf",))
     return replay, arguments, *measure(replay, "mf", arguments)
 

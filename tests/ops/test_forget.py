@@ -105,7 +105,7 @@ def test_a_warm_start_from_weights_that_have_learned_from_the_person_is_named(
 ) -> None:
     Workspace(root).parents_record.write_text(parents)
     forget.run("2", Workspace(root))
-    assert ("warm_start.mode to off until a model without them is in production" in capsys.readouterr().out) == warns
+    assert ("warm_start.mode to off until a full fit without them is in production" in capsys.readouterr().out) == warns
 
 
 def test_a_version_whose_files_are_gone_is_named_as_one_that_can_not_be_read(

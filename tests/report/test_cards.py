@@ -59,16 +59,24 @@ def test_what_the_user_has_had_is_left_out_unless_repeats_are_kept(
 
 
 def test_where_a_training_started_is_told(evidence: Evidence, summary: Summary, texts: dict[str, str]):
-    def start(**record: object) -> str:
+    def card(**record: object) -> str:
         model = evidence.models["mf"]
         training = {**model.training, "warm_start": record}
         changed = replace(evidence, models={**evidence.models, "mf": replace(model, training=training)})
-        return render_cards(summary, changed)["mf"].partition("- **Start:** ")[2].partition("\n")[0]
+        return render_cards(summary, changed)["mf"]
+
+    def start(**record: object) -> str:
+        return card(**record).partition("- **Start:** ")[2].partition("\n")[0]
 
     assert start(fit="full", reason="It is due.") == "a full fit. It is due."
     parent = {"version": "softmax@v2.0.0", "commit": "1a2b3c4d5e", "md5": "0b37"}
     told = "softmax@v2.0.0 (commit 1a2b3c4, MD5 0b37); warm fits in a row: 3"
     assert start(fit="warm", reason=None, parent=parent, nights=3) == told
+    assert "then fitted anew with validation\n" in card(fit="warm", parent=parent, nights=3, from_scratch=False)
+    refit = card(fit="warm", parent=parent, nights=4, from_scratch=True)
+    epochs = len(evidence.models["mf"].training["refit_curve"])
+    assert f"fitted anew with validation; what is shipped was trained from scratch, for {epochs} epochs\n" in refit
+    assert "MD5 0b37), for the choice of the epoch; warm fits in a row: 4\n" in refit
     assert "**Start:**" not in texts["mf"]  # without warm_start.mode: auto
 
 

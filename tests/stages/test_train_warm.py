@@ -12,10 +12,10 @@ import small_split
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.files import file_hash
 from bakeoff.data.prepared.tables import load_prepared
-from bakeoff.experiments.training import warm_start
+from bakeoff.experiments.training import checkpoints, warm_start
 from bakeoff.experiments.training.checkpoints import Checkpoints
 from bakeoff.experiments.training.params import WarmStartParams
-from bakeoff.experiments.training.runner import Experiment
+from bakeoff.experiments.training.runner import Experiment, run_epochs
 from bakeoff.experiments.training.warm_start import Parent, read_parent, train_auto, why_full
 from bakeoff.models.base.specs import spec
 from bakeoff.models.base.start import StartError
@@ -34,6 +34,16 @@ def copied(workspace, model):
     named = {"version": f"{model}@v1.0.0", "commit": "0" * 40, "md5": file_hash(path, "md5")}
     workspace.parents_record.write_text(json.dumps({model: named}))
     return named
+
+
+def read_parent_of(workspace, model):
+    """What the model left to the next training."""
+    with np.load(workspace.start(model)) as stored:
+        return Parent.of_arrays(dict(stored))
+
+
+def known_epoch(workspace, model):
+    return read_parent_of(workspace, model).epoch
 
 
 def lineage(workspace, model):
@@ -72,7 +82,7 @@ def test_a_training_leaves_what_the_next_one_starts_from(workspace, model):
     }
     copied(workspace, model)
     second = read_parent(workspace, model)
-    assert (second.nights, second.newest) == (1, first.newest)
+    assert (second.nights, second.epoch, second.newest) == (1, first.epoch, first.newest)
     for name, weight in second.full.weights.items():  # the last full fit is handed on
         np.testing.assert_array_equal(weight, first.last.weights[name])
     assert any((weight != first.last.weights[name]).any() for name, weight in second.last.weights.items())
@@ -107,6 +117,117 @@ def test_a_parent_that_kept_no_shipped_weights_starts_the_refit_from_its_selecte
     older = Parent.of_arrays(kept | {"meta": np.frombuffer(json.dumps(meta).encode(), np.uint8)})
     assert older.shipped is older.last
     np.testing.assert_array_equal(older.last.weights["item_embeddings"], parent.last.weights["item_embeddings"])
+
+
+def known_as(workspace, model, **changed):
+    """Make what the model left its parent, with other values beside its weights; None: such a value is missing."""
+    with np.load(workspace.start(model)) as stored:
+        arrays = dict(stored)
+    meta = json.loads(arrays["meta"].tobytes()) | changed
+    meta = {name: value for name, value in meta.items() if value is not None}
+    np.savez(workspace.start(model), **arrays | {"meta": np.frombuffer(json.dumps(meta).encode(), np.uint8)})
+    copied(workspace, model)
+
+
+def scratch_every(trainings):
+    rules = WarmStartParams(mode="auto", epoch_share=0.5, refit_every=trainings, margin=1)
+    return PARAMS.model_copy(update={"warm_start": rules})
+
+
+def fitted_from_scratch(workspace, model, epochs):
+    """Curve and weights of a training on train and validation whose learning rate decays within these epochs."""
+    section = getattr(PARAMS, model).model_copy(update={"max_epochs": epochs})
+    experiment = Experiment(spec(model), section, load_prepared(workspace), PARAMS.seed)
+    trainer = experiment.trainer(experiment.queries(experiment.prepared.known()))
+    return run_epochs(trainer, epochs).curve, trainer.weights()
+
+
+@pytest.mark.parametrize("model", ["mf", "softmax"])
+def test_every_second_training_refits_from_scratch_for_the_epochs_of_the_last_full_fit(workspace, model):
+    train.run(PARAMS, workspace, model)
+    assert json.loads(workspace.training(model).read_text())["selected_epoch"] == known_epoch(workspace, model)
+    known_as(workspace, model, epoch=1)
+    curve, weights = fitted_from_scratch(workspace, model, 1)
+    found = []
+    for _ in range(4):
+        train.run(scratch_every(2), workspace, model)
+        described = json.loads(workspace.training(model).read_text())
+        found.append(described["warm_start"])
+        if found[-1]["from_scratch"]:
+            left = read_parent_of(workspace, model)
+            assert described["refit_curve"] == curve
+            for name, weight in left.shipped.weights.items():
+                np.testing.assert_array_equal(weight, weights[name])
+            # The choice of the epoch went on from the night before.
+            assert any((weight != weights[name]).any() for name, weight in left.last.weights.items())
+        tuned = PARAMS.section(model).model_dump(mode="json")
+        named = {"max_epochs", "learning_rate"} & described["settings"].keys()
+        assert {name: described["settings"][name] for name in named} == {name: tuned[name] for name in named}
+        copied(workspace, model)
+    assert [(each["fit"], each["nights"]) for each in found] == [("warm", number) for number in (1, 2, 3, 4)]
+    assert [each["from_scratch"] for each in found] == [False, True, False, True]
+
+
+def test_the_refit_after_one_from_scratch_goes_on_from_its_weights(workspace, parent):
+    known_as(workspace, "mf", nights=1, epoch=2)
+    train.run(scratch_every(2), workspace, "mf")
+    assert lineage(workspace, "mf")["from_scratch"]
+    scratch = read_parent_of(workspace, "mf")
+    known_as(workspace, "mf", nights=2)
+    train.run(scratch_every(2), workspace, "mf")
+    after = read_parent_of(workspace, "mf")
+    experiment = Experiment(spec("mf"), PARAMS.mf, load_prepared(workspace), PARAMS.seed, start=scratch.shipped)
+    trainer = experiment.trainer(experiment.queries(experiment.prepared.known()))
+    run_epochs(trainer, json.loads(workspace.training("mf").read_text())["selected_epoch"])
+    for name, weight in trainer.weights().items():
+        np.testing.assert_array_equal(weight, after.shipped.weights[name])
+
+
+def test_a_refit_from_scratch_that_was_killed_goes_on(workspace, parent, monkeypatch):
+    known_as(workspace, "mf", nights=1, epoch=3)
+    curve, weights = fitted_from_scratch(workspace, "mf", 3)
+    monkeypatch.setattr(checkpoints, "SECONDS_BETWEEN", 0.0)
+    save, calls = checkpoints.Checkpoints.save, []
+
+    def killed(self, progress, *arguments, **named):
+        save(self, progress, *arguments, **named)
+        calls.append(len(progress.refit))
+        if len(progress.refit) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoints.Checkpoints, "save", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train.run(scratch_every(2), workspace, "mf")
+    monkeypatch.setattr(checkpoints.Checkpoints, "save", save)
+    assert calls[-1] == 2
+    train.run(scratch_every(2), workspace, "mf")
+    described = json.loads(workspace.training("mf").read_text())
+    assert (described["refit_curve"], described["warm_start"]["from_scratch"]) == (curve, True)
+    for name, weight in read_parent_of(workspace, "mf").shipped.weights.items():
+        np.testing.assert_array_equal(weight, weights[name])
+
+
+def test_without_validation_a_refit_from_scratch_has_all_epochs(workspace):
+    small_split.write_split(workspace, with_valid=False)
+    train.run(PARAMS, workspace, "mf")
+    copied(workspace, "mf")
+    train.run(scratch_every(1), workspace, "mf")
+    described = json.loads(workspace.training("mf").read_text())
+    assert described["warm_start"]["from_scratch"]
+    assert len(described["refit_curve"]) == PARAMS.mf.max_epochs
+
+
+def test_after_a_parent_that_did_not_keep_the_epoch_of_its_full_fit_no_refit_starts_from_scratch(workspace, parent):
+    known_as(workspace, "mf", epoch=None)
+    train.run(scratch_every(1), workspace, "mf")
+    assert [lineage(workspace, "mf")[name] for name in ("fit", "from_scratch")] == ["warm", False]
+
+
+@pytest.mark.parametrize("name", ["nights", "newest", "settings"])
+def test_a_parent_that_lacks_what_every_version_kept_is_refused(workspace, parent, name):
+    known_as(workspace, "mf", **{name: None})
+    with pytest.raises(BakeoffError, match=r"the model that training starts from, can't be read.*bakeoff parents"):
+        train.run(PARAMS, workspace, "mf")
 
 
 def test_with_mode_off_nothing_is_kept_and_a_parent_is_not_looked_at(workspace):
@@ -163,7 +284,7 @@ def test_a_full_fit_is_due_after_a_week_and_where_settings_have_changed(workspac
     prepared, settings = load_prepared(workspace), PARAMS.mf
     newest = max(prepared.train.timestamps.max(), prepared.valid.timestamps.max())
     section_before, newest_before = settings.model_dump(mode="json"), int(newest - days * DAY)
-    old = Parent(None, None, None, section_before, PARAMS.split_settings, nights, newest_before)
+    old = Parent(None, None, None, section_before, PARAMS.split_settings, nights, 1, newest_before)
     experiment = Experiment(spec("mf"), settings.model_copy(update=section), prepared, 0)
     found = why_full(experiment, old, PARAMS.warm_start, PARAMS.split_settings)
     assert found is None if reason is None else re.match(reason, found)
@@ -194,11 +315,7 @@ def test_another_split_leads_to_a_full_fit_since_the_parent_has_learned_from_wha
 
 
 def test_a_parent_that_did_not_keep_how_its_events_were_split_leads_to_a_full_fit(workspace, parent):
-    arrays = parent.arrays()
-    meta = json.loads(arrays["meta"].tobytes())
-    del meta["split_settings"]
-    np.savez(workspace.start("mf"), **arrays | {"meta": np.frombuffer(json.dumps(meta).encode(), np.uint8)})
-    copied(workspace, "mf")
+    known_as(workspace, "mf", split_settings=None)
     train.run(PARAMS, workspace, "mf")
     found = lineage(workspace, "mf")
     assert found["fit"] == "full"

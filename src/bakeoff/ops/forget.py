@@ -54,7 +54,7 @@ def run(user: str, workspace: Workspace, log: Path | None = None) -> None:
         record = workspace.parents_record
         if record.exists() and record.read_text(encoding="utf-8").strip() != "{}":
             say("Training would start from weights that have learned from the person (parents.json): set")
-            say("warm_start.mode to off until a model without them is in production (docs/warm_start.md).")
+            say("warm_start.mode to off until a full fit without them is in production (docs/warm_start.md).")
     else:
         say(f"data/ has no user {user}.")
     if lists:

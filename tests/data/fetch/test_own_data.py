@@ -409,7 +409,13 @@ def test_a_duration_is_no_feature_and_a_time_of_day_is_text(read):
 
 
 def test_other_columns_of_an_event_log_in_parquet_may_be_of_any_type(read):
-    others = {"context": [{"page": 1}], "tags": pa.array([["a", None]]), "stay": TIMES_OF_DAY[0], "raw": [b"\xff"]}
+    others = {
+        "context": [{"page": 1}],
+        "tags": pa.array([["a", None]]),
+        "stay": TIMES_OF_DAY[0],
+        "raw": [b"\xff"],
+        "s": [{"unit": 1}],
+    }
     files = {"interactions.parquet": {"user_id": ["u"], **others, "item_id": ["i"]}}
     assert read(files)["interactions"] == "user_id,item_id\nu,i\n"
     with pytest.raises(BakeoffError, match=r"has no column 'when'; its columns are .*'context'"):

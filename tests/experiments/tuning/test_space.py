@@ -83,10 +83,10 @@ def test_a_search_that_makes_no_sense_is_refused(arguments, message):
 
 
 def test_a_current_value_outside_the_declared_values_is_searched_too():
-    section = with_values("mf", {"dim": 48, "regularization": 7.0})
+    section = with_values("mf", {"dim": 48, "regularization": 70.0})
     space = space_of("mf", section)
     assert 48 in space["dim"].choices
-    assert space["regularization"].high == 7.0
+    assert space["regularization"].high == 70.0
     assert space["regularization"].low == space_of("mf", section_of("mf"))["regularization"].low
 
 

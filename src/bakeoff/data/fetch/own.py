@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.data.fetch.canonical_tables import TABLES, text_table
-from bakeoff.data.fetch.parts import Parts, Raw, listed, parts
+from bakeoff.data.fetch.parts import MAPPED, Parts, Raw, listed, parts
 from bakeoff.data.fetch.table_files import read_columns
 from bakeoff.data.params import PARTS, DataParams
 from bakeoff.data.validate.csv_reader import check_text
@@ -62,7 +62,7 @@ def read_files(paths: Mapping[str, Path], data: DataParams) -> Parts:
         if not path.is_file():
             raise BakeoffError(f"{path} is not a file: name the one that holds your {table}.")
         is_events = table == "interactions"
-        raw, wanted = ((names.timestamp,), {*names.model_dump().values()}) if is_events else ((), None)
+        raw, wanted = ((names.timestamp,), {getattr(names, name) for name in MAPPED}) if is_events else ((), None)
         found[table] = Raw(str(path), read_columns(path, names.ids[table], raw, data.encoding, wanted=wanted))
     return parts(found, data)
 

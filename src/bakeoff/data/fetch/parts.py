@@ -21,7 +21,8 @@ Parts = Mapping[str, pa.Table]
 ENTITIES = {"users": "user_id", "items": "item_id"}
 """Tables that events refer to, and the column of their ids."""
 
-_MAPPED = ("user_id", "item_id", "timestamp", "rating", "event", "weight", "split")
+MAPPED = ("user_id", "item_id", "timestamp", "rating", "event", "weight", "split")
+"""Columns of interactions, and the names under `data.columns` by which a source may call them otherwise."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ def listed(names: Iterable[str]) -> str:
 
 
 def _interactions(raw: Raw, names: ColumnParams) -> pa.Table:
-    mapped = _mapped(raw, {name: getattr(names, name) for name in _MAPPED})
+    mapped = _mapped(raw, {name: getattr(names, name) for name in MAPPED})
     if "timestamp" in mapped:
         where = f"column {names.timestamp} of {raw.where}"
         mapped["timestamp"] = unix_seconds(mapped["timestamp"], names.timestamp_unit, where)

@@ -13,8 +13,11 @@ class WarmStartParams(Frozen):
     mode: Literal["off", "auto"] = "off"
     """`off`: every training is a full fit. `auto`: MF and the networks start from what `bakeoff parents` copied of the
     version in production; a full fit where there is none, or it was trained with other settings or features."""
-    epoch_share: Annotated[float, Field(gt=0, le=1)] = 0.125
+    epoch_share: Annotated[float, Field(gt=0, le=1)] = 0.08
     """Epochs of a warm fit, as a share of the model's max_epochs; one at least."""
+    refit_every: PositiveInt = 4
+    """Every so many warm fits since the last full one, what is shipped is trained from scratch, for as many epochs as
+    the full fit chose. No effect at max_days or above."""
     margin: NonNegativeFloat = 0.002
     """NDCG@10 on validation by which a warm fit may lie below the last full fit, measured anew on the same users;
     beyond it the model is fitted in full."""

@@ -180,7 +180,7 @@ def run_epochs(
 
     Args:
         trainer: fresh, or restored to where `before` ends.
-        epochs: all are run. A refit ends where the selected epoch did, at the learning rate of that epoch.
+        epochs: all are run. The refit of a full fit ends at the learning rate of the selected epoch.
         validate: scores the model on validation; None: it is not looked at.
         every: validation is looked at after every so many epochs, and after the last one.
         before: rows of the epochs that this trainer has been through already.

@@ -23,7 +23,6 @@ from bakeoff.experiments.training.runner import Experiment, Row, Seconds, best_r
 from bakeoff.experiments.training.validation import SELECTION_METRIC, Validate, shipped_validation
 from bakeoff.models.base.retriever import Fitted, Retriever, TrainedRetriever, Trainer
 from bakeoff.models.base.specs import resolve, spec
-from bakeoff.models.base.start import Start
 from bakeoff.models.base.storage import StoredModel
 
 _TITLES = {"selection": "choosing the epoch on validation", "refit": "refitting on train and validation"}
@@ -113,6 +112,7 @@ class Training:
     Attributes:
         experiment: what is trained.
         validate: scores an epoch on validation; None without validation events.
+        epoch: the selected one; 0 before `run`.
         best_weights: of the selected epoch, before validation is added; empty unless weights are kept.
         refit_weights: of what is shipped, after the refit; empty unless weights are kept.
     """
@@ -121,6 +121,7 @@ class Training:
         """Take up what a killed run left; `keeps` says whether weights are kept for a warm start."""
         self.experiment, self._checkpoints, self._keeps = experiment, checkpoints, keeps
         self.validate = shipped_validation(experiment.prepared, experiment.seed)
+        self.epoch = 0
         self._progress, self._state = checkpoints.load()
         kept = [name for name in self._state if name.startswith(_KEPT)]
         self.best_weights = {name.removeprefix(_KEPT): self._state.pop(name) for name in kept}
@@ -128,18 +129,22 @@ class Training:
         self._earlier_seconds = self._progress.selection_seconds + self._progress.refit_seconds
         self._costs: list[Seconds] = []
 
-    def run(self, start: Start | None = None) -> ShippedModel:
-        """Select, train again, from `start` if it is given, and describe."""
-        epoch, curve = self.select()
-        if start is not None:
-            self.experiment = replace(self.experiment, start=start)
-        trainer, refit_curve = self._phase("refit", self.experiment.prepared.known(), epoch)
+    def run(self, refit: Experiment | None = None, epochs: int | None = None) -> ShippedModel:
+        """Select, train again and describe.
+
+        Args:
+            refit: experiment of the second phase; None: that of the selection.
+            epochs: of the second phase; None: the selected epoch.
+        """
+        self.epoch, curve = self.select()
+        self.experiment, epochs = refit or self.experiment, epochs or self.epoch
+        trainer, refit_curve = self._phase("refit", self.experiment.prepared.known(), epochs)
         if self._keeps:
             self.refit_weights = trainer.weights()
             self.best_weights = self.best_weights or dict(self.refit_weights)  # without validation nothing was selected
         model = Fitted(trainer.retriever(), trainer.num_parameters, "", trainer.settings(), trainer.notes())
-        description = _description(self.experiment, model, epoch, curve, refit_curve)
-        return ShippedModel(model.retriever, description, self._measured(epoch), self._earlier_seconds)
+        description = _description(self.experiment, model, self.epoch, curve, refit_curve)
+        return ShippedModel(model.retriever, description, self._measured(epochs), self._earlier_seconds)
 
     def select(self) -> tuple[int, list[Row]]:
         """The best epoch on validation and the curve; the last one, with no curve, without validation events."""
@@ -176,10 +181,10 @@ class Training:
         self._costs += found.total[1:]
         return trainer, found.curve
 
-    def _measured(self, epoch: int) -> dict[str, Any]:
+    def _measured(self, epochs: int) -> dict[str, Any]:
         """Seconds of both phases and of their epochs; without epochs if some ran in a process that was killed."""
         selection, refit = self._progress.selection_seconds, self._progress.refit_seconds
-        costs: dict[str, Any] = _phases(selection, refit, refit / epoch)
+        costs: dict[str, Any] = _phases(selection, refit, refit / epochs)
         if not self._earlier_seconds:
             costs["epoch_seconds"] = [each.wall for each in self._costs]
             costs["epoch_cpu_seconds"] = [each.cpu for each in self._costs]

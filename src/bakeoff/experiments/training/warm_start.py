@@ -2,7 +2,8 @@
 
 A model in production has learned from validation: started from its weights, a training could not choose its epoch
 there. So a training keeps two sets of weights: those of the epoch that it selected, before validation was added, from
-which the next one starts to choose its own; and those that it ships, from which the refit of the next one starts.
+which the next one starts to choose its own; and those that it ships, from which the refit of the next one starts. Every
+`refit_every`-th warm training refits from scratch instead.
 """
 
 import json
@@ -43,6 +44,7 @@ class Parent:
         split_settings: what decided which of its events were test, as `Params.split_settings`; None where the version
             that trained it did not record that.
         nights: warm fits since the last full one.
+        epoch: that the last full fit chose; None where the version that trained it did not record that.
         newest: UTC seconds of the newest event that the last full fit learned from; 0 where events have no time.
         record: its version, commit and MD5, once it is kept as one of parents.json.
     """
@@ -53,13 +55,14 @@ class Parent:
     settings: Mapping[str, Any]
     split_settings: Mapping[str, Any] | None
     nights: int
+    epoch: int | None
     newest: int
     record: Mapping[str, Any] | None = None
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """All of it, for one file of NumPy's."""
         parts = {"last": self.last, "shipped": self.shipped} | ({} if self.full is self.last else {"full": self.full})
-        meta = {name: getattr(self, name) for name in ("settings", "split_settings", "nights", "newest")}
+        meta = {name: getattr(self, name) for name in ("settings", "split_settings", "nights", "epoch", "newest")}
         encodings = {name: part.encoding.model_dump(mode="json") for name, part in parts.items()}
         found: dict[str, NDArray[Any]] = {_META: np.frombuffer(json.dumps(meta | encodings).encode(), np.uint8)}
         for name, part in parts.items():
@@ -77,9 +80,10 @@ class Parent:
             return Start(weights, weights.pop(_IDS), FeatureEncoding.model_validate_json(json.dumps(meta[part])))
 
         last = start("last")
-        # A version from before shipped weights or settings of the split were kept has none.
+        # A version from before shipped weights, settings of the split or the epoch were kept has none.
         shipped, full = (start(part) if part in meta else last for part in ("shipped", "full"))
-        return cls(last, shipped, full, meta["settings"], meta.get("split_settings"), meta["nights"], meta["newest"])
+        kept, epoch = meta.get("split_settings"), meta.get("epoch")
+        return cls(last, shipped, full, meta["settings"], kept, meta["nights"], epoch, meta["newest"])
 
 
 def read_parent(workspace: Workspace, model: str) -> Parent | None:
@@ -127,7 +131,7 @@ def train_auto(
     training, shipped, record = _trained(experiment, parent, params, reason, checkpoints)
     left = leave(training, experiment.settings, split_settings, parent if record["fit"] == "warm" else None)
     record |= {"parent": None if parent is None else parent.record, "nights": left.nights}
-    # A warm fit has fewer epochs at a lower rate; the settings that it was asked for, and tuned with, are a full one's.
+    # A warm fit has fewer epochs at a lower rate. The settings that it was asked for, and tuned with, are a full one's.
     asked, known = experiment.settings.model_dump(mode="json"), shipped.description["settings"]
     settings = known | {name: asked[name] for name in ("max_epochs", "learning_rate") if name in known}
     return replace(shipped, description={**shipped.description, "settings": settings, "warm_start": record}), left
@@ -153,12 +157,28 @@ def _trained(
             scores = _compared(warm, warm.select()[1], replace(experiment, start=parent.full))
             reason = _behind(scores, params.margin)
             if reason is None:
-                return warm, warm.run(parent.shipped), {"fit": "warm", "reason": None, **scores}
+                if (scratch := _from_scratch(experiment, parent, params)) is not None:
+                    print(f"{experiment.spec.name}: refit from scratch, for {scratch.max_epochs} epochs", flush=True)
+                    shipped = warm.run(scratch, scratch.max_epochs)
+                else:
+                    shipped = warm.run(replace(warm.experiment, start=parent.shipped))
+                return warm, shipped, {"fit": "warm", "reason": None, "from_scratch": scratch is not None, **scores}
         except StartError as error:
             reason = str(error)
     print(f"{experiment.spec.name}: a full fit. {reason}", flush=True)
     training = Training(experiment, of_full, keeps=True)
     return training, training.run(), {"fit": "full", "reason": reason, **scores}
+
+
+def _from_scratch(experiment: Experiment, parent: Parent, params: WarmStartParams) -> Experiment | None:
+    """A refit from scratch, for as many epochs as the last full fit chose, if one is due.
+
+    The learning rate of networks decays to 0 within these epochs; in a full fit the refit stops at that of the selected
+    epoch.
+    """
+    if parent.epoch is None or (parent.nights + 1) % params.refit_every:
+        return None
+    return replace(experiment, settings=experiment.settings.model_copy(update={"max_epochs": parent.epoch}))
 
 
 def leave(training: Training, settings: Frozen, split_settings: Mapping[str, Any], parent: Parent | None) -> Parent:
@@ -169,8 +189,9 @@ def leave(training: Training, settings: Frozen, split_settings: Mapping[str, Any
         Start(weights, ids, prepared.encoding) for weights in (training.best_weights, training.refit_weights)
     )
     if parent is None:
-        return Parent(last, shipped, last, section, split_settings, 0, _newest(prepared))
-    return Parent(last, shipped, parent.full, section, split_settings, parent.nights + 1, parent.newest)
+        return Parent(last, shipped, last, section, split_settings, 0, training.epoch, _newest(prepared))
+    nights, full = parent.nights + 1, parent.full
+    return Parent(last, shipped, full, section, split_settings, nights, parent.epoch, parent.newest)
 
 
 def why_full(

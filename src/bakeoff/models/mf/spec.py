@@ -17,8 +17,8 @@ class MFParams(Frozen):
     """Upper limit of epochs; the one with the best validation NDCG@10 is taken."""
     unobserved_weight: Annotated[NonNegativeFloat, Search(low=0.02, high=200.0, log=True)] = 0.1
     """Weight α₀ of a pair that was not observed; 0 lets the model fold."""
-    regularization: Annotated[PositiveFloat, Search(low=0.0001, high=1.0, log=True)] = 0.01
-    """L2 weight λ."""
+    regularization: Annotated[PositiveFloat, Search(low=0.0001, high=30.0, log=True)] = 0.01
+    """L2 weight λ. With ν = 0, where it doesn't grow with a row's events, values of 1 to 30 are usual."""
     regularization_exponent: Annotated[float, Field(ge=0, le=1), Search(low=0.0, high=1.0)] = 1.0
     """ν: λ grows with (frequency + α₀ · size of the other side)^ν; 0 is plain L2."""
     init_scale: PositiveFloat = 0.1

@@ -60,7 +60,7 @@ def run(settings: DecisionSettings, workspace: Workspace, model: str | None = No
 
 
 def best_on_validation(trainings: Mapping[str, Mapping[str, Any]]) -> tuple[str, float]:
-    """The model with the best SELECTION_METRIC on validation at the epoch that it was trained for.
+    """The model with the best SELECTION_METRIC on validation at its selected epoch.
 
     Not on test: the best of three on test owes a part of that to luck, and the same test events would then decide
     whether it is good enough (selection bias).
