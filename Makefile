@@ -116,7 +116,7 @@ lock: $(READY) ## pin the dependencies of pyproject.toml again, with hashes and 
 	awk 'NR == FNR {locked[$$1]; next} /^[a-z]/ {keep = !($$1 in locked)} keep' <(cat requirements.lock spark.lock) $(VENV)/all.lock > ray.lock
 	grep -A100 '^uv==' requirements.lock | awk 'NR > 1 && /^[a-z]/ {exit} {print}' > bootstrap.lock
 
-bench: $(READY) $(PEERS)/.ready ## this project compared with its peers; `make bench BENCH=--help` lists the options
+bench: $(READY) $(PEERS)/.ready ## this project compared with its peers, and studies; `make bench BENCH=--help` lists them
 	@python benchmarks/bench.py $(BENCH)
 
 scale: $(READY) ## every stage on made data of growing size, and where it leads (docs/scale.md); hours

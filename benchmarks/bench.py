@@ -1,7 +1,10 @@
-"""This project compared with its peers, on the same splits, in one run.
+"""This project compared with its peers, on the same splits, in one run, and the other pages of results.
 
-Without names of data sets: MovieLens 100K, by time and at random, and whatever else the folder of raw data holds
-(ml-100k/, ml-1m/, gowalla/ as published). Figures go to benchmarks/results/*.json, and pages are made from them.
+Without names: all data sets that the folder of raw data holds (ml-100k/, ml-1m/, gowalla/ as published; MovieLens 100K
+is always there), then all studies that they suffice for, such as the information ladder. Studies take --data and
+--results alone. After an interruption `--resume` keeps the fits of systems that are done; the ladder, the samplers and
+the warm start go on where they were, the other studies begin anew. Figures go to benchmarks/results/*.json, and pages
+are made from them.
 """
 
 import argparse
@@ -19,6 +22,7 @@ from harness.measuring import measure_all, write_data
 from harness.pages import keep_page
 from harness.picture import picture
 from harness.processes import Runner, SystemFailedError
+from harness.studies import STUDIES, Study, ready, unknown
 from harness.systems import OURS, SYSTEMS, System, by_name
 from harness.tables import Page, markdown, results_of
 from harness.tuning import at_edge, chosen_setting, grid_of, keep, tune, tuning_seconds
@@ -42,10 +46,15 @@ def main() -> int:
     arguments = _arguments()
     if arguments.pages:
         return write_pages(arguments.results)
-    names = arguments.benchmarks or present(arguments.data)
+    is_plain = not (arguments.tune or arguments.check or arguments.only)
+    names = arguments.names or present(arguments.data) + (ready(arguments.data) if is_plain else [])
     runner = Runner(arguments.threads, arguments.seed, arguments.resume, arguments.timeout)
     status = 0
     for name in names:
+        if name in STUDIES:
+            console.rule(name)
+            status |= _study(STUDIES[name], arguments)
+            continue
         benchmark, scratch = BENCHMARKS[name], arguments.scratch / name
         console.rule(benchmark.title)
         try:
@@ -57,6 +66,13 @@ def main() -> int:
         act = _tune if arguments.tune else _check if arguments.check else _measure
         status |= act(benchmark, split, by_name(arguments.only), runner, scratch, arguments)
     return status
+
+
+def _study(study: Study, arguments: argparse.Namespace) -> int:
+    if missing := study.missing(arguments.data):
+        _say(f"error: it needs {' and '.join(missing)} in the folder of raw data: name that by --data.")
+        return 1
+    return int(study.run(arguments.data, arguments.results) != 0)
 
 
 def _tune(
@@ -211,7 +227,8 @@ def _arguments() -> argparse.Namespace:
     )
     add = parser.add_argument
     raw = os.environ.get(DATA_VARIABLE)
-    add("benchmarks", nargs="*", metavar="DATA", help=f"data sets: {', '.join(BENCHMARKS)} (default: all there are)")
+    names = f"data sets: {', '.join(BENCHMARKS)}; studies: {', '.join(STUDIES)} (default: all that can be run)"
+    add("names", nargs="*", metavar="NAME", help=names)
     add("--data", type=Path, default=Path(raw) if raw else None, help=f"folder of raw data (default: ${DATA_VARIABLE})")
     add("--only", action="append", metavar="SYSTEM", help=f"run only these, which are then all of the page: {_names()}")
     add("--tune", action="store_true", help="choose the peers' settings on validation instead; test is not looked at")
@@ -242,9 +259,11 @@ def _arguments() -> argparse.Namespace:
         "--results", type=Path, default=ROOT / "benchmarks/results", help="where pages go (default: benchmarks/results)"
     )
     arguments = parser.parse_args()
-    for name in arguments.benchmarks:
-        if name not in BENCHMARKS:
-            parser.error(f"there is no data set {name!r}: it must be one of {', '.join(BENCHMARKS)}")
+    for name in unknown(arguments.names):
+        known = ", ".join([*BENCHMARKS, *STUDIES])
+        parser.error(f"there is no data set or study {name!r}: it must be one of {known}")
+    if set(arguments.names) & set(STUDIES) and (arguments.tune or arguments.check or arguments.only):
+        parser.error("--tune, --check and --only are for data sets")
     try:
         by_name(arguments.only)
     except KeyError as error:

@@ -9,6 +9,7 @@ import bench
 import numpy as np
 import pytest
 import tiny_bench as tiny
+from harness import studies
 from harness.code import meaning
 from harness.measuring import Measured
 
@@ -37,6 +38,57 @@ def test_an_unknown_data_set_is_refused_with_those_there_are(refused):
     said = refused("netflix")
     assert "'netflix'" in said
     assert "gowalla" in said
+
+
+def test_studies_are_named_like_data_sets_and_take_no_options_of_tables(refused):
+    assert "ladder" in refused("netflix")
+    assert "--tune, --check and --only are for data sets" in refused("ladder", "--tune")
+
+
+def run_studies(monkeypatch, tmp_path, *arguments, fails=""):
+    """Exit status of the command, and what it would have run: scripts with their options."""
+    called = []
+
+    def run(command, check):
+        called.append([Path(command[1]).name, *command[2:]])
+        return subprocess.CompletedProcess(command, int(command[1].endswith(fails or "none")))
+
+    monkeypatch.setattr(studies.subprocess, "run", run)
+    monkeypatch.setattr(sys, "argv", ["bench.py", *arguments, "--results", str(tmp_path)])
+    return bench.main(), called
+
+
+def test_a_study_is_a_script_of_its_own_with_its_folders(monkeypatch, tmp_path, capsys):
+    assert run_studies(monkeypatch, tmp_path, "sampling") == (1, [])
+    assert "it needs gowalla in the folder of raw data: name that by --data" in " ".join(
+        capsys.readouterr().err.split()
+    )
+    (tmp_path / "gowalla").mkdir()
+    status, called = run_studies(monkeypatch, tmp_path, "sampling", "repeats", "--data", str(tmp_path))
+    assert status == 0
+    assert [script for script, *_ in called] == ["sampling.py", "sampling.py", "repeats.py"]
+    assert called[0][-4:] == ["--results", str(tmp_path), "--data", str(tmp_path)]
+    assert called[2][1:] == ["--write", str(tmp_path / "repeats.json")]
+
+
+def test_a_study_that_fails_is_told_and_the_others_go_on(monkeypatch, tmp_path):
+    status, called = run_studies(monkeypatch, tmp_path, "ladder", "repeats", fails="ladder.py")
+    assert (status, [script for script, *_ in called]) == (1, ["ladder.py", "repeats.py"])
+
+
+def test_without_names_all_that_there_is_data_for_is_run(monkeypatch, tmp_path):
+    monkeypatch.setattr(bench, "present", lambda _: [])
+    _, called = run_studies(monkeypatch, tmp_path)
+    assert {script for script, *_ in called} == {f"{name}.py" for name in studies.ready(None)}
+    assert "ladder.py" in {script for script, *_ in called}
+    assert run_studies(monkeypatch, tmp_path, "--check") == (0, [])
+
+
+@pytest.mark.parametrize("command", [command for study in studies.STUDIES.values() for command in study.commands])
+def test_every_study_is_a_script_that_takes_its_options(command):
+    script, *options = command.split()
+    text = (Path(bench.__file__).parent / script).read_text()
+    assert all(f'"{option}"' in text for option in options if option.startswith("--"))
 
 
 def test_an_unknown_system_is_refused_with_those_there_are(refused):
