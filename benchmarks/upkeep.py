@@ -44,8 +44,11 @@ ROUNDS = 5
 """Runs of `bakeoff doctor` in the sound workspace."""
 console = Console(stderr=True, highlight=False)
 
+Plant = Callable[[Path], object]
+"""Breaks something in a workspace."""
 
-def _append(name: str, text: str) -> Callable[[Path], None]:
+
+def _append(name: str, text: str) -> Plant:
     def plant(root: Path) -> None:
         with (root / name).open("a", encoding="utf-8") as file:
             file.write(text)
@@ -53,11 +56,11 @@ def _append(name: str, text: str) -> Callable[[Path], None]:
     return plant
 
 
-def _remove(name: str) -> Callable[[Path], None]:
+def _remove(name: str) -> Plant:
     return lambda root: shutil.rmtree(root / name) if (root / name).is_dir() else (root / name).unlink()
 
 
-def _remote(url: str) -> Callable[[Path], None]:
+def _remote(url: str) -> Plant:
     return lambda root: run(root, "dvc", "remote", "add", "--default", "--force", "backup", url)
 
 
@@ -71,7 +74,7 @@ def nothing(root: Path) -> None:
 
 
 AT_WORK = "another run is at work"
-FAULTS: Mapping[str, tuple[str, Callable[[Path], None], Mapping[str, str]]] = {
+FAULTS: Mapping[str, tuple[str, Plant, Mapping[str, str]]] = {
     "TensorFlow is told to use Keras 3": ("keras", nothing, {"TF_USE_LEGACY_KERAS": "0"}),
     "params.yaml can't be parsed": ("parameters", _append("params.yaml", "seed: [\n"), {}),
     "params.yaml has a setting that there is not": ("parameters", _append("params.yaml", "sead: 7\n"), {}),
@@ -92,6 +95,7 @@ FAULTS: Mapping[str, tuple[str, Callable[[Path], None], Mapping[str, str]]] = {
 }
 """What is wrong → the check that should say so, what plants it in a workspace, and variables that do."""
 FOLLOW = {
+    "params.yaml can't be parsed": {"dvc remote"},  # DVC reads it, too
     "the directory is no repository": {"data", "dvc remote"},
     "data.dvc was deleted": {"dvc remote"},
 }
@@ -139,7 +143,7 @@ def doctor(root: Path, variables: Mapping[str, str], *, locked: bool = False) ->
     with (root / ".dvc/tmp/pipeline.lock").open("a") as lock:
         if locked:
             fcntl.flock(lock, fcntl.LOCK_EX)
-        settings = environment(root) | alone | variables
+        settings = environment(root) | alone | {**variables}
         done = subprocess.run(command, cwd=root, env=settings, capture_output=True, text=True, check=False)
     return {each["check"]: each["state"] for each in json.loads(done.stdout)}, time.perf_counter() - start
 
@@ -242,7 +246,7 @@ def markdown(page: Page) -> str:
         f"A run takes {median(doctor['seconds']):.1f} s (median of {len(doctor['seconds'])}). Not planted: too "
         "little memory or disk, and other versions of Python and of packages.",
         "\n".join(
-            ["| fault | check | its state | other checks that need what is missing |", "|---|---|---|---|", *rows]
+            ["| fault | check | its state | other checks that need what is broken |", "|---|---|---|---|", *rows]
         ),
         "## `bakeoff forget`: one person",
         f"The command took {forget['seconds']:.1f} s. It removed {forget['of_theirs']:,} of {forget['events']:,} "
