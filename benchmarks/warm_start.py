@@ -75,7 +75,7 @@ _MADE_PARAMS = {
 }
 REPLAYS = {
     "ml-100k": Replay(BENCHMARKS["ml-100k"], "1998-04-01", ("mf", "softmax", "two_tower")),
-    "ml-1m": Replay(BENCHMARKS["ml-1m"], "2000-12-09", ("mf", "softmax")),
+    "ml-1m": Replay(BENCHMARKS["ml-1m"], "2000-12-09", ("mf", "softmax", "two_tower")),
     "ml-1m-busy": Replay(BENCHMARKS["ml-1m"], "2000-11-19", ("mf",)),  # its busiest week, with many new users
     "made": Replay(
         Benchmark("made", "Made data of Gowalla's size", "made", "as MovieLens", _MADE_PARAMS),
