@@ -22,7 +22,7 @@ from harness.measuring import measure_all, write_data
 from harness.pages import keep_page
 from harness.picture import picture
 from harness.processes import Runner, SystemFailedError
-from harness.studies import STUDIES, Study, ready, unknown
+from harness.studies import STUDIES, Study, ready
 from harness.systems import OURS, SYSTEMS, System, by_name
 from harness.tables import Page, markdown, results_of
 from harness.tuning import at_edge, chosen_setting, grid_of, keep, tune, tuning_seconds
@@ -259,9 +259,10 @@ def _arguments() -> argparse.Namespace:
         "--results", type=Path, default=ROOT / "benchmarks/results", help="where pages go (default: benchmarks/results)"
     )
     arguments = parser.parse_args()
-    for name in unknown(arguments.names):
-        known = ", ".join([*BENCHMARKS, *STUDIES])
-        parser.error(f"there is no data set or study {name!r}: it must be one of {known}")
+    known = [*BENCHMARKS, *STUDIES]
+    for name in arguments.names:
+        if name not in known:
+            parser.error(f"there is no data set or study {name!r}: it must be one of {', '.join(known)}")
     if set(arguments.names) & set(STUDIES) and (arguments.tune or arguments.check or arguments.only):
         parser.error("--tune, --check and --only are for data sets")
     try:

@@ -32,6 +32,7 @@ from rich.console import Console
 from scaling.data import Size, write_tables
 
 from bakeoff.core.subprocesses import environment
+from bakeoff.core.workspace import Workspace
 from bakeoff.ops.forget import TABLES
 from bakeoff.ops.online.log import LogWriter, Pseudonyms, parts
 
@@ -99,7 +100,7 @@ FOLLOW = {
     "the directory is no repository": {"data", "dvc remote"},
     "data.dvc was deleted": {"dvc remote"},
 }
-"""Checks that may end otherwise as well, since they need what is missing."""
+"""Checks that may end otherwise as well, since they need what is broken."""
 
 
 def run(root: Path, *command: str) -> str:
@@ -132,7 +133,7 @@ def sound(root: Path, size: Size = SIZE, versions: int = VERSIONS) -> None:
         run(root, "git", "add", "--all")
         run(root, "git", "commit", "--quiet", "--message", "another delivery")
     run(root, "dvc", "push", "--quiet")
-    (root / ".dvc/tmp/pipeline.lock").touch()
+    Workspace(root).run_lock.touch()
 
 
 def doctor(root: Path, variables: Mapping[str, str], *, locked: bool = False) -> tuple[dict[str, str], float]:
@@ -140,7 +141,7 @@ def doctor(root: Path, variables: Mapping[str, str], *, locked: bool = False) ->
     alone = dict.fromkeys(("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM"), os.devnull)
     alone["GIT_CEILING_DIRECTORIES"] = str(root.parent)
     command, start = [sys.executable, "-m", "bakeoff", "doctor", "--json"], time.perf_counter()
-    with (root / ".dvc/tmp/pipeline.lock").open("a") as lock:
+    with Workspace(root).run_lock.open("a") as lock:
         if locked:
             fcntl.flock(lock, fcntl.LOCK_EX)
         settings = environment(root) | alone | {**variables}
@@ -194,7 +195,7 @@ def forgotten(root: Path) -> dict[str, Any]:
     console.print(f"the log is written in {time.perf_counter() - start:.0f} s")
     theirs, lists = Pseudonyms.of(log).user(user), logged(log)
     start = time.perf_counter()
-    said = run(root, sys.executable, "-m", "bakeoff", "forget", user)
+    said = run(root, sys.executable, "-m", "bakeoff", "forget", user, "--log", str(log))
     seconds = time.perf_counter() - start
     after, left = ids_in(root), logged(log)
     holding = said.partition("Versions that hold user")[2].partition("Versions that can't be read")[0]
@@ -227,23 +228,23 @@ def logged(log: Path) -> list[str]:
 
 def markdown(page: Page) -> str:
     """The page, made from its figures."""
-    doctor, forget = page["doctor"], page["forget"]
-    found, states = sum(map(is_found, doctor["faults"])), list(doctor["states"].values())
+    checks, forget = page["doctor"], page["forget"]
+    found, states = sum(map(is_found, checks["faults"])), list(checks["states"].values())
     quiet = sum(state in ("ok", "not applicable") for state in states)
     are_kept = forget["others"] == forget["left"]
     rows = [
         f"| {row['fault']} | {row['check']} | {row['state'] if is_found(row) else '**not found**'} | "
         f"{', '.join(name for name in row['changed'] if name != row['check']) or '–'} |"
-        for row in doctor["faults"]
+        for row in checks["faults"]
     ]
-    parts = [
+    paragraphs = [
         "# Looking after a workspace",
         f"Made by `python benchmarks/upkeep.py`, on {page['cores']} cores, in a workspace of made data: "
         f"{forget['events']:,} events, {forget['bytes'] / 1e6:.0f} MB, in {forget['versions']} committed versions.",
         "## `bakeoff doctor`: planted faults",
         f"{found} of {len(rows)} faults are named by the check that should name them, and change no check that has "
         f"nothing to do with them. In the sound workspace {quiet} of {len(states)} checks find nothing wrong. "
-        f"A run takes {median(doctor['seconds']):.1f} s (median of {len(doctor['seconds'])}). Not planted: too "
+        f"A run takes {median(checks['seconds']):.1f} s (median of {len(checks['seconds'])}). Not planted: too "
         "little memory or disk, and other versions of Python and of packages.",
         "\n".join(
             ["| fault | check | its state | other checks that need what is broken |", "|---|---|---|---|", *rows]
@@ -255,11 +256,11 @@ def markdown(page: Page) -> str:
         f"and their pseudonym were found {forget['found_afterwards']} times in data/ and in the log. "
         f"{'Nothing of others was lost.' if are_kept else '**Rows of others were lost.**'}",
     ]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(paragraphs) + "\n"
 
 
 def main() -> None:
-    """Measure and show, or make the page again from its figures."""
+    """Measure, and print or keep the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--write", type=Path, metavar="FILE.json", help="keep the figures there, the page beside them")
     path = parser.parse_args().write

@@ -56,6 +56,10 @@ class Benchmark:
     searched: float | None = None
     one_seed: tuple[str, ...] = ()
 
+    def is_in(self, raw: Path | None) -> bool:
+        """Whether a folder of raw data has that of this data set."""
+        return raw is not None and (raw / self.folder).is_dir()
+
 
 _TEMPORAL = "the last 20 % of each user's events are test, the 10 % before them validation; every rating is a positive"
 _TEMPORAL_PARAMS = {"method": "user-temporal", "test_share": 0.2, "valid_share": 0.1, "new_user_share": 0.0}
@@ -152,8 +156,7 @@ class Split:
 
 def present(raw: Path | None) -> list[str]:
     """Names of the data sets that can be run: the default ones, and those whose folder is there."""
-    there = {name for name, b in BENCHMARKS.items() if raw is not None and (raw / b.folder).is_dir()}
-    return [name for name in BENCHMARKS if name in there or name in DEFAULT]
+    return [name for name, benchmark in BENCHMARKS.items() if name in DEFAULT or benchmark.is_in(raw)]
 
 
 def with_overrides(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,8 +23,7 @@ class Study:
 
     def missing(self, raw: Path | None) -> list[str]:
         """Folders of raw data that are not there."""
-        folders = [BENCHMARKS[name].folder for name in self.data]
-        return [folder for folder in folders if raw is None or not (raw / folder).is_dir()]
+        return [BENCHMARKS[name].folder for name in self.data if not BENCHMARKS[name].is_in(raw)]
 
     def run(self, raw: Path | None, results: Path) -> int:
         """Run the commands, up to the first that fails; its exit status."""
@@ -69,8 +68,3 @@ STUDIES: Mapping[str, Study] = {
 def ready(raw: Path | None) -> list[str]:
     """Names of those whose raw data are there."""
     return [name for name, study in STUDIES.items() if not study.missing(raw)]
-
-
-def unknown(names: Iterable[str]) -> list[str]:
-    """Those of these names that neither a data set nor a study has."""
-    return [name for name in names if name not in BENCHMARKS and name not in STUDIES]

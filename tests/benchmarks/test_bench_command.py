@@ -60,9 +60,8 @@ def run_studies(monkeypatch, tmp_path, *arguments, fails=""):
 
 def test_a_study_is_a_script_of_its_own_with_its_folders(monkeypatch, tmp_path, capsys):
     assert run_studies(monkeypatch, tmp_path, "sampling") == (1, [])
-    assert "it needs gowalla in the folder of raw data: name that by --data" in " ".join(
-        capsys.readouterr().err.split()
-    )
+    said = " ".join(capsys.readouterr().err.split())
+    assert "it needs gowalla in the folder of raw data: name that by --data" in said
     (tmp_path / "gowalla").mkdir()
     status, called = run_studies(monkeypatch, tmp_path, "sampling", "repeats", "--data", str(tmp_path))
     assert status == 0

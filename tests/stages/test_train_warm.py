@@ -42,8 +42,10 @@ def read_parent_of(workspace, model):
         return Parent.of_arrays(dict(stored))
 
 
-def known_epoch(workspace, model):
-    return read_parent_of(workspace, model).epoch
+def assert_equal(weights, others):
+    assert weights.keys() == others.keys()
+    for name, weight in weights.items():
+        np.testing.assert_array_equal(weight, others[name])
 
 
 def lineage(workspace, model):
@@ -83,8 +85,7 @@ def test_a_training_leaves_what_the_next_one_starts_from(workspace, model):
     copied(workspace, model)
     second = read_parent(workspace, model)
     assert (second.nights, second.epoch, second.newest) == (1, first.epoch, first.newest)
-    for name, weight in second.full.weights.items():  # the last full fit is handed on
-        np.testing.assert_array_equal(weight, first.last.weights[name])
+    assert_equal(second.full.weights, first.last.weights)  # the last full fit is handed on
     assert any((weight != first.last.weights[name]).any() for name, weight in second.last.weights.items())
 
 
@@ -104,8 +105,7 @@ def test_the_epoch_is_chosen_from_weights_that_never_saw_validation_and_the_refi
         for made in checkpoints:
             made.remove()
     one, two = found
-    for name, weight in one.last.weights.items():
-        np.testing.assert_array_equal(weight, two.last.weights[name])
+    assert_equal(one.last.weights, two.last.weights)
     assert any((weight != two.shipped.weights[name]).any() for name, weight in one.shipped.weights.items())
 
 
@@ -134,10 +134,10 @@ def scratch_every(trainings):
     return PARAMS.model_copy(update={"warm_start": rules})
 
 
-def fitted_from_scratch(workspace, model, epochs):
+def fitted(workspace, model, epochs, start=None):
     """Curve and weights of a training on train and validation whose learning rate decays within these epochs."""
     section = getattr(PARAMS, model).model_copy(update={"max_epochs": epochs})
-    experiment = Experiment(spec(model), section, load_prepared(workspace), PARAMS.seed)
+    experiment = Experiment(spec(model), section, load_prepared(workspace), PARAMS.seed, start=start)
     trainer = experiment.trainer(experiment.queries(experiment.prepared.known()))
     return run_epochs(trainer, epochs).curve, trainer.weights()
 
@@ -145,9 +145,9 @@ def fitted_from_scratch(workspace, model, epochs):
 @pytest.mark.parametrize("model", ["mf", "softmax"])
 def test_every_second_training_refits_from_scratch_for_the_epochs_of_the_last_full_fit(workspace, model):
     train.run(PARAMS, workspace, model)
-    assert json.loads(workspace.training(model).read_text())["selected_epoch"] == known_epoch(workspace, model)
+    assert json.loads(workspace.training(model).read_text())["selected_epoch"] == read_parent_of(workspace, model).epoch
     known_as(workspace, model, epoch=1)
-    curve, weights = fitted_from_scratch(workspace, model, 1)
+    curve, weights = fitted(workspace, model, 1)
     found = []
     for _ in range(4):
         train.run(scratch_every(2), workspace, model)
@@ -156,8 +156,7 @@ def test_every_second_training_refits_from_scratch_for_the_epochs_of_the_last_fu
         if found[-1]["from_scratch"]:
             left = read_parent_of(workspace, model)
             assert described["refit_curve"] == curve
-            for name, weight in left.shipped.weights.items():
-                np.testing.assert_array_equal(weight, weights[name])
+            assert_equal(left.shipped.weights, weights)
             # The choice of the epoch went on from the night before.
             assert any((weight != weights[name]).any() for name, weight in left.last.weights.items())
         tuned = PARAMS.section(model).model_dump(mode="json")
@@ -176,16 +175,13 @@ def test_the_refit_after_one_from_scratch_goes_on_from_its_weights(workspace, pa
     known_as(workspace, "mf", nights=2)
     train.run(scratch_every(2), workspace, "mf")
     after = read_parent_of(workspace, "mf")
-    experiment = Experiment(spec("mf"), PARAMS.mf, load_prepared(workspace), PARAMS.seed, start=scratch.shipped)
-    trainer = experiment.trainer(experiment.queries(experiment.prepared.known()))
-    run_epochs(trainer, json.loads(workspace.training("mf").read_text())["selected_epoch"])
-    for name, weight in trainer.weights().items():
-        np.testing.assert_array_equal(weight, after.shipped.weights[name])
+    epochs = json.loads(workspace.training("mf").read_text())["selected_epoch"]
+    assert_equal(after.shipped.weights, fitted(workspace, "mf", epochs, scratch.shipped)[1])
 
 
 def test_a_refit_from_scratch_that_was_killed_goes_on(workspace, parent, monkeypatch):
     known_as(workspace, "mf", nights=1, epoch=3)
-    curve, weights = fitted_from_scratch(workspace, "mf", 3)
+    curve, weights = fitted(workspace, "mf", 3)
     monkeypatch.setattr(checkpoints, "SECONDS_BETWEEN", 0.0)
     save, calls = checkpoints.Checkpoints.save, []
 
@@ -203,8 +199,7 @@ def test_a_refit_from_scratch_that_was_killed_goes_on(workspace, parent, monkeyp
     train.run(scratch_every(2), workspace, "mf")
     described = json.loads(workspace.training("mf").read_text())
     assert (described["refit_curve"], described["warm_start"]["from_scratch"]) == (curve, True)
-    for name, weight in read_parent_of(workspace, "mf").shipped.weights.items():
-        np.testing.assert_array_equal(weight, weights[name])
+    assert_equal(read_parent_of(workspace, "mf").shipped.weights, weights)
 
 
 def test_without_validation_a_refit_from_scratch_has_all_epochs(workspace):
