@@ -1,6 +1,7 @@
 """This project's contenders under the protocol of peers/worker.py, trained by the experiment runner.
 
-What is timed is what a stage calls the refit: building the trainer and running as many epochs as validation chose.
+What is timed is what a stage calls the refit: building the trainer and running as many epochs as validation chose,
+within which the learning rate of networks decays to 0.
 """
 
 import math
@@ -44,7 +45,7 @@ def select(task: Experiment, setting: Mapping[str, Any], seed: int, threads: int
 def train(task: Experiment, setting: Mapping[str, Any], seed: int, threads: int) -> Iterator[Scorer]:
     """Refit on train and validation for `epochs`."""
     known = task.prepared.known()
-    trainer = task.trainer(task.queries(known))
+    trainer = task.with_epochs(setting["epochs"]).trainer(task.queries(known))
     run_epochs(trainer, setting["epochs"])
     retriever = trainer.retriever()
 

@@ -12,7 +12,7 @@ import small_split
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.files import file_hash
 from bakeoff.data.prepared.tables import load_prepared
-from bakeoff.experiments.training import checkpoints, warm_start
+from bakeoff.experiments.training import checkpoints, shipped, warm_start
 from bakeoff.experiments.training.checkpoints import Checkpoints
 from bakeoff.experiments.training.params import WarmStartParams
 from bakeoff.experiments.training.runner import Experiment, run_epochs
@@ -140,6 +140,21 @@ def fitted(workspace, model, epochs, start=None):
     experiment = Experiment(spec(model), section, load_prepared(workspace), PARAMS.seed, start=start)
     trainer = experiment.trainer(experiment.queries(experiment.prepared.known()))
     return run_epochs(trainer, epochs).curve, trainer.weights()
+
+
+@pytest.mark.parametrize("model", ["mf", "softmax"])
+@pytest.mark.parametrize("mode", ["off", "auto"])
+def test_the_learning_rate_of_a_refit_decays_within_the_chosen_epochs(workspace, model, mode, monkeypatch):
+    monkeypatch.setattr(shipped, "best_row", lambda curve: curve[min(len(curve), 2) - 1])
+    section = getattr(PARAMS, model).model_copy(update={"max_epochs": 4})
+    params = PARAMS.model_copy(update={model: section, "warm_start": WarmStartParams(mode=mode)})
+    train.run(params, workspace, model)
+    described = json.loads(workspace.training(model).read_text())
+    curve, weights = fitted(workspace, model, 2)
+    assert (described["selected_epoch"], described["refit_curve"]) == (2, curve)
+    assert described["settings"]["max_epochs"] == 4  # as they were tuned
+    if mode == "auto":
+        assert_equal(read_parent_of(workspace, model).shipped.weights, weights)
 
 
 @pytest.mark.parametrize("model", ["mf", "softmax"])

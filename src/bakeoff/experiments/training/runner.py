@@ -90,6 +90,10 @@ class Experiment:
         """Epochs that are tried."""
         return int(self.epochs or self.settings.max_epochs)
 
+    def with_epochs(self, epochs: int) -> "Experiment":
+        """The same with so many epochs, within which the learning rate of networks decays to 0."""
+        return replace(self, settings=self.settings.model_copy(update={"max_epochs": epochs}), epochs=None)
+
     @cached_property
     def users(self) -> NDArray[np.int64]:
         """Rows of the users that are trained on.
@@ -180,7 +184,7 @@ def run_epochs(
 
     Args:
         trainer: fresh, or restored to where `before` ends.
-        epochs: all are run. The refit of a full fit ends at the learning rate of the selected epoch.
+        epochs: all are run.
         validate: scores the model on validation; None: it is not looked at.
         every: validation is looked at after every so many epochs, and after the last one.
         before: rows of the epochs that this trainer has been through already.

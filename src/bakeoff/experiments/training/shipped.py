@@ -1,5 +1,8 @@
 """Shipped training: the epoch is chosen on validation, then the model is trained again on train and validation.
 
+The refit has as many epochs as were chosen. The learning rate of networks, which at the chosen epoch had not yet come
+down to 0, does so within them.
+
 Several workers can share it, on the Ray cluster that `RAY_ADDRESS` names. It is infrastructure: params.yaml says
 nothing of it, and the model is that of one process but for the order of sums.
 """
@@ -137,12 +140,14 @@ class Training:
             epochs: of the second phase; None: the selected epoch.
         """
         self.epoch, curve = self.select()
-        self.experiment, epochs = refit or self.experiment, epochs or self.epoch
+        asked, epochs = self.experiment.max_epochs, epochs or self.epoch
+        self.experiment = (refit or self.experiment).with_epochs(epochs)
         trainer, refit_curve = self._phase("refit", self.experiment.prepared.known(), epochs)
         if self._keeps:
             self.refit_weights = trainer.weights()
             self.best_weights = self.best_weights or dict(self.refit_weights)  # without validation nothing was selected
-        model = Fitted(trainer.retriever(), trainer.num_parameters, "", trainer.settings(), trainer.notes())
+        settings = trainer.settings() | {"max_epochs": asked}  # those of the selection, which decided the refit's
+        model = Fitted(trainer.retriever(), trainer.num_parameters, "", settings, trainer.notes())
         description = _description(self.experiment, model, self.epoch, curve, refit_curve)
         return ShippedModel(model.retriever, description, self._measured(epochs), self._earlier_seconds)
 

@@ -157,28 +157,19 @@ def _trained(
             scores = _compared(warm, warm.select()[1], replace(experiment, start=parent.full))
             reason = _behind(scores, params.margin)
             if reason is None:
-                if (scratch := _from_scratch(experiment, parent, params)) is not None:
-                    print(f"{experiment.spec.name}: refit from scratch, for {scratch.max_epochs} epochs", flush=True)
-                    shipped = warm.run(scratch, scratch.max_epochs)
+                # A parent of an earlier version has not kept its epoch.
+                scratch = parent.epoch is not None and (parent.nights + 1) % params.refit_every == 0
+                if scratch:
+                    print(f"{experiment.spec.name}: refit from scratch, for {parent.epoch} epochs", flush=True)
+                    shipped = warm.run(experiment, parent.epoch)
                 else:
                     shipped = warm.run(replace(warm.experiment, start=parent.shipped))
-                return warm, shipped, {"fit": "warm", "reason": None, "from_scratch": scratch is not None, **scores}
+                return warm, shipped, {"fit": "warm", "reason": None, "from_scratch": scratch, **scores}
         except StartError as error:
             reason = str(error)
     print(f"{experiment.spec.name}: a full fit. {reason}", flush=True)
     training = Training(experiment, of_full, keeps=True)
     return training, training.run(), {"fit": "full", "reason": reason, **scores}
-
-
-def _from_scratch(experiment: Experiment, parent: Parent, params: WarmStartParams) -> Experiment | None:
-    """A refit from scratch, for as many epochs as the last full fit chose, if one is due.
-
-    The learning rate of networks decays to 0 within these epochs; in a full fit the refit stops at that of the selected
-    epoch.
-    """
-    if parent.epoch is None or (parent.nights + 1) % params.refit_every:
-        return None
-    return replace(experiment, settings=experiment.settings.model_copy(update={"max_epochs": parent.epoch}))
 
 
 def leave(training: Training, settings: Frozen, split_settings: Mapping[str, Any], parent: Parent | None) -> Parent:

@@ -72,7 +72,8 @@ class SoftmaxParams(Frozen):
     attention: AttentionParams = AttentionParams()
     """The transformer (attention)."""
     max_epochs: PositiveInt = 24
-    """Upper limit of epochs (each user is seen once an epoch); the best on validation NDCG@10 is taken."""
+    """Upper limit of epochs (each user is seen once an epoch). What ships is trained for as many as were best on
+    validation NDCG@10, within which the learning rate decays."""
     objective: Literal["next", "reconstruct"] = "next"
     """Predict later items from earlier ones, or all of a user's items from those that were not dropped."""
     users_per_batch: PositiveInt = 32
