@@ -24,7 +24,12 @@ def nights(monkeypatch, tmp_path):
     """Four measured nights of MF on a split that stays the same."""
     monkeypatch.setattr(warm_start, "load_prepared", lambda _: two_halves())
     monkeypatch.setattr(warm_start, "load_held_out", lambda *_: SimpleNamespace(test=fifth_items()))
-    monkeypatch.setattr(warm_start, "night_split", lambda *arguments: made(tmp_path / f"{arguments[-1]:%d}"))
+
+    def one_split_for_all_seeds(replay, params, _, folder, day):
+        assert params.seed == replay.seed
+        return made(folder.parents[1] / f"{day:%d}")
+
+    monkeypatch.setattr(warm_start, "night_split", one_split_for_all_seeds)
     values = Params(mf={"dim": 2, "max_epochs": 4}, warm_start={"margin": 1.0}).model_dump(mode="json")
     monkeypatch.setattr(warm_start, "settings_of", lambda *_: json.loads(json.dumps(values)))
     arguments = SimpleNamespace(scratch=tmp_path, data=None, epoch_share=0.25, refit_every=2, nights=3)
