@@ -157,6 +157,20 @@ def test_the_learning_rate_of_a_refit_decays_within_the_chosen_epochs(workspace,
         assert_equal(read_parent_of(workspace, model).shipped.weights, weights)
 
 
+def test_where_all_iterations_are_one_epoch_the_refit_has_all_of_them(workspace):
+    asked = []
+
+    def recorded(prepared, queries, section, seed):
+        asked.append(section.max_epochs)
+        return build(prepared, queries, section, seed)
+
+    experiment = Experiment(spec("mf"), PARAMS.mf, load_prepared(workspace), PARAMS.seed, build=recorded, epochs=1)
+    trained = shipped.train_shipped(experiment, Checkpoints(workspace, "mf", "test"))
+    assert (len(trained.description["curve"]), len(trained.description["refit_curve"])) == (1, 1)
+    assert asked == [PARAMS.mf.max_epochs] * 2
+    assert trained.description["settings"]["max_epochs"] == PARAMS.mf.max_epochs
+
+
 @pytest.mark.parametrize("model", ["mf", "softmax"])
 def test_every_second_training_refits_from_scratch_for_the_epochs_of_the_last_full_fit(workspace, model):
     train.run(PARAMS, workspace, model)

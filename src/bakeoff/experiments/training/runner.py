@@ -91,8 +91,13 @@ class Experiment:
         return int(self.epochs or self.settings.max_epochs)
 
     def with_epochs(self, epochs: int) -> "Experiment":
-        """The same with so many epochs, within which the learning rate of networks decays to 0."""
-        return replace(self, settings=self.settings.model_copy(update={"max_epochs": epochs}), epochs=None)
+        """The same with so many epochs, within which the learning rate of networks decays to 0.
+
+        Where `epochs` takes the place of those of the settings, as where MLlib's iterations are one, these stay.
+        """
+        if self.epochs is not None:
+            return replace(self, epochs=epochs)
+        return replace(self, settings=self.settings.model_copy(update={"max_epochs": epochs}))
 
     @cached_property
     def users(self) -> NDArray[np.int64]:

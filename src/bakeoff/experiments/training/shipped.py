@@ -140,7 +140,7 @@ class Training:
             epochs: of the second phase; None: the selected epoch.
         """
         self.epoch, curve = self.select()
-        asked, epochs = self.experiment.max_epochs, epochs or self.epoch
+        asked, epochs = self.experiment.settings.max_epochs, epochs or self.epoch
         self.experiment = (refit or self.experiment).with_epochs(epochs)
         trainer, refit_curve = self._phase("refit", self.experiment.prepared.known(), epochs)
         if self._keeps:

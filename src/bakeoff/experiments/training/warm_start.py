@@ -152,8 +152,7 @@ def _trained(
     if parent is not None and reason is None:
         try:
             epochs = max(1, round(params.epoch_share * experiment.settings.max_epochs))
-            settings = experiment.settings.model_copy(update={"max_epochs": epochs})
-            warm = Training(replace(experiment, start=parent.last, settings=settings), of_warm, keeps=True)
+            warm = Training(replace(experiment, start=parent.last).with_epochs(epochs), of_warm, keeps=True)
             scores = _compared(warm, warm.select()[1], replace(experiment, start=parent.full))
             reason = _behind(scores, params.margin)
             if reason is None:
