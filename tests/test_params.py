@@ -58,6 +58,11 @@ def test_the_shipped_file_states_every_parameter_that_there_is() -> None:
             {"split": {"test_share": 0.7, "valid_share": 0.3}},
             r"\n  split: test_share 0\.7 \+ valid_share 0\.3 leave nothing to train on: .* below 1$",
         ),
+        (
+            {"report": {"links": {"more": "javascript:alert(1)"}}},
+            r"report\.links: .*'more' leads to 'javascript:.*, no page: name an address that begins with https://",
+        ),
+        ({"report": {"links": {"more": " "}}}, r"report\.links: .*'more' → ' ' lacks its text or its address"),
         ({"evaluate": {"list_length": 50}}, "list_length 50 is shorter than the largest cutoff 100"),
         (
             {"compare": {"primary_metric": "ndcg@7"}},

@@ -268,6 +268,20 @@ def test_visits_have_a_table_where_they_were_asked(summary: Summary, evidence: E
     assert "No model here reads when it is asked" not in reads
 
 
+def test_what_one_seed_does_not_show_leads_to_where_more_was_measured(summary: Summary, evidence: Evidence):
+    alone = page.report_html(replace(summary, links={}), evidence)
+    assert "Every model was trained once" in alone
+    assert "Measured elsewhere" not in alone
+    linked = page.report_html(
+        replace(summary, links={"5 seeds": "../bench.md", "<more>": "https://x.org/?a&b"}), evidence
+    )
+    first, more = (
+        '<a href="../bench.md" rel="noreferrer">5 seeds</a>',
+        '<a href="https://x.org/?a&amp;b" rel="noreferrer">',
+    )
+    assert f"Measured elsewhere: {first}; {more}&lt;more&gt;</a>." in linked
+
+
 def test_without_new_users_and_time_the_page_says_so(summary: Summary, evidence: Evidence):
     html = page.report_html(replace(summary, slices=[], sessions=[], new_users=[]), evidence)
     assert "No users were held out of training." in html

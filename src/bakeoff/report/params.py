@@ -7,6 +7,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator
 
 from bakeoff.core.parameters import Frozen
 from bakeoff.data.params import DataParams, SplitParams
@@ -39,6 +42,22 @@ class DisplayParams(Frozen):
     show_ids: bool = False
     """Whether pages and model cards show the ids of users; pseudonyms if not. A pseudonym is a hash of the id: it keeps
     ids out of sight, and does not hide them from someone who has a list of them."""
+    links: dict[str, str] = Field(default_factory=dict)
+    """What was measured elsewhere, such as with more seeds: text → address, on the web or relative to the report. The
+    report names it where it says what one run does not show."""
+
+    @field_validator("links")
+    @classmethod
+    def _lead_to_pages(cls, links: dict[str, str]) -> dict[str, str]:
+        for text, address in links.items():
+            if not text.strip() or not address.strip():
+                raise ValueError(f"the link {text!r} → {address!r} lacks its text or its address: give both")
+            if urlsplit(address).scheme not in ("", "http", "https"):
+                raise ValueError(
+                    f"the link {text!r} leads to {address!r}, no page: name an address that begins with https:// or "
+                    "http://, or a path relative to the report"
+                )
+        return links
 
 
 class ReportParams(Protocol):

@@ -51,6 +51,7 @@ class Summary:
         checks: how far the verdict can be trusted.
         examples: a few users.
         show_ids: whether users are shown by their ids.
+        links: what was measured elsewhere, text → address.
         figures: charts of the topics of the page, by their keys.
         notes: anchor of a section → sentences above its charts.
         provenance: what the report was made from.
@@ -77,6 +78,7 @@ class Summary:
     checks: Sequence[Check]
     examples: Sequence[Example]
     show_ids: bool
+    links: Mapping[str, str]
     figures: Mapping[str, Figure]
     notes: Mapping[str, Sequence[str]]
     provenance: Provenance
@@ -186,6 +188,7 @@ def summarize(evidence: Evidence, params: ReportParams) -> Summary:
         checks=judge_checks(evidence, params, result, standings, slices, sessions, searches),
         examples=choose_examples(evidence, primary, params.compare.example_users, params.report.show_ids),
         show_ids=params.report.show_ids,
+        links=params.report.links,
         figures=topic_figures(evidence, params, statistics, Page.REPORT),
         notes=section_notes(evidence, Page.REPORT),
         provenance=provenance(params, evidence.data_hash),
