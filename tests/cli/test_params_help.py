@@ -7,10 +7,13 @@ from bakeoff.cli import params_help as stage
 from bakeoff.models.mf.spec import MFParams
 from bakeoff.params import Params
 
+FREE = ("user_features", "item_features", "event_weights", "conf", "links")
+"""Mappings whose keys are the user's: one parameter each."""
+
 
 def leaves(values, prefix=""):
     for name, value in values.items():
-        if isinstance(value, dict) and name not in ("user_features", "item_features", "event_weights", "conf"):
+        if isinstance(value, dict) and name not in FREE:
             yield from leaves(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}"
