@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import stdev
 from typing import Any
 
+from bakeoff.report.params import flat
 from harness.code import code_hash
 from harness.datasets import Benchmark
 from harness.measuring import Measured
@@ -125,7 +126,7 @@ def _system(
         "figures": {name: {"mean": m, "low": low, "high": high} for name, (m, low, high) in ends.items()},
         "seeds": {name: list(values) for name, values in measured.seeds.items() if name in benchmark.metrics},
         "cost": {name: value for name, value in measured.cost.items() if isinstance(value, int | float)},
-        "setting": {key: value for key, value in measured.setting.items() if not isinstance(value, Mapping)},
+        "setting": dict(measured.setting),
         "note": measured.note,
     }
 
@@ -231,7 +232,7 @@ def _settings(page: Page) -> str:
     lines = [_row("system", "settings"), _rule(2)]
     for system in _succeeded(page):
         if system["setting"]:
-            shown = ", ".join(f"{key} {value}" for key, value in system["setting"].items())
+            shown = ", ".join(f"{key} {value}" for key, value in flat(system["setting"]).items())
             if system.get("at_edge"):
                 shown += f"; at the edge of what was tried: {', '.join(system['at_edge'])}"
             lines.append(_row(_name(system), shown))

@@ -79,6 +79,12 @@ def test_settings_are_listed():
     assert row(page([PEER]), "Settings", "Peer")[1] == "dim 3"
 
 
+def test_parts_of_a_setting_are_listed_by_their_dotted_names():
+    nested = replace(PEER, setting={"dim": 3, "negatives": {"sampler": "mixed", "logq_correction": True}})
+    shown = "dim 3, negatives.sampler mixed, negatives.logq_correction true"
+    assert row(page([nested]), "Settings", "Peer")[1] == shown
+
+
 def test_a_setting_at_the_edge_of_the_grid_is_named():
     found = results_of(tiny.BENCHMARK, FACTS, [PEER], "c", 2, 1, 100, edges=lambda _: ["dim"])
     assert row(markdown(found), "Settings", "Peer")[1] == "dim 3; at the edge of what was tried: dim"
