@@ -95,7 +95,6 @@ BENCHMARKS = {
             "ml-1m",
             _TEMPORAL,
             {"data": {"dataset": "ml-1m"}, "split": _TEMPORAL_PARAMS},
-            one_seed=("mult_vae",),
         ),
         Benchmark(
             "ml-1m-global",
