@@ -52,7 +52,7 @@ RUNGS: Mapping[str, Mapping[str, Any]] = {
     "+ order in training": NO_FEATURES,
     "+ features": {},
 }
-"""Rung → settings that switch off what it does not have yet. The shipped towers read no times: these are no rung."""
+"""Rung → settings that switch off what it does not have yet. Nothing switches off the time that histories took."""
 
 
 @dataclass(frozen=True)
@@ -218,7 +218,7 @@ def markdown(page: Mapping[str, Any]) -> str:
         f"{page['cores']} cores. {page['title']}: {page['split']}. NDCG@10, mean over seeds and users, with its "
         "95 % interval over users and seeds; in parentheses the standard deviation over seeds. A dash: the rung "
         "gives the model nothing that it can read, so that its figure is that of the rung above. Times are no rung: "
-        "the models as they are shipped read the order of events and not their times."
+        "the DNN as it is shipped also reads, on every rung, how much time a history and its last five events took."
     )
     parts = [
         f"# What information is worth: {page['title']}",

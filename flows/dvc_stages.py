@@ -289,7 +289,7 @@ def copy_settings(home: Path, clone: Path, *, share_cache: bool) -> None:
     """
     local = home / ".dvc/config.local"
     if local.exists():
-        shutil.copyfile(local, clone / ".dvc/config.local")
+        shutil.copy(local, clone / ".dvc/config.local")  # with its mode: it may hold a password
     from dvc.repo import Repo  # takes a second to load
 
     with Repo(str(home)) as repo:

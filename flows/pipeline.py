@@ -16,6 +16,7 @@ from secrets import token_urlsafe
 from threading import BoundedSemaphore, Event
 from typing import Annotated, Any
 
+import httpx
 import psutil
 import typer
 from prefect import Flow, flow, get_run_logger, settings, task
@@ -26,7 +27,7 @@ from prefect.futures import PrefectFuture, wait
 from prefect.states import Completed, Failed
 from pydantic import DirectoryPath, Field
 
-from bakeoff.core.errors import BakeoffError
+from bakeoff.core.errors import BakeoffError, first_line
 from bakeoff.core.processes import num_cores
 from bakeoff.core.subprocesses import ChildError
 from bakeoff.flows.dvc_stages import CORE, Dag, Outcome, needed_for, only_run, read_dag, run_stage, unchanged_stages
@@ -157,11 +158,14 @@ def private_server() -> Iterator[None]:
     Its API would otherwise have no password and answer pages of every origin.
 
     Raises:
-        BakeoffError: somebody has interrupted what runs within, by Ctrl-C; the status is that of shells.
+        BakeoffError: the server of PREFECT_API_URL can't be used; or somebody has interrupted what runs within, by
+            Ctrl-C, and the status is that of shells.
     """
     try:
         with ExitStack() as changed:
-            if not settings.PREFECT_API_URL.value():
+            if url := settings.PREFECT_API_URL.value():
+                _check_server(url)
+            else:
                 password = f"bakeoff:{token_urlsafe(32)}"
                 names = settings.PREFECT_API_AUTH_STRING, settings.PREFECT_SERVER_API_AUTH_STRING
                 own = {**dict.fromkeys(names, password), settings.PREFECT_SERVER_CORS_ALLOWED_ORIGINS: ""}
@@ -172,6 +176,17 @@ def private_server() -> Iterator[None]:
         error = BakeoffError("Interrupted. Stages that had ended are kept: the same command continues.")
         error.status = 130
         raise error from None
+
+
+def _check_server(url: str) -> None:
+    try:
+        with get_client(sync_client=True) as client:
+            client.api_version()
+    except (httpx.HTTPError, RuntimeError) as error:
+        raise BakeoffError(
+            f"Prefect's server at {url} can't be used: {first_line(error)}. `make up` starts it, "
+            "PREFECT_API_AUTH_STRING is its password; without PREFECT_API_URL and PREFECT_HOME a temporary one starts."
+        ) from None
 
 
 def _start_server() -> None:

@@ -22,7 +22,7 @@ ORDER_BLIND = {
 Chosen on validation of MovieLens 100K and 1M by time, once for both. So large an α₀ weighs all pairs nearly alike."""
 
 IDS_AND_ORDER = {"use_user_features": False, "use_item_features": False}
-"""The softmax DNN with what networks over sequences read; its other settings are those chosen with features."""
+"""The softmax DNN with what networks over sequences read, and the time that histories took; else as with features."""
 
 ATTENTION = {"tower": "attention", "dim": 128, "hidden": [128], "max_history": 200, "recency_scales": [1, 4, 16, 80]}
 """The softmax DNN with a causal transformer over the history in place of its means weighted by recency: a point of the

@@ -40,6 +40,14 @@ def test_a_temporary_server_answers_nobody_else() -> None:
     assert done.stdout.split() == ["200", "401", "None", "127.0.0.1"], done.stdout + done.stderr
 
 
+def test_a_server_that_does_not_answer_is_named() -> None:
+    code = "from bakeoff.flows.pipeline import private_server\nwith private_server(): pass"
+    variables = environment() | {"PREFECT_API_URL": "http://127.0.0.1:9/api", "PREFECT_CLIENT_MAX_RETRIES": "0"}
+    done = subprocess.run([sys.executable, "-c", code], env=variables, capture_output=True, text=True)
+    assert "BakeoffError: Prefect's server at http://127.0.0.1:9/api can't be used" in done.stderr
+    assert "`make up` starts it" in done.stderr
+
+
 @pytest.mark.server
 def test_an_interrupt_at_the_terminal_ends_stages_and_server_and_the_server_has_heard_of_it(project: Project) -> None:
     code = "import os, time; open('pid', 'w').write(str(os.getpid())); time.sleep(600)"

@@ -118,6 +118,22 @@ def test_a_version_whose_files_are_gone_is_named_as_one_that_can_not_be_read(
     assert "tag: before" in unread
 
 
+def test_a_version_whose_data_dvc_is_damaged_is_named_as_one_that_can_not_be_read(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = (root / "data.dvc").read_text()
+    for text, tag in (("<<<<<<< HEAD\n" + whole, "conflict"), (whole, "resolved")):
+        (root / "data.dvc").write_text(text)
+        git(root, "add", "--all")
+        git(root, "commit", "--quiet", "--message", tag)
+        git(root, "tag", tag)
+    forget.run("2", Workspace(root))
+    removed, unread = capsys.readouterr().out.split("Versions that can't be read here:")
+    assert "Removed user 2 from data/" in removed
+    assert "tag: resolved" in removed
+    assert "tag: conflict" in unread
+
+
 def test_a_version_that_is_not_utf_8_is_named_as_one_that_can_not_be_read(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -108,6 +108,23 @@ def test_it_takes_an_empty_directory_in_a_repository(tmp_path: Path) -> None:
     assert len(list(stages_of(tmp_path / "shop", "dvc.yaml"))) > 20
 
 
+def test_a_repository_that_ignores_the_place_says_what_to_do(tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
+    (tmp_path / ".gitignore").write_text(".*.part\n")
+    with pytest.raises(BakeoffError, match=r"add the line `!\.shop\.part/` to the repository's \.gitignore"):
+        new_workspace.create(tmp_path / "shop", VALUES, fill)
+    (tmp_path / ".gitignore").write_text(".*.part\n!.shop.part/\n")
+    new_workspace.create(tmp_path / "shop", VALUES, fill)
+    assert (tmp_path / "shop/params.yaml").exists()
+
+
+def test_without_git_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(BakeoffError, match="install Git"):
+        new_workspace.create(tmp_path / "shop", VALUES, fill)
+    assert not list(tmp_path.iterdir())
+
+
 def test_it_takes_the_current_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "shop").mkdir()
     monkeypatch.chdir(tmp_path / "shop")

@@ -366,6 +366,11 @@ def test_only_one_cut_for_all_hides_the_future_of_others(judged, evidence: Evide
     assert (check.state, check.figure) == (state, f"The split is user-temporal.{'' if one_cut else leak}")
 
 
+def test_how_a_split_that_was_given_cuts_time_is_not_known(judged, evidence: Evidence):
+    check = judged(split={**evidence.split, "method": "predefined", "one_cut": False})["BK007"]
+    assert check.figure.endswith("Whether models learn from what some users did after others are tested is not known.")
+
+
 def test_features_that_are_not_in_the_data_qualify(judged, evidence: Evidence, params: Params):
     check = judged()["BK008"]
     assert (check.state, check.figure) == (

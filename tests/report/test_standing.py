@@ -34,6 +34,14 @@ def test_better_worse_and_no_evidence_are_told_apart():
     }
 
 
+def test_the_lead_of_a_baseline_that_was_chosen_on_these_users_counts_for_less():
+    column = (NOISE + 0.001)[:, np.newaxis]
+    (alone,), (chosen,) = (STATISTICS.differences(-column, ["ndcg@10"], rivals) for rivals in (1, 3))
+    assert chosen.p == pytest.approx(min(1, 3 * alone.p))
+    (ahead,) = STATISTICS.differences(column, ["ndcg@10"], 3)
+    assert ahead.p == pytest.approx(alone.p, abs=0.02)
+
+
 def test_p_is_adjusted_for_all_rows():
     # p of each clear row is 1/501, the least that 500 patterns allow; Holm multiplies the smallest by four rows
     found = {row.model: row.difference.p_holm for row in baseline_standings(USERS, MEANS, "ndcg@10", STATISTICS)}

@@ -41,6 +41,12 @@ def test_without_new_users_there_is_nothing_said_of_them(evidence: Evidence, par
     assert len(situation_table(summary.sessions, summary.new_users, "ndcg@10").rows) == len(summary.sessions)
 
 
+def test_without_a_verdict_nothing_is_chosen_for_any_situation(summary: Summary):
+    table = situation_table(summary.sessions, summary.new_users, "ndcg@10", has_verdict=False)
+    assert table.rows
+    assert {(row[1].text, row[1].detail) for row in table.rows} == {("Open", "no verdict yet")}
+
+
 def test_a_fallback_is_counted_where_the_model_had_no_answer_of_its_own(summary: Summary):
     shares = {(model, part.name): share for part in summary.new_users for model, share in part.fallbacks.items()}
     assert shares["mf", "0"] == 1

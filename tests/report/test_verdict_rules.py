@@ -30,6 +30,11 @@ def test_the_headline_follows_from_the_interval_and_p(result: Result, verdict: V
     assert verdict_headline(result, []) == words
 
 
+def test_a_difference_within_the_margin_is_shown_to_be_small():
+    small = Result("ndcg@10", 0.251, 0.25, 0.001, -0.001, 0.003, 0.4, 0.95, 5000, 0.003)
+    assert verdict_headline(small, []) == "The softmax DNN and MF are shown to differ by less than 0.005 on NDCG@10"
+
+
 def test_an_interval_that_touches_zero_is_no_evidence():
     assert replace(CLEAR, low=0.0).verdict is Verdict.NO_EVIDENCE
     assert replace(MIRRORED, high=0.0).verdict is Verdict.NO_EVIDENCE

@@ -42,12 +42,7 @@ def run(user: str, workspace: Workspace, log: Path | None = None) -> None:
         about, held = _read(workspace)
         lists, feedback = forget_user(folder, user)  # before data/, which then stays as it is if this can't be done
         removed = _remove(user, workspace, about, held)
-    with console.status("Looking through the versions of data/"):
-        holding, unread = versions_with(user, workspace.root)
-    if not removed and not holding and not lists:
-        raise BakeoffError(
-            f"Neither data/ nor a version that can be read nor {folder} has a user {user!r}. Ids are case-sensitive."
-        )
+    # What was done is said before the versions are looked through, which takes long and may be interrupted.
     if removed:
         say(f"Removed user {user} from data/: {removed}. Commit data.dvc, and run `bakeoff run --evidence`: until that")
         say("has ended, models, reports and other outputs in this workspace hold the person.")
@@ -55,11 +50,17 @@ def run(user: str, workspace: Workspace, log: Path | None = None) -> None:
         if record.exists() and record.read_text(encoding="utf-8").strip() != "{}":
             say("Training would start from weights that have learned from the person (parents.json): set")
             say("warm_start.mode to off until a full fit without them is in production (docs/warm_start.md).")
-    else:
-        say(f"data/ has no user {user}.")
     if lists:
         say(f"Removed from the log {folder}: {lists:,} lists of user {user} and {feedback:,} events on them.")
-    else:
+    with console.status("Looking through the versions of data/"):
+        holding, unread = versions_with(user, workspace.root)
+    if not removed and not holding and not lists:
+        raise BakeoffError(
+            f"Neither data/ nor a version that can be read nor {folder} has a user {user!r}. Ids are case-sensitive."
+        )
+    if not removed:
+        say(f"data/ has no user {user}.")
+    if not lists:
         say(f"The log {folder} has no lists of user {user}; --log names another one.")
     for text, found in ((f"Versions that hold user {user}:", holding), ("Versions that can't be read here:", unread)):
         if found:
@@ -75,7 +76,9 @@ def versions_with(user: str, root: Path) -> tuple[list[str], list[str]]:
     versions of models that were promoted.
     """
     holding, unread = list[str](), list[str]()
-    for revisions in _by_data(root).values():
+    by_data = _by_data(root)
+    unread += by_data.pop("", {}).values()
+    for revisions in by_data.values():
         try:
             with dvc_files(root, next(iter(revisions)), "data", "this version") as files:
                 has_user = any(user in ids for table in TABLES for ids in _ids(files, table))
@@ -116,13 +119,20 @@ def _remove(user: str, workspace: Workspace, about: About, held: Tables) -> str:
 
 
 def _by_data(root: Path) -> dict[str, dict[str, str]]:
-    """Hash of a data/ → the commits that have it → date, short hash, and the branches and tags that point to it."""
+    """Hash of a data/ → the commits that have it → date, short hash, and the branches and tags that point to it.
+
+    Commits whose data.dvc can't be read, such as one with the marks of a conflict, are under an empty hash.
+    """
     found = dict[str, dict[str, str]]()
     # A merge may take nothing from a side branch. Git then leaves the branch out, except in a full history.
     for chosen in (["--simplify-by-decoration"], ["--full-history", "--", "data.dvc"]):
         for line in (ask(root, "log", "--all", "--format=%H %cs %h %D", *chosen) or "").splitlines():
             commit, _, text = line.partition(" ")
-            if version := read_data_hash(text_at(root, commit, "data.dvc") or ""):
+            try:
+                version = read_data_hash(text_at(root, commit, "data.dvc") or "")
+            except BakeoffError:
+                version = ""
+            if version is not None:
                 found.setdefault(version, {})[commit] = visible(text.strip())
     return found
 

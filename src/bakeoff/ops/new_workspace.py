@@ -16,9 +16,10 @@ from ruamel.yaml import YAML
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.core.files import file_hash, replaced, write_text
-from bakeoff.core.subprocesses import read_output, succeeds
+from bakeoff.core.subprocesses import read_output
 from bakeoff.core.workspace import Workspace
 from bakeoff.models.base.specs import ENTRY_POINTS
+from bakeoff.ops.git import ask, git
 
 VERSION = "artifacts/version.json"
 """File that stages of a workspace without code depend on; the stage `version` writes it."""
@@ -42,9 +43,14 @@ def create(directory: Path, values: Mapping[str, Any], fill: Callable[[Workspace
     """
     check_free(directory)
     with replaced(directory.resolve()) as new:  # `.` has no name
-        is_within = succeeds(new, "git", "rev-parse", "--is-inside-work-tree")
+        is_within = ask(new, "rev-parse", "--is-inside-work-tree") is not None
         if not is_within:
-            read_output(["git", "init", "--quiet"], new)
+            git(new, "init", "--quiet")
+        elif ask(new, "check-ignore", "--quiet", ".dvc") is not None:  # DVC would refuse it
+            raise BakeoffError(
+                f"The Git repository around {directory} ignores {new.name}, where a workspace is made before it gets "
+                f"its name: add the line `!{new.name}/` to the repository's .gitignore, or name a directory outside it."
+            )
         read_output(["dvc", "init", "--quiet", *(["--subdir"] if is_within else [])], new)
         read_output(["dvc", "config", "core.analytics", "false"], new)
         for source in filter(Path.is_file, TREE.rglob("*")):

@@ -83,23 +83,31 @@ class Statistics:
         named = pd.DataFrame(columns, columns=["model", "metric"])
         return named.assign(mean=found.mean, low=found.low, high=found.high)
 
-    def differences(self, values: Values, metrics: Sequence[str]) -> list[Difference]:
-        """First − second of each metric, judged together: [num_users, c] at once, or finite ones in blocks."""
+    def differences(self, values: Values, metrics: Sequence[str], rivals: int | Sequence[int] = 1) -> list[Difference]:
+        """First − second of each metric, judged together.
+
+        Args:
+            values: [num_users, c] at once, or finite ones in blocks.
+            metrics: c names.
+            rivals: of how many the second is the best, on these same users; of all, or of each column. Where it is
+                ahead, that may be the choice's doing, so that p is multiplied by the number (Bonferroni).
+        """
         found = compare_paired(values, np.random.default_rng(self.seed), self.confidence, self.resamples)
-        rows = pd.DataFrame(vars(found)).assign(p_holm=holm(found.p)).to_dict("records")
+        p = np.minimum(found.p * np.where(found.mean < 0, rivals, 1), 1.0)
+        rows = pd.DataFrame(vars(found)).assign(p=p, p_holm=holm(p)).to_dict("records")
         return [
             Difference(metric, verdict=verdict(row["low"], row["high"], row["p_holm"], self.confidence), **row)
             for metric, row in zip(metrics, rows, strict=True)
         ]
 
-    def paired(self, users: PerUser, pairs: Sequence[tuple[Column, Column]]) -> list[Difference]:
-        """First − second of each pair of columns, judged together; each is named by the metric of the first."""
+    def paired(self, users: PerUser, pairs: Sequence[tuple[Column, Column]], rivals: int = 1) -> list[Difference]:
+        """First − second of each pair of columns, as `differences`; each is named by the metric of the first."""
         columns = list(dict.fromkeys(column for pair in pairs for column in pair))
         first, second = ([columns.index(pair[side]) for pair in pairs] for side in (0, 1))
         values, metrics = users(columns), [metric for (_, metric), _ in pairs]
         if isinstance(values, np.ndarray):
-            return self.differences(values[:, first] - values[:, second], metrics)
-        return self.differences(lambda: (block[:, first] - block[:, second] for block in values()), metrics)
+            return self.differences(values[:, first] - values[:, second], metrics, rivals)
+        return self.differences(lambda: (block[:, first] - block[:, second] for block in values()), metrics, rivals)
 
 
 def per_user_of(tables: Mapping[str, pd.DataFrame]) -> PerUser:
@@ -143,7 +151,7 @@ def baseline_standings(
 ) -> list[BaselineComparison]:
     """One row per model other than the best baseline, in the order of the models; p adjusted over all rows.
 
-    The best baseline is chosen on the same users, which is in its favour and not in that of the others.
+    The best baseline is chosen on the same users, which is in its favour: see `rivals` of `Statistics.differences`.
 
     Args:
         users: metrics of each.
@@ -153,7 +161,8 @@ def baseline_standings(
     """
     baseline = max(baselines(means), key=lambda name: means[name])
     others = [name for name in means if name != baseline]
-    found = statistics.paired(users, [((name, metric), (baseline, metric)) for name in others])
+    pairs = [((name, metric), (baseline, metric)) for name in others]
+    found = statistics.paired(users, pairs, len(baselines(means)))
     return [
         BaselineComparison(name, baseline, means[name], means[baseline], d)
         for name, d in zip(others, found, strict=True)
@@ -174,10 +183,10 @@ def judge_parts(
     softmax, mf = (side_by_side([part[name] for part in parts]) for name in (SOFTMAX, MF))
     pairs = [(best([n for n in CONTENDERS if n in part], part), best(baselines(part), part), part) for part in parts]
     first, second = (side_by_side([part[names[side]] for *names, part in pairs]) for side in (0, 1))
-    metrics = [metric] * len(parts)
+    metrics, rivals = [metric] * len(parts), [len(baselines(part)) for part in parts]
     leads = [
         BaselineComparison(one, other, _mean(part[one]), _mean(part[other]), d)
-        for (one, other, part), d in zip(pairs, statistics.differences(first - second, metrics), strict=True)
+        for (one, other, part), d in zip(pairs, statistics.differences(first - second, metrics, rivals), strict=True)
     ]
     of_parts = [rows for _, rows in estimates.groupby(np.repeat(range(len(parts)), [*map(len, parts)]))]
     return list(zip(of_parts, statistics.differences(softmax - mf, metrics), leads, strict=True))

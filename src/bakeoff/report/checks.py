@@ -98,6 +98,7 @@ def judge_checks(
         "BK006": _tune(CONTENDERS, longest),
         "BK007": _tune(CONTENDERS, longest),
     }
+    has_times = has_order(evidence.events.timestamp.to_numpy())
     found = {
         "BK001": _tuned_here(evidence, tuned, faults, params.seed),
         "BK002": _equal_seconds(seconds),
@@ -105,11 +106,10 @@ def judge_checks(
         "BK004": _enough_users(result, params.compare.relevant_difference),
         "BK005": _above_baselines(standings),
         "BK006": _session(result, slices, sessions),
-        "BK007": (State.PASSED if split.get("one_cut") else State.QUALIFIES, {"method": split["method"]}),
+        "BK007": _future(split, has_times=has_times),
         "BK008": _features(evidence, params),
         "BK009": _agreement(result),
     }
-    has_times = has_order(evidence.events.timestamp.to_numpy())
     instead = "one_cut" if split.get("one_cut") else "no_times" if not has_times else "" if slices else "no_spans"
     checks = []
     for number, words in WORDS.items():
@@ -169,13 +169,16 @@ def _equal_seconds(seconds: Mapping[str, float]) -> Found:
 def _enough_users(result: Result, relevant: float) -> Found:
     """Passes if a relevant difference is detectable, or if the whole interval of a shown one lies beyond it.
 
-    Of equal lists the users tell nothing of the others, however small their spread (`Form.unseen`). The detectable
-    difference shrinks with 1/√n, so n · (detectable / relevant)² users are needed.
+    Of equal lists the users tell nothing of the others, however small their spread (`Form.unseen`): that shrinks with
+    1/n. The detectable difference shrinks with 1/√n, so that n · (detectable / relevant)² users are needed.
     """
-    matters, detectable = relevant * result.mf, max(result.detectable, Form.METRIC.unseen(0, result.num_users))
+    matters, unseen = relevant * result.mf, Form.METRIC.unseen(0, result.num_users)
+    detectable = max(result.detectable, unseen)
     is_seen, is_shown = matters > 0 and detectable <= matters, result.verdict is not Verdict.NO_EVIDENCE
     is_beyond = is_shown and min(abs(result.low), abs(result.high)) >= matters
-    needed = result.num_users * (detectable / matters) ** 2 if matters > 0 else math.nan
+    needed = math.nan
+    if matters > 0:
+        needed = result.num_users * max((result.detectable / matters) ** 2, unseen / matters)
     values = {"result": result, "detectable": detectable, "relevant": relevant, "is_seen": is_seen, "needed": needed}
     return State.PASSED if is_seen or is_beyond else State.FAILED, values
 
@@ -198,6 +201,12 @@ def _session(result: Result, slices: Sequence[Slice], sessions: Sequence[Slice])
     holds = later is not None and result.verdict in {Verdict.NO_EVIDENCE, later.difference.verdict}
     values = {"result": result, "slices": slices, "opposite": opposite, "later": later, "is_behind": is_behind}
     return State.PASSED if holds and not opposite and not is_behind else State.QUALIFIES, values
+
+
+def _future(split: Mapping[str, Any], *, has_times: bool) -> Found:
+    """Qualifies unless the split has one cut; how a predefined one was made is not known."""
+    is_known = has_times and split["method"] != "predefined"
+    return State.PASSED if split.get("one_cut") else State.QUALIFIES, {"method": split["method"], "is_known": is_known}
 
 
 def _features(evidence: Evidence, params: ReportParams) -> Found:

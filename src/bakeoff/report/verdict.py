@@ -84,7 +84,14 @@ def verdict_headline(result: Result, reasons: Sequence[str], later: Difference |
         reasons: why there is no verdict.
         later: softmax − MF a day later, the endpoint that no session reaches; None where the data has none.
     """
-    return formats.phrase(SENTENCES, "headline", result=result, reasons=reasons, later=later)
+    margin = MARGINS["metric"] if is_small(result) else None
+    return formats.phrase(SENTENCES, "headline", result=result, reasons=reasons, later=later, margin=margin)
+
+
+def is_small(difference: Difference | Result) -> bool:
+    """Whether a difference is shown to be less than the margin, wherever in its interval it lies."""
+    low, high = widest(difference.low, difference.high, Form.METRIC.unseen(0, difference.num_users))
+    return -MARGINS["metric"] < low and high < MARGINS["metric"]
 
 
 def verdict_statement(result: Result) -> str:
@@ -121,10 +128,8 @@ def choose(difference: Difference | Result, lead: BaselineComparison) -> tuple[s
     if winner := AHEAD.get(difference.verdict):
         behind = f"{ahead} is better than {other}, but not shown to be better than {rival}"
         return (winner, "") if is_worth_it else (NEITHER, behind)
-    margin = MARGINS["metric"]
-    low, high = widest(difference.low, difference.high, Form.METRIC.unseen(0, difference.num_users))
-    if -margin < low and high < margin:
-        small = f"they are shown to differ by less than {margin:g}"
+    if is_small(difference):
+        small = f"they are shown to differ by less than {MARGINS['metric']:g}"
         behind = f"{small}, and {ahead} is not shown to be better than {rival}"
         return (EITHER, small) if is_worth_it else (NEITHER, behind)
     if is_worth_it:

@@ -64,6 +64,12 @@ def test_only_events_of_the_part_that_was_named_are_read(events, tmp_path):
     same(found, expected(events[events["part"] == "history"]))
 
 
+def test_no_event_of_the_part_gives_empty_histories(events, tmp_path):
+    events.assign(part="test").to_parquet(tmp_path / "test.parquet")
+    found = read_histories(tmp_path / "test.parquet", USERS, ITEMS, tmp_path, "history")
+    same(found, expected(events[:0]))
+
+
 def test_a_table_without_events_gives_empty_histories(events, tmp_path):
     events[:0].to_parquet(tmp_path / "none.parquet")
     same(read_histories(tmp_path / "none.parquet", USERS, ITEMS, tmp_path), expected(events[:0]))

@@ -271,15 +271,16 @@ def test_hostile_bodies_are_refused_or_answered(client, body, status, said):
     assert said in response.json().get("error", "")
 
 
-@pytest.mark.parametrize("kind", ["application/json", "application/json; charset=utf-8", "Application/JSON"])
+@pytest.mark.parametrize("kind", ["application/json", "application/json\t; charset=utf-8", "Application/JSON"])
 def test_json_is_read_however_its_type_is_spelled(client, kind):
     query = {"history": ["i3", "i5"], "k": 5}
     answer = client.post("/recommend", content=json.dumps(query), headers={"content-type": kind})
     assert [item["item_id"] for item in answer.json()["items"]] == listed(client, **query)
 
 
-def test_what_is_not_sent_as_json_is_refused(client):
-    answer = client.post("/recommend", content=b'{"user_id": "u1"}', headers={"content-type": "text/plain"})
+@pytest.mark.parametrize("kind", ["text/plain", "application/jsonl", ""])
+def test_what_is_not_sent_as_json_is_refused(client, kind):
+    answer = client.post("/recommend", content=b'{"user_id": "u1"}', headers={"content-type": kind})
     assert answer.status_code == 422
     assert "GET /docs shows what can be sent" in answer.json()["error"]
 

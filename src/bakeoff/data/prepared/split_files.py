@@ -75,7 +75,7 @@ def read_histories(path: Path, num_users: int, num_items: int, directory: Path, 
             _refuse_others(path, "item", items, num_items)
             if (np.diff(rows, prepend=last) < 0).any():
                 raise mixed_runs(f"{path} is not sorted by user")
-            last = max(last, *rows[-1:])
+            last = int(rows[-1]) if len(rows) else last
             np.add.at(lengths, rows, 1)
             events.append(items, timestamps, chosen["weight"].to_numpy() if has_weights else NO_WEIGHTS)
         items, timestamps, weights = events.values()

@@ -6,14 +6,14 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import Any, Literal
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from bakeoff.core.errors import BakeoffError, first_line, reading
-from bakeoff.core.files import file_hash, replaced, write_json
+from bakeoff.core.files import file_hash, full_disk, replaced, write_json
 from bakeoff.core.subprocesses import read_output
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.fetch.versioning import read_data_hash
@@ -103,6 +103,8 @@ def dvc_files(root: Path, commit: str | None, path: str, whose: str) -> Iterator
     try:
         yield DVCFileSystem(str(root), rev=commit)
     except (DvcException, DataIndexDirError, OSError) as error:
+        if full := full_disk(error, Path(gettempdir())):
+            raise full from None
         raise BakeoffError(
             f"{path} of {whose} is in neither DVC's cache nor its remote: {first_line(error)}. `dvc fetch --all-tags "
             f"{path}` brings it where the remote has it; where it has not, run `dvc push --all-tags {path}` on the "
@@ -125,8 +127,12 @@ def fetched(root: Path, version: Version, part: Part = "saved_model") -> Iterato
         into.parent.mkdir()
         with dvc_files(root, version.commit, path, f"{version.name} (commit {version.commit[:7]})") as stored:
             stored.get(path, str(into), recursive=True)
-            if directory_md5(into) != md5:
-                raise OSError(f"what was found is not what its {LOCK} records")
+        if directory_md5(into) != md5:
+            raise BakeoffError(
+                f"{path} of {version.name} (commit {version.commit[:7]}) is damaged: it is not what {LOCK} records. "
+                f"Remove the files of DVC's cache (`dvc cache dir`) whose MD5 is not their name, then `dvc fetch "
+                f"--all-tags {path}`."
+            )
         yield into
 
 

@@ -57,9 +57,9 @@ def accuracy_figure(summary: Summary) -> Figure:
 
 
 def _differences(summary: Summary) -> Figure:
-    table = pd.DataFrame([d for d in summary.differences if d.metric.endswith(f"@{summary.cutoff}")])
+    drawn = [each for each in summary.differences if each.metric.endswith(f"@{summary.cutoff}")]
+    found, table = [each.verdict for each in drawn], pd.DataFrame(drawn)
     table = table.assign(metric=table.metric.map(formats.metric_label), side=table.verdict.map(SIDES))
-    found = [difference.verdict for difference in summary.differences]
     better, worse, unclear = (found.count(v) for v in (Verdict.BETTER, Verdict.WORSE, Verdict.NO_EVIDENCE))
     return Figure(
         "differences",

@@ -24,7 +24,7 @@ from bakeoff.report.render.figure import (
 from bakeoff.report.slices import Slice, step_label
 from bakeoff.report.topics.popularity import PER_LIST
 from bakeoff.report.training import SettingSearch, TrainingFigure
-from bakeoff.report.verdict import Segment, choose
+from bakeoff.report.verdict import OPEN, Segment, choose
 
 P_HOLM = Column("p, Holm", "holm")
 EXPOSURE: tuple[tuple[Column, Callable[[Any], str]], ...] = (
@@ -115,13 +115,19 @@ def slice_table(slices: Sequence[Slice], metric: str, by: str = "Since last even
     return table_of(caption, [by, *(part.name for part in slices)], rows)
 
 
-def situation_table(sessions: Sequence[Slice], new_users: Sequence[Slice], metric: str) -> Table:
-    """Who should get what: the choice, the contenders compared, the better one compared with the best baseline."""
+def situation_table(
+    sessions: Sequence[Slice], new_users: Sequence[Slice], metric: str, *, has_verdict: bool = True
+) -> Table:
+    """Who should get what: the choice, the contenders compared, the better one compared with the best baseline.
+
+    Without a verdict nothing is chosen.
+    """
     named = [(f"Known user, {part.name}", part) for part in sessions]
     named += [(f"New user, {step_label(part.name)} known", part) for part in new_users]
     rows: list[Row] = []
     for name, part in named:
-        (choice, reason), lead = choose(part.difference, part.standing), part.standing
+        choice, reason = choose(part.difference, part.standing) if has_verdict else (OPEN, "no verdict yet")
+        lead = part.standing
         ahead = Cell(formats.signed(lead.difference.mean), model_label(lead.baseline))
         users, change = formats.count(part.difference.num_users), difference_cell(part.difference)
         rows.append([name, Cell(model_label(choice), reason, strong=True), users, change, ahead])

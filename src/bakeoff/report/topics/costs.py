@@ -109,7 +109,7 @@ def _sizes(sizes: pd.DataFrame, exponents: Mapping[str, Mapping[str, Any]]) -> F
     drawn = sizes.assign(series=sizes.model.map(model_label), x=sizes.events, y=sizes.cpu_seconds)
     return Figure(
         "growth",
-        *caption("growth", seconds=seconds, powers=powers),
+        *caption("growth", seconds=seconds, powers=powers, events=known.events.max()),
         spec=_lines(drawn, model_styles(sizes.model), "events", "CPU seconds"),
         table=table_of(
             "Cost of training on shares of the users, once each; of long fits some epochs, which stand for all",
@@ -130,12 +130,13 @@ def _catalogues(growth: MeasuredGrowth) -> Figure:
     sizes = pd.DataFrame(growth["catalogues"], columns=["items", *STEPS, "repeats"])
     sizes = sizes.astype(dict.fromkeys(STEPS, float)).rename(columns=STEPS)
     sizes["ratio"] = (sizes.full / sizes.sampled).where(sizes.sampled > 0)
+    timed = sizes[sizes.ratio.notna()].sort_values("items")
     long = sizes.melt(["items"], [*STEPS.values()], var_name="kind", value_name="y")
     frame = long[long.y > 0].assign(series=lambda rows: rows.kind.map(KINDS), x=lambda rows: rows["items"])
     styles = {KINDS["sampled"]: PALETTE[0], KINDS["full"]: PALETTE[1]}
     return Figure(
         "catalogues",
-        *caption("catalogues", last=sizes.iloc[-1]),
+        *caption("catalogues", last=None if timed.empty else timed.iloc[-1]),
         spec=_lines(frame, styles, "items of a made catalogue", "seconds per step"),
         table=record_table(
             "Median wall time of a training step, the two kinds in turns",

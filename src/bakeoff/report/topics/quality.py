@@ -4,6 +4,7 @@ And taste or the session: the claim of taste, on events more than a day after th
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from math import inf
 
@@ -33,14 +34,15 @@ def _ask(evidence: Evidence, params: ReportParams) -> list[Question]:
     """The primary metric against MF and the best baseline; the others at its cutoff are shown: all are one finding."""
     primary = params.compare.primary_metric
     values = {name: model.users[primary].to_numpy(np.float64) for name, model in evidence.models.items()}
-    baseline = best(baselines(values), values)
+    rivals = baselines(values)
     others = (f"{name}@{primary.partition('@')[2]}" for name in ACCURACY_LABELS)
     shown = dict.fromkeys((primary, *others))
     against_mf = [_question(evidence, metric, MF, "vs_mf_{metric}", metric == primary) for metric in shown]
-    return [*against_mf, _question(evidence, primary, baseline, "vs_best_baseline", True)]
+    against_best = _question(evidence, primary, best(rivals, values), "vs_best_baseline", True)
+    return [*against_mf, replace(against_best, rivals=len(rivals))]
 
 
-def _question(evidence: Evidence, metric: str, rival: str, key: str, decides: bool) -> Question:
+def _question(evidence: Evidence, metric: str, rival: str, key: str, decides: bool) -> Paired:
     label = formats.metric_label(metric)
     values = {"metric": metric, "label": label, "name": formats.within_sentence(label), "rival": model_label(rival)}
     words = QUALITY.wording(key, decides=decides, **values)
@@ -122,10 +124,12 @@ def _ask_later(evidence: Evidence, params: ReportParams) -> list[Question]:
     if later is None:
         return [unknown(wording("later"), "No test event is known to come more than a day after the last known one.")]
     values = values_on(evidence, top_lists(evidence), later, metric)
-    baseline = best(baselines(values), values)
+    rivals = baselines(values)
+    baseline = best(rivals, values)
+    later_baseline = wording("later_baseline", rival=model_label(baseline))
     return [
         Paired(wording("later"), values[SOFTMAX], values[MF]),
-        Paired(wording("later_baseline", rival=model_label(baseline)), values[SOFTMAX], values[baseline]),
+        Paired(later_baseline, values[SOFTMAX], values[baseline], rivals=len(rivals)),
     ]
 
 

@@ -112,6 +112,7 @@ class Paired:
         expected: what the claim says about the first figure.
         form: how the figures are written.
         note: what a reader must know to interpret the row.
+        rivals: of how many the second is the best, on these same users.
     """
 
     words: Words
@@ -120,6 +121,7 @@ class Paired:
     expected: Expected = Expected.LARGER
     form: Form = Form.METRIC
     note: str = ""
+    rivals: int = 1
 
 
 @dataclass(frozen=True)

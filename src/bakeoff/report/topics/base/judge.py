@@ -84,7 +84,8 @@ def _judge_paired(questions: Sequence[Paired], statistics: Statistics) -> list[C
     if not questions:
         return []
     first, second = (side_by_side([getattr(question, side) for question in questions]) for side in ("first", "second"))
-    differences = statistics.differences(first - second, [question.words.key for question in questions])
+    keys, rivals = [question.words.key for question in questions], [question.rivals for question in questions]
+    differences = statistics.differences(first - second, keys, rivals)
     needs_p = np.array([question.expected not in BY_MARGIN for question in questions])
     raw = np.where(needs_p, [difference.p for difference in differences], np.nan)
     kinds = ["deciding" if question.words.decides else "shown" for question in questions]
