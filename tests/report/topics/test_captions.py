@@ -7,6 +7,7 @@ from topic_parts import figures_of, group_of, rows_of, with_group, with_measured
 
 from bakeoff.params import Params
 from bakeoff.report.evidence import Evidence, NotMeasured
+from bakeoff.report.formats import count
 from bakeoff.report.render.figure import Figure
 from bakeoff.report.topics import costs, depth, folding, popularity, quality
 
@@ -70,6 +71,22 @@ def test_growth_names_every_model_that_is_drawn(evidence: Evidence, params: Para
     assert figure.alt.endswith("a line per model.")
     assert "For comparison, EASE takes 4.00 s." in figure.sentence
     assert "For comparison" not in figures["growth"].sentence
+
+
+def test_costs_are_said_of_what_was_measured_and_of_nothing_else(evidence: Evidence, params: Params):
+    measured = evidence.part("growth")
+    assert not isinstance(measured, NotMeasured)
+    untimed = dict.fromkeys(("full_step_seconds", "sampled_step_seconds"))
+    largest = [row | (untimed if row["items"] == 10**6 else {}) for row in reversed(measured["catalogues"])]
+    smaller = [row | {"events": row["events"] // 2} for row in measured["sizes"]]
+    events = max(row["events"] for row in smaller)
+    changed = with_measured(evidence, growth={**measured, "sizes": smaller, "catalogues": largest})
+    by_size, by_catalogue = figures_of(costs.GROWTH, changed, params)
+    assert by_size.sentence.startswith(f"On {count(events)} events MF takes")
+    assert by_catalogue.sentence.startswith(f"With {count(10**5)} items a step with the full softmax takes")
+    none = with_measured(evidence, growth={**measured, "catalogues": [row | untimed for row in largest]})
+    *_, figure = figures_of(costs.GROWTH, none, params)
+    assert figure.sentence.startswith("No step was timed with both")
 
 
 def test_new_items_are_found_by_the_two_tower_model_and_not_by_a_table(figures: dict[str, Figure]):
