@@ -119,7 +119,7 @@ lock: $(READY) ## pin the dependencies of pyproject.toml again, with hashes and 
 bench: $(READY) $(PEERS)/.ready ## this project compared with its peers, and studies; `make bench BENCH=--help` lists them
 	@python benchmarks/bench.py $(BENCH)
 
-scale: $(READY) ## every stage on made data of growing size, and where it leads (docs/scale.md); hours
+scale: $(READY) ## every stage on synthetic data of growing size, and where it leads (docs/scale.md); hours
 	@python benchmarks/scale.py $(SCALE)
 
 benchlock: $(READY) ## pin the peers' environment again

@@ -1,4 +1,4 @@
-"""What weights of events are worth on made data whose truth is known: noisy views, buys that follow a preference.
+"""What weights of events are worth on synthetic data whose truth is known: noisy views, buys that follow a preference.
 
     python benchmarks/event_types.py
 
@@ -143,7 +143,7 @@ def measure(buys: int, own_views: float, seeds: list[int]) -> dict[str, dict[str
 def markdown(page: dict[str, Any]) -> str:
     """The page, made from its JSON."""
     parts = [
-        "# Weights of events on made data",
+        "# Weights of events on synthetic data",
         f"Made by `python benchmarks/event_types.py`, with seeds {', '.join(map(str, page['seeds']))}, a data set "
         f"each: {USERS} users, {ITEMS} items in {GROUPS} groups, {VIEWS} views and {DISLIKES} dislikes a user. NDCG@10 "
         "of three held-out buys of each user, among all items that the user has neither viewed nor bought nor "

@@ -1,4 +1,4 @@
-"""Peak memory of preparation, training and evaluation on made data: by default 10⁷ events, 10⁶ items, 2·10⁴ users.
+"""Peak memory of preparation, training and evaluation on synthetic data: by default 10⁷ events, 10⁶ items, 2·10⁴ users.
 
 Each step is the project's own command in a process of its own, for one epoch; items are drawn by Zipf's law. Memory
 grows with the batch and the parameters, and not with users × items: a float for each pair would take 80 GB here.
@@ -6,7 +6,6 @@ How evaluation's depends on `evaluate.users_per_block` and on the users is tried
 """
 
 import argparse
-import json
 import os
 import subprocess
 import sys
@@ -56,9 +55,9 @@ def main() -> None:
 def markdown(page: Page) -> str:
     """The page of these figures."""
     lines = [
-        "# Peak memory on made data",
+        "# Peak memory on synthetic data",
         "",
-        f"Made by `{page['command']}`: the project's own commands on made data, one epoch, {page['cores']} cores.",
+        f"Made by `{page['command']}`: the project's own commands on synthetic data, one epoch, {page['cores']} cores.",
         "",
         f"{page['events']:,} events, {page['items']:,} items, {page['users']:,} users, d = {page['dim']}.",
         "",
@@ -155,15 +154,14 @@ def write_params(workspace: Workspace, dim: int, users_per_block: int | None = N
 def measured(arguments: list[str], workspace: Workspace) -> tuple[float, int]:
     """Seconds and peak resident memory, in bytes, of `bakeoff` with these arguments."""
     code = (
-        "import resource, sys, json; from bakeoff.cli.app import app; app(standalone_mode=False);"
-        "print(json.dumps(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss), file=sys.stderr)"
+        "import sys; from bakeoff.cli.app import app; from bakeoff.core.cost import own_peak_memory_bytes;"
+        "app(standalone_mode=False); print(own_peak_memory_bytes(), file=sys.stderr)"
     )
     start = time.perf_counter()
     done = subprocess.run([sys.executable, "-c", code, *arguments], cwd=workspace.root, capture_output=True)
     if done.returncode:
         raise SystemExit(f"{' '.join(arguments)} failed:\n{done.stderr.decode()[-2000:]}")
-    kibibytes: int = json.loads(done.stderr.decode().strip().splitlines()[-1])
-    return time.perf_counter() - start, kibibytes * 1024
+    return time.perf_counter() - start, int(done.stderr.decode().split()[-1])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Items that are had again, on made data whose truth is known: what `split.keep_repeats` is worth.
+"""Repeated items, on synthetic data whose truth is known: what `split.keep_repeats` is worth.
 
     python benchmarks/repeats.py
 
@@ -178,7 +178,7 @@ def markdown(page: Page) -> str:
         cells.append(f"{ahead['mean']:+.4f} [{ahead['low']:+.4f}, {ahead['high']:+.4f}]" if ahead else "–")
         lines.append(f"| {name} | {' | '.join(cells)} |")
     parts = [
-        "# Items had again, on made data",
+        "# Repeated items, on synthetic data",
         f"Made by `{page['command']}` on {page['cores']} cores: {page['users']} users, {page['items']} items in "
         f"{page['groups']} groups, {page['events']} events a user, of which {page['again']:.0%} are on items that the "
         "user has had, the more often the more often they had them; a data set for each seed "

@@ -1,4 +1,4 @@
-"""Every stage of the pipeline on made data of growing size: what it costs, how that grows, and where it would end.
+"""Every stage of the pipeline on synthetic data of growing size: what it costs, how that grows, and where it would end.
 
 Data with planted structure are made at each size, each stage of dvc.yaml runs by its own command in a process of its
 own, and two pages say how time and memory grow. The workspace is kept: what was measured is not measured again, so
@@ -199,7 +199,7 @@ def _measure(stage: Stage, found: Mapping[str, Measured], folder: Path, limits: 
 
 
 def middle(runs: Sequence[Measured]) -> Measured:
-    """The run of the median CPU time, of two the dearer; or the one that failed, after which there is none."""
+    """The run of the median CPU time, of two the more expensive; or the one that failed, after which there is none."""
     return runs[-1] if runs[-1].failed else sorted(runs, key=lambda run: run.cpu)[len(runs) // 2]
 
 

@@ -1,4 +1,4 @@
-"""Validation and split on made data: 10⁶ and 10⁷ events of a tenth as many users and 10⁵ items, DuckDB within 4 GB.
+"""Validation and split on synthetic data: 10⁶ and 10⁷ events, a tenth as many users, 10⁵ items, DuckDB within 4 GB.
 
 Each stage is the project's own command in a process of its own, with two threads. Spark runs too, at the smallest
 size, as `local-cluster` of two executors.

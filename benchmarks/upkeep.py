@@ -239,7 +239,7 @@ def markdown(page: Page) -> str:
     ]
     paragraphs = [
         "# Looking after a workspace",
-        f"Made by `python benchmarks/upkeep.py`, on {page['cores']} cores, in a workspace of made data: "
+        f"Made by `python benchmarks/upkeep.py`, on {page['cores']} cores, in a workspace of synthetic data: "
         f"{forget['events']:,} events, {forget['bytes'] / 1e6:.0f} MB, in {forget['versions']} committed versions.",
         "## `bakeoff doctor`: planted faults",
         f"{found} of {len(rows)} faults are named by the check that should name them, and change no check that has "

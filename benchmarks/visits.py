@@ -220,7 +220,7 @@ def markdown(page: Mapping[str, Any]) -> str:
         "is a query that is asked when it begins, with all events before it. Figures are NDCG@10: means over the "
         "visits of a user, then over users and seeds, with the whole catalogue ranked. Brackets are 95 % intervals "
         "over users and seeds, over users alone where there is one seed; ± is the standard deviation over seeds. "
-        "Differences are paired: the network that reads the query's time less the system of the row. "
+        "Differences are paired: the network that reads the query's time minus the system of the row. "
         "[docs/protocols.md](../../docs/protocols.md) has the protocol.",
     ]
     for each in page["data"]:

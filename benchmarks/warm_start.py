@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from harness.code import code_hash
+from harness.code import OUR_CODE, code_hash
 from harness.datasets import BENCHMARKS, Benchmark, make_split, settings_of
 from harness.systems import QUICK
 from numpy.typing import NDArray
@@ -81,7 +81,7 @@ REPLAYS = {
     "ml-1m": Replay(BENCHMARKS["ml-1m"], "2000-12-09", ("mf", "softmax", "two_tower"), seed=43),
     "ml-1m-busy": Replay(BENCHMARKS["ml-1m"], "2000-11-19", ("mf",)),  # its busiest week, with many new users
     "made": Replay(
-        Benchmark("made", "Made data of Gowalla's size", "made", "as MovieLens", _MADE_PARAMS),
+        Benchmark("made", "Synthetic data of Gowalla's size", "made", "as MovieLens", _MADE_PARAMS),
         "2020-02-01",
         ("mf", "softmax", "two_tower"),
     ),
@@ -133,7 +133,7 @@ def measure(
 
     With a seed of its own in place of that of params.yaml, full fits are made before the first night and on the last.
     """
-    folder = arguments.scratch / code_hash() / replay.benchmark.name
+    folder = arguments.scratch / code_hash(OUR_CODE) / replay.benchmark.name
     folder.mkdir(parents=True, exist_ok=True)
     values = settings_of(replay.benchmark, Path("nowhere"))  # params.yaml as it is: other settings cost far more
     values["warm_start"] |= {"mode": "auto", "max_days": NIGHTS + 1}
@@ -260,12 +260,13 @@ def markdown(page: Mapping[str, Any]) -> str:
         f"settings of `params.yaml`{_further(page)}; `warm_start.max_days` is 8, so that no night is a full fit by its "
         "date. CPU seconds are of a machine that was shared with other work.",
         "NDCG@10 on test, which chose no epoch, of the model that would be shipped, trained on train and validation; "
-        "difference: warm less full, on the same users, with its 95 % bootstrap interval over them. "
+        "difference: warm minus full, on the same users, with its 95 % bootstrap interval over them. "
         "Valid: on validation, by which each fit chose its epoch. CPU: seconds of all threads for choosing the epoch "
         "and the refit, validation and, for the warm fit, the guard's look at the last full fit included. The last "
         "column is the last full fit, carried over to that night without training, on validation.",
         "Fit: *warm, from scratch* chooses its epoch as a warm one and refits from scratch, for as many epochs as the "
-        "last full fit chose. Networks on made data have the settings of *softmax, quick* in the tables of systems.",
+        "last full fit chose. Networks on synthetic data have the settings of *softmax, quick* in the tables of "
+        "systems.",
         f"Goals: CPU ratio at most {GOAL_TIME:g}, NDCG@10 at most {GOAL_NDCG:g} below the full fit's, no drift.",
     ]
     for replay in page["replays"].values():

@@ -20,12 +20,17 @@ PEERS_CODE = (BENCHMARKS / "peers",)
 
 
 @cache
-def code_hash(places: Iterable[Path] = OUR_CODE + PEERS_CODE) -> str:
+def code_hash(places: Iterable[Path]) -> str:
     """A hash of the Python files in these places, without comments and docstrings: 16 hexadecimal digits."""
     digest = hashlib.sha256()
     for path in sorted(path for place in places for path in (place.rglob("*.py") if place.is_dir() else [place])):
         digest.update(f"{path.parent.name}/{path.name} {meaning(path.read_text(encoding='utf-8'))}".encode())
     return digest.hexdigest()[:16]
+
+
+def today() -> dict[str, str]:
+    """By whose systems they are, hashes of the code that the figures of a page rest on."""
+    return {"ours": code_hash(OUR_CODE), "peers": code_hash(PEERS_CODE)}
 
 
 def meaning(text: str) -> str:

@@ -6,7 +6,7 @@ from statistics import stdev
 from typing import Any
 
 from bakeoff.report.params import flat
-from harness.code import code_hash
+from harness.code import today
 from harness.datasets import Benchmark
 from harness.measuring import Measured
 from harness.score import over_seeds_too, with_intervals
@@ -75,7 +75,7 @@ def results_of(
         "split": benchmark.split,
         "facts": dict(facts),
         "command": command,
-        "code": code_hash(),
+        "code": today(),
         "machine": {"cores": os.cpu_count(), "memory": _memory(), "threads": threads, "keeps_memory": True},
         "metrics": list(benchmark.metrics),
         "systems": [_system(measured, benchmark, facts, seed, resamples, effort, edges) for measured in results],
@@ -131,11 +131,11 @@ def _system(
     }
 
 
-def markdown(page: Page, code: str | None = None) -> str:
-    """The page of one data set; `code` is the hash of today's code, by default that of the results."""
+def markdown(page: Page, code: Mapping[str, str] | None = None) -> str:
+    """The page of one data set; `code` has the hashes of today's code, by default those of the results."""
     parts = [
         f"# {page['title']}: this project compared with its peers",
-        "" if code in (None, page["code"]) else STALE,
+        _stale([whose for whose, found in page["code"].items() if code and code[whose] != found]),
         _introduction(page),
         _quality(page),
         _cost(page),
@@ -146,7 +146,12 @@ def markdown(page: Page, code: str | None = None) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-STALE = "**Older than the code:** the source has changed since these figures were measured."
+STALE = "**Older than the code:** the source of {} has changed since these figures were measured."
+WHOSE = {"ours": "this project's systems", "peers": "the peers"}
+
+
+def _stale(whose: Sequence[str]) -> str:
+    return STALE.format(" and ".join(WHOSE[each] for each in whose)) if whose else ""
 
 
 def _introduction(page: Page) -> str:
@@ -163,7 +168,7 @@ def _introduction(page: Page) -> str:
             f"system{KEPT if machine.get('keeps_memory') else NOT_KEPT} One process for each, one after the other. "
             "Settings were chosen on validation; each system was then fitted on train and validation together and "
             "looked at test once per seed. Epochs of peers were chosen with one seed, those of this project's "
-            "contenders anew with each. Every list ranks the whole catalogue less what the user has had, and equal "
+            "contenders anew with each. Every list ranks the whole catalogue without what the user has had, and equal "
             "scores count against the system. Figures are means over seeds and users. Brackets: 95 % intervals over "
             "users and seeds, over users alone where there is one seed; ±: standard deviation over seeds.",
         ]
@@ -225,7 +230,7 @@ def _differences(page: Page) -> str:
             "–" if mine == name else _ratio(systems[mine]["figures"][metric]["mean"], mean) for mine in references
         ]
         lines.append(_row(_name(systems[name]), *shown, *ratios))
-    return f"## {NAMES[metric]}: ours less theirs, on the same users\n\n" + "\n".join(lines)
+    return f"## {NAMES[metric]}: ours minus theirs, on the same users\n\n" + "\n".join(lines)
 
 
 def _settings(page: Page) -> str:

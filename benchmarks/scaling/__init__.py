@@ -1,1 +1,1 @@
-"""The pipeline at sizes that grow: made data, every stage measured, exponents, a page."""
+"""The pipeline at sizes that grow: synthetic data, every stage measured, exponents, a page."""

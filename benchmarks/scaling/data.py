@@ -42,7 +42,7 @@ IntArray = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Size:
-    """How large a made data set is."""
+    """How large a synthetic data set is."""
 
     interactions: int
     users: int
@@ -119,7 +119,7 @@ def write_tables(folder: Path, size: Size, seed: int) -> None:
         folder / "dataset.json",
         {
             "name": "made",
-            "title": f"Made data, {size.interactions:,} interactions",
+            "title": f"Synthetic data, {size.interactions:,} interactions",
             "terms": "None: nobody's data.",
             "citation": "benchmarks/scale.py",
             "url": "",

@@ -165,7 +165,11 @@ def _told(grown: Mapping[str, tuple[Growth, Growth]]) -> str:
     level = [f"`{stage}`" for stage, time in untold.items() if time.is_level]
     unknown = [f"`{stage}`" for stage, time in untold.items() if not time.is_level]
     rest = f" The interval reaches beyond for {', '.join(near)}." if near else ""
-    rest += f" At the largest size no dearer than at the start, but for a quarter: {', '.join(level)}." if level else ""
+    rest += (
+        f" At the largest size no more expensive than at the start, but for a quarter: {', '.join(level)}."
+        if level
+        else ""
+    )
     rest += f" At too few sizes to tell: {', '.join(unknown)}." if unknown else ""
     bars = f"{BAR:g} in interactions and {RANKING_BAR:g} in users × items"
     if not told:

@@ -14,12 +14,12 @@ REPEATED = (*TABLE_STAGES, "train@mf", "train@softmax", "train@two_tower", "serv
 """Stages that are meant to grow as the interactions do run several times at each size, and the median counts. A run
 differs from the next by a tenth, and a machine is faster at one hour than at another: so all sizes have had one round
 before the next begins."""
-RUNS = {1: "one run", 2: "the dearer of two runs", 3: "the median of three runs"}
+RUNS = {1: "one run", 2: "the more expensive of two runs", 3: "the median of three runs"}
 """By the number of rounds, which run of REPEATED counts."""
 STEADY, STEADY_ITEMS = (300_000, 1_000_000, 3_000_000, 10_000_000), 10_000
 """Interactions that grow while the catalogue stays as it is, and its items."""
 STEADY_STAGES = (*TABLE_STAGES, "train@mf", "train@softmax", "train@two_tower")
-"""Stages that run there: tables, and trainings, each step of which a larger catalogue makes dearer."""
+"""Stages that run there: tables, and trainings, each step of which a larger catalogue makes more expensive."""
 CATALOGUES = (1_000, 100_000, 1_000_000)
 """Sizes of the catalogue in a further series, with INTERACTIONS each."""
 INTERACTIONS = 300_000

@@ -20,8 +20,8 @@ def section(steady: Runs, smallest: Mapping[str, Measured], rounds: int = 3) -> 
     grown = {stage: time_growth(steady, smallest, stage) for stage in stages_of(steady)}
     heads = ["stage", *(f"CPU s, {short(size.interactions)}" for size in steady), "time", "time above start"]
     text = (
-        "Above, the catalogue grows with the interactions, which makes each step of a training dearer. Here it has "
-        f"{items:,} items at every size, and start is the stage with these items and {SMALLEST:,} interactions. "
+        "Above, the catalogue grows with the interactions, which makes each step of a training more expensive. Here it "
+        f"has {items:,} items at every size, and start is the stage with these items and {SMALLEST:,} interactions. "
         f"CPU seconds of {RUNS[rounds]}{', as above' if rounds > 1 else ''}; exponents are of interactions."
     )
     rows = [_row(stage, steady, grown[stage]) for stage in grown]

@@ -116,7 +116,8 @@ def page_of(folder, seeds):
         {"name": name, "title": name, "ours": True, "figures": {}, "seeds": {"ndcg@10": [value]}, "note": "skipped"}
         for name, value in seeds.items()
     ]
-    rest = {"title": "T", "command": "c", "split": "s", "metrics": ["ndcg@10"], "differences": [], "code": "another"}
+    rest = {"title": "T", "command": "c", "split": "s", "metrics": ["ndcg@10"], "differences": []}
+    rest["code"] = {"ours": "another", "peers": "theirs"}
     facts = {"users": 1, "items": 1, "train": 1, "valid": 1, "test": 1, "days": None}
     found = rest | {"facts": facts, "machine": {"cores": 2, "memory": "1", "threads": 2}, "systems": systems}
     path = folder / f"{tiny.BENCHMARK.name}.json"
@@ -134,7 +135,9 @@ def test_a_page_is_up_to_date_where_a_seed_reaches_what_it_says(tmp_path, monkey
     monkeypatch.setattr(bench, "settings_of", lambda _: {})
     monkeypatch.setattr(bench, "measure_all", lambda *_: found)
     assert bench._check(tiny.BENCHMARK, None, (), None, tmp_path, Stand(tmp_path)) == status
-    assert json.loads(path.read_text())["code"] == ("another" if status else bench.code_hash())
+    ours = "another" if status else bench.today()["ours"]
+    assert json.loads(path.read_text())["code"] == {"ours": ours, "peers": "theirs"}  # whom it did not fit
+    assert status or "**Older than the code:** the source of the peers has" in path.with_suffix(".md").read_text()
 
 
 def test_a_system_that_fails_is_not_up_to_date(tmp_path, monkeypatch):
@@ -151,7 +154,7 @@ def test_a_page_without_a_contender_is_not_called_up_to_date(tmp_path, monkeypat
     monkeypatch.setattr(bench, "settings_of", lambda _: {})
     monkeypatch.setattr(bench, "measure_all", lambda *_: found)
     assert bench._check(tiny.BENCHMARK, None, (), None, tmp_path, Stand(tmp_path)) == 1
-    assert json.loads(path.read_text())["code"] == "another"
+    assert json.loads(path.read_text())["code"]["ours"] == "another"
 
 
 def test_a_page_does_not_lose_systems_that_are_not_named(tmp_path, capsys):

@@ -43,7 +43,9 @@ def test_a_page_is_made_from_its_json_alone_and_says_if_the_code_has_changed():
     found = json.loads(json.dumps(figures([PEER, OURS])))
     assert markdown(found) == page([PEER, OURS])
     assert markdown(found, found["code"]) == page([PEER, OURS])
-    assert STALE in markdown(found, "another")
+    assert "Older than the code" not in markdown(found, found["code"])
+    assert STALE.format("this project's systems") in markdown(found, found["code"] | {"ours": "another"})
+    assert STALE.format("this project's systems and the peers") in markdown(found, {"ours": "1", "peers": "2"})
 
 
 def test_cost_is_given_as_a_multiple_of_ours():
@@ -60,7 +62,7 @@ def test_difference_is_ours_less_theirs_on_the_same_users():
 
 def test_without_ours_there_is_no_difference_and_no_ratio():
     text = page([PEER])
-    assert "ours less theirs" not in text
+    assert "ours minus theirs" not in text
     assert "÷" not in text.split("## Cost")[1]
 
 

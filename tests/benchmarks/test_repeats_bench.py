@@ -1,4 +1,4 @@
-"""Made data on which users have items again: what is planted is what comes, and lists are judged by it."""
+"""Synthetic data on which users have items again: what is planted is what comes, and lists are judged by it."""
 
 import numpy as np
 import pytest

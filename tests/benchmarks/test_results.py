@@ -20,7 +20,8 @@ def pages_of(path: Path) -> set[str]:
     """What may stand on the page of these figures."""
     page, name = json.loads(path.read_text(encoding="utf-8")), path.stem
     if name in BENCHMARKS:
-        return {tables.markdown(page), tables.markdown(page, "of other code")}
+        changed: tuple[tuple[str, ...], ...] = ((), ("ours",), ("peers",), ("ours", "peers"))
+        return {tables.markdown(page, page["code"] | dict.fromkeys(whose, "other")) for whose in changed}
     if path.parent.name == "curves":
         name = "curve"
     if name.startswith("sampling-"):

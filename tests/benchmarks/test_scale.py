@@ -290,7 +290,7 @@ def test_stages_that_do_not_grow_are_told_from_those_that_too_few_sizes_tell_of(
         in text
     )
     assert "Above start: no stage's time has an exponent above 1.05" in text
-    assert "At the largest size no dearer than at the start, but for a quarter: `planted`." in text
+    assert "At the largest size no more expensive than at the start, but for a quarter: `planted`." in text
     assert "At too few sizes to tell: `validate`." in text
 
 

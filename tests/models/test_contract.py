@@ -216,7 +216,7 @@ def test_k_is_honoured_when_the_model_is_asked(shop, k):
 
 
 def with_options(model, users, k, allow=(), diversity=0.0, debias=0.0):
-    options = np.array(allow, str), np.float32(diversity), np.float32(debias)
+    options = np.array(allow, str), np.array([""]), np.float32(diversity), np.float32(debias)
     return model.serving.recommend_for_users_with_options(np.array(users), k, *options)
 
 
@@ -264,7 +264,7 @@ def test_someone_new_may_wish_too(shop):
     query = np.array([["item 3", "item 7"]]), np.zeros((1, 2), np.int64)
     features = np.full((1, 1), np.nan, np.float32), np.full((1, 2), "")
     asked = shop.serving.recommend_for_histories_with_options(
-        *query, *features, 14, np.array(["item 3", "item 5"]), np.float32(0.5), np.float32(0)
+        *query, *features, 14, np.array(["item 3", "item 5"]), np.zeros(0, str), np.float32(0.5), np.float32(0)
     )
     assert as_indices(asked["item_ids"]) == [[5] + [PAD] * 13]
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from bakeoff.data.features.encoding import TableEncoding
 from bakeoff.models.base import list_options, list_options_graph
-from bakeoff.models.base.list_options import debiased, diverse, kinds_of_items, standard_log_popularity
+from bakeoff.models.base.list_options import CatalogueFeatures, debiased, diverse, standard_log_popularity
 from bakeoff.models.base.tensorflow import tf
 
 
@@ -67,9 +67,11 @@ def test_the_graph_chooses_as_numpy_does(seed, k, diversity):
 def test_kinds_are_categories_and_tags_unless_there_are_too_many(monkeypatch):
     encoding = TableEncoding(categorical={"maker": ("a", "b")}, tags={"genres": ("x", "y")}, text={"title": ("of",)})
     table = pd.DataFrame({"maker": ["a", "b", ""], "genres": ["x|y", "", None], "year": [1, 2, 3]})
-    kinds = kinds_of_items(table, encoding)
+    kinds = CatalogueFeatures.of(table, encoding).kinds
     assert (kinds.toarray() > 0).tolist() == [[True, False, True, True], [False, True, False, False], [False] * 4]
-    assert kinds_of_items(table[["year"]], encoding) is None  # of an older model, which was stored without them
-    assert kinds_of_items(table[["maker"]], encoding).shape == (3, 2)
+    assert (
+        CatalogueFeatures.of(table[["year"]], encoding).kinds is None
+    )  # of an older model, which was stored without them
+    assert CatalogueFeatures.of(table[["maker"]], encoding).kinds.shape == (3, 2)
     monkeypatch.setattr(list_options, "MOST_KINDS", 3)
-    assert kinds_of_items(table, encoding) is None
+    assert CatalogueFeatures.of(table, encoding).kinds is None

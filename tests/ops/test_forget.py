@@ -1,5 +1,6 @@
 """`bakeoff forget USER` in a repository of its own, with DVC."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -62,7 +63,10 @@ def test_a_person_is_removed_and_the_versions_that_hold_them_are_named(
     before = read_about(root / "data")
     forget.run("2", Workspace(root))
     said = capsys.readouterr().out
-    assert "Removed user 2 from data/: 2 rows of interactions and 1 row of users. Commit data.dvc" in said
+    assert (
+        "Removed user 2 from data/: 2 rows of interactions and 1 row of users. Commit data.dvc and forgotten.json"
+        in said
+    )
     assert "Versions that hold user 2:\n  2" in said
     assert "HEAD -> main, tag: with" in said
     assert "before" not in said
@@ -72,7 +76,7 @@ def test_a_person_is_removed_and_the_versions_that_hold_them_are_named(
     assert len(tables["items"]) == 2
     assert read_about(root / "data") == before
     assert dvc(root, "status", "-q", "data.dvc") == ""
-    assert git(root, "status", "--short") == "M data.dvc"
+    assert git(root, "status", "--short").split() == ["M", "data.dvc", "??", "forgotten.json", "??", "parents.json"]
 
     commit(root, "without")
     forget.run("2", Workspace(root))  # once more: the older version still holds them
@@ -99,13 +103,23 @@ def test_a_version_of_a_branch_that_was_merged_without_its_data_and_deleted_is_n
     assert side in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("parents", "warns"), [("{}\n", False), ('{"mf": {"md5": "0b37"}}', True)])
-def test_a_warm_start_from_weights_that_have_learned_from_the_person_is_named(
-    root: Path, capsys: pytest.CaptureFixture[str], parents: str, warns: bool
+def test_no_training_starts_from_weights_that_have_learned_from_the_person(
+    root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    Workspace(root).parents_record.write_text(parents)
-    forget.run("2", Workspace(root))
-    assert ("warm_start.mode to off until a full fit without them is in production" in capsys.readouterr().out) == warns
+    workspace = Workspace(root)
+    workspace.parents.mkdir()
+    (workspace.parents / "mf.npz").write_bytes(b"weights")
+    workspace.parents_record.write_text('{"mf": {"md5": "0b37"}}')
+    (root / "parents.dvc").write_text("outs: []\n")
+    forget.run("2", workspace)
+    assert "The next training fits all models in full" in capsys.readouterr().out
+    assert workspace.parents_record.read_text().strip() == "{}"
+    assert not workspace.parents.exists()
+    assert not (root / "parents.dvc").exists()
+    assert len(json.loads(workspace.forgotten.read_text())["removals"]) == 1
+    commit(root, "without")
+    forget.run("2", workspace)  # data/ has them no more: nothing new to note
+    assert len(json.loads(workspace.forgotten.read_text())["removals"]) == 1
 
 
 def test_a_version_whose_files_are_gone_is_named_as_one_that_can_not_be_read(
@@ -141,10 +155,10 @@ def test_a_version_that_is_not_utf_8_is_named_as_one_that_can_not_be_read(
     (root / "data/interactions.csv").write_bytes(b"user_id,item_id\ncaf\xe9,a\n")  # in cp1252
     commit(root, "latin")
     put(root, "1", "2")
-    commit(root, "mended")
+    commit(root, "resolved-again")
     forget.run("2", Workspace(root))
     holding, unread = capsys.readouterr().out.split("Versions that can't be read here:")
-    assert "tag: mended" in holding
+    assert "tag: resolved-again" in holding
     assert "tag: latin" in unread
 
 

@@ -1,10 +1,14 @@
-"""Filters by the features of items: what meets them, and what is refused."""
+"""Filters by the features of items: what meets them, here and in exported graphs, and what is refused."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from bakeoff.core.errors import BakeoffError
 from bakeoff.data.features.encoding import Scale, TableEncoding
+from bakeoff.models.base.list_options import CatalogueFeatures
+from bakeoff.models.base.list_options_graph import ItemFilters
+from bakeoff.models.base.tensorflow import tf
 from bakeoff.ops.list_options import MOST_VALUES, Filter, ItemFeatures
 
 ENCODING = TableEncoding(
@@ -25,6 +29,11 @@ TABLE = pd.DataFrame(
 @pytest.fixture(scope="module")
 def features():
     return ItemFeatures(TABLE, ENCODING, "mf")
+
+
+@pytest.fixture(scope="module")
+def graph():
+    return ItemFilters(CatalogueFeatures.of(TABLE, ENCODING))
 
 
 def meeting(features, *filters):
@@ -54,8 +63,10 @@ def meeting(features, *filters):
     ],
     ids=str,
 )
-def test_items_meet_all_of_the_filters(features, filters, items):
+def test_items_meet_all_of_the_filters(features, graph, filters, items):
     assert meeting(features, *filters) == items
+    if all(isinstance(each, str) for each in filters):
+        assert np.flatnonzero(graph.met(tf.constant(filters, tf.string))).tolist() == items
 
 
 @pytest.mark.parametrize(
@@ -73,6 +84,33 @@ def test_items_meet_all_of_the_filters(features, filters, items):
 def test_what_makes_no_sense_here_is_refused(features, text, said):
     with pytest.raises(BakeoffError, match=said):
         features.check([Filter.parse(text)])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("genres", "filters must be like genres=Comedy.*genres"),
+        ("year>1990", "filters must be like"),
+        ("year>=nan", "filters must be like"),
+        ("year>=old", "filters must be like.*year>=old"),
+        ("genre=Comedy", "unknown feature to filter items by .there are: maker, genres, year.*genre"),
+        ("genres=Comdy", "a value that is not known.*Comdy"),
+        ("genres=Comedy|", "a value that is not known"),
+        ("year=1990", "numbers are filtered by >= and <=.*year=1990"),
+        ("genres>=3", "numbers are filtered by >= and <=.*genres>=3"),
+    ],
+    ids=str,
+)
+def test_an_exported_graph_refuses_the_same(graph, text, said):
+    with pytest.raises(tf.errors.InvalidArgumentError, match=said):
+        graph.met(tf.constant(["genres!=Horror", text]))
+
+
+def test_a_graph_of_items_without_features_knows_no_filter():
+    none = ItemFilters(CatalogueFeatures.of(TABLE[[]], ENCODING))
+    assert np.asarray(none.met(tf.constant(["", " "]))).tolist() == [True] * 4
+    with pytest.raises(tf.errors.InvalidArgumentError, match="there are: none"):
+        none.met(tf.constant(["year>=1990"]))
 
 
 @pytest.mark.parametrize("text", ["", "genres", "=x", "year>1990", "year>=old", "year>=nan", "a=" + "b|" * MOST_VALUES])

@@ -10,12 +10,15 @@ from markupsafe import escape
 from synthetic import HOSTILE_TITLE, NOISE
 
 from bakeoff.core.workspace import Workspace
+from bakeoff.params import Params
+from bakeoff.report.checks import judge_settings
 from bakeoff.report.evidence import Evidence
 from bakeoff.report.render import gallery, page
 from bakeoff.report.render.figure import Figure
 from bakeoff.report.render.pages import glossary, keep_units
 from bakeoff.report.summary import JudgedClaims, Summary
 from bakeoff.report.topics.base.topic import Page
+from bakeoff.report.training import searches
 
 
 class Ids(HTMLParser):
@@ -315,6 +318,20 @@ def test_the_time_of_one_fit_is_told_from_that_of_a_stage(judged: JudgedClaims, 
     assert claims_html.count(said) == 1
     ungrown = replace(judged, figures={key: each for key, each in judged.figures.items() if key != "growth"})
     assert said not in page.evidence_html(ungrown, evidence)
+
+
+def test_claims_on_models_whose_settings_were_not_chosen_alike_say_so(
+    judged: JudgedClaims, evidence: Evidence, params: Params, claims_html: str
+):
+    said = "Outcomes on this page can be due to how settings were chosen"
+    assert said not in claims_html
+    untuned = replace(evidence, tuning={"mf": evidence.tuning["mf"]})
+    failed = judge_settings(untuned, params, searches(untuned))
+    assert [(check.number, check.state) for check in failed] == [("BK001", "failed"), ("BK002", "failed")]
+    warned = replace(judged, failed=failed)
+    for text in (page.evidence_html(warned, untuned), page.evidence_markdown(warned, untuned)):
+        assert "The softmax DNN was never tuned. " + said in text
+        assert text.count(said) == 2
 
 
 def test_what_changed_since_the_last_version_is_a_page_of_its_own(html: str):

@@ -1,4 +1,4 @@
-"""Users who have items again: the split, what is asked of models, and how much of what they hit is had again."""
+"""Repeated items: the split, what models are asked, and how much of what they hit is a repeat."""
 
 import json
 import math

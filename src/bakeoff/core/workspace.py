@@ -55,6 +55,8 @@ class Workspace:
     """Models that training starts from, `<model>.npz`, as `bakeoff parents` copied them. Belongs to `parents.dvc`."""
     parents_record = _Below("parents.json")
     """Version, commit and MD5 of each of them."""
+    forgotten = _Below("forgotten.json")
+    """When `bakeoff forget` removed somebody from data/: no training starts from a model of a commit that lacks one."""
     planted = _Below("artifacts/planted")
     """Folding on planted groups: planted.json, items.parquet."""
     rerank = _Below("artifacts/rerank")

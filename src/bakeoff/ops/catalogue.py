@@ -29,8 +29,9 @@ from bakeoff.data.fetch.own import read_files
 from bakeoff.data.fetch.parts import check_features
 from bakeoff.data.params import DataParams
 from bakeoff.models.base import specs
+from bakeoff.models.base.list_options import filterable
 from bakeoff.models.base.new_items import embed_new_items, refuse_without_features
-from bakeoff.models.base.storage import filterable, load_trained, read_encoding, read_items, refuse_skipped, titled
+from bakeoff.models.base.storage import load_trained, read_encoding, read_items, refuse_skipped, titled
 from bakeoff.ops.git import check_repository
 
 NAMED = 5

@@ -46,7 +46,7 @@ CGROUP = Path("/sys/fs/cgroup/memory.max")
 
 @dataclass(frozen=True)
 class Finding:
-    """How a check ended, the value that was found in a line, and a command or what else mends it."""
+    """How a check ended, the value that was found in a line, and a command or what else fixes it."""
 
     state: State
     found: str

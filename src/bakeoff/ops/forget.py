@@ -1,6 +1,7 @@
 """`bakeoff forget USER`: take a person out of data/ and the log, and name the versions that still hold them."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,14 @@ import pyarrow.compute as pc
 from rich.console import Console
 
 from bakeoff.core.errors import BakeoffError, reading, visible
+from bakeoff.core.files import write_json
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.fetch import data_directory
 from bakeoff.data.fetch.canonical_tables import About, Tables
 from bakeoff.data.fetch.versioning import data_state, read_data_hash
 from bakeoff.ops.git import ask
 from bakeoff.ops.online.log import forget_user, log_folder
-from bakeoff.ops.registry.files import dvc_files, text_at
+from bakeoff.ops.registry.files import drop_parents, dvc_files, removals, text_at
 
 TABLES = ("interactions", "users")
 """That have rows of users."""
@@ -24,7 +26,8 @@ TABLES = ("interactions", "users")
 def run(user: str, workspace: Workspace, log: Path | None = None) -> None:
     """Remove a user from data/ and the log of `bakeoff serve`, let data.dvc record it, and list what still holds them.
 
-    Nothing is deleted from DVC's cache or its remote, and nothing is committed.
+    The next trainings start from no model that was made before (forgotten.json). Nothing is deleted from DVC's cache or
+    its remote, and nothing is committed.
 
     Args:
         user: the id, as data/ has it.
@@ -41,15 +44,14 @@ def run(user: str, workspace: Workspace, log: Path | None = None) -> None:
     with data_directory.alone(workspace.root, say):
         about, held = _read(workspace)
         lists, feedback = forget_user(folder, user)  # before data/, which then stays as it is if this can't be done
+        had_parents = workspace.parents.exists()
         removed = _remove(user, workspace, about, held)
     # What was done is said before the versions are looked through, which takes long and may be interrupted.
     if removed:
-        say(f"Removed user {user} from data/: {removed}. Commit data.dvc, and run `bakeoff run --evidence`: until that")
-        say("has ended, models, reports and other outputs in this workspace hold the person.")
-        record = workspace.parents_record
-        if record.exists() and record.read_text(encoding="utf-8").strip() != "{}":
-            say("Training would start from weights that have learned from the person (parents.json): set")
-            say("warm_start.mode to off until a full fit without them is in production (docs/warm_start.md).")
+        say(f"Removed user {user} from data/: {removed}. Commit data.dvc and forgotten.json, and run `bakeoff run")
+        say("--evidence`: until that has ended, models, reports and other outputs in this workspace hold the person.")
+        if had_parents:
+            say("The next training fits all models in full: parents/ had weights that have learned from the person.")
     if lists:
         say(f"Removed from the log {folder}: {lists:,} lists of user {user} and {feedback:,} events on them.")
     with console.status("Looking through the versions of data/"):
@@ -112,6 +114,10 @@ def _remove(user: str, workspace: Workspace, about: About, held: Tables) -> str:
     rows = {name: len(table) - len(kept[name]) for name, table in theirs.items()}
     if not any(rows.values()):
         return ""
+    # First, so that an interruption costs a full fit at most: no later training starts from what knew the person.
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    write_json(workspace.forgotten, {"removals": sorted({*removals(workspace.root), now})})
+    drop_parents(workspace)
     with data_directory.staged(workspace.root) as new:
         data_directory.write({**held, **kept}, about, new)
         data_directory.put_in_place(new, workspace.data)

@@ -15,8 +15,14 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from bakeoff.core.errors import BakeoffError, shortened
 from bakeoff.data.features.encoding import TAG_SEPARATOR, TableEncoding, category_code
-from bakeoff.models.base.list_options import CANDIDATES_PER_PLACE, LONGEST_DIVERSE, diverse, kinds_of, only
-from bakeoff.models.base.storage import filterable
+from bakeoff.models.base.list_options import (
+    CANDIDATES_PER_PLACE,
+    FILTER,
+    LONGEST_DIVERSE,
+    CatalogueFeatures,
+    diverse,
+    filterable,
+)
 from bakeoff.ops.server.search import ExactSearch, Excluded, SearchResult
 
 MOST_FILTERS = 20
@@ -65,7 +71,7 @@ class Filter(Sent):
         Raises:
             BakeoffError: it is none of these.
         """
-        found = re.fullmatch(r"([^=<>!]+)(=|!=|>=|<=)(.+)", text.strip(), re.DOTALL)
+        found = re.fullmatch(FILTER, text)
         if found:
             feature, sign, value = (part.strip() for part in found.groups())
             name = {"=": "any_of", "!=": "none_of", ">=": "min", "<=": "max"}[sign]
@@ -97,13 +103,7 @@ class ItemFeatures:
         """
         self.names = tuple(name for name in filterable(encoding) if name in table)
         self._table, self._encoding, self._model = table, encoding, model
-        self._codes = {name: codes for name, codes in encoding.codes.items() if name in self.names}
-        numbers = [name for name in encoding.dense if name in self.names]
-        self._numbers = {name: pd.to_numeric(table[name], errors="coerce").to_numpy(np.float64) for name in numbers}
-        encoded = only(encoding, ("categorical", "tags"), self.names).encode(table)
-        sets = [each.tocsc() for each in (*encoded.category_sets, *encoded.tag_sets)]
-        self._items = dict(zip(self._codes, sets, strict=True))  # bool [n, values] each, which items have which value
-        self._kinds = kinds_of(encoded)
+        self._values = CatalogueFeatures.of(table, encoding)
 
     def extended(self, table: pd.DataFrame) -> "ItemFeatures":
         """The same with further items behind the n, whose raw features the table has."""
@@ -112,7 +112,7 @@ class ItemFeatures:
 
     def vectors(self, items: NDArray[np.integer]) -> NDArray[np.float32] | None:
         """Kinds of m items, by which diverse lists compare them, [m, F]; None: their embeddings do better."""
-        return None if self._kinds is None else self._kinds[items].toarray().astype(np.float32)
+        return None if (kinds := self._values.kinds) is None else kinds[items].toarray().astype(np.float32)
 
     def check(self, filters: Sequence[Filter]) -> None:
         """Refuse filters that make no sense here.
@@ -130,7 +130,7 @@ class ItemFeatures:
             if each.feature not in self.names:
                 known = ", ".join(self.names)
                 raise BakeoffError(f"{shortened(each.feature)} is not a feature to filter items by: there are {known}.")
-            is_number = each.feature not in self._codes
+            is_number = each.feature in self._values.numbers
             if is_number and (each.any_of or each.none_of):
                 raise BakeoffError(f"{each.feature} is a number: filter it by min and max instead of by values.")
             if not is_number and (each.min is not None or each.max is not None):
@@ -146,20 +146,20 @@ class ItemFeatures:
             if each.none_of:
                 allowed &= ~self._with(each.feature, each.none_of)
             if each.min is not None:
-                allowed &= self._numbers[each.feature] >= each.min
+                allowed &= self._values.numbers[each.feature] >= each.min
             if each.max is not None:
-                allowed &= self._numbers[each.feature] <= each.max
+                allowed &= self._values.numbers[each.feature] <= each.max
         return allowed
 
     def _with(self, feature: str, values: Sequence[str]) -> NDArray[np.bool_]:
         """Bool [n], which items have one of the values."""
-        items, found = self._items[feature], np.zeros(len(self._table), np.bool_)
+        items, found = self._values.items[feature], np.zeros(len(self._table), np.bool_)
         for code in self._codes_of(feature, values):
             found[items.indices[items.indptr[code - 1] : items.indptr[code]]] = True
         return found
 
     def _codes_of(self, feature: str, values: Sequence[str]) -> list[int]:
-        codes = [category_code(feature, value, self._codes[feature]) for value in values]
+        codes = [category_code(feature, value, self._values.codes[feature]) for value in values]
         if 0 in codes:
             raise BakeoffError(f"A filter on {feature} names an empty value.")
         return codes

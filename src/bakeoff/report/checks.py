@@ -86,22 +86,14 @@ def judge_checks(
         sessions: the same by the spans that the headline and the recommendation rest on.
         searches: how settings were searched.
     """
-    tuned = {search.model: search for search in searches if search.model in CONTENDERS}
-    seconds = {name: search.wall_seconds for name, search in tuned.items() if search.wall_seconds > 0}
-    longest = math.ceil(max(seconds.values(), default=FIRST_SECONDS))
-    faults, split = _tuning_faults(evidence, tuned, params), evidence.split
-    shorter = [name for name in CONTENDERS if seconds.get(name, 0.0) * EQUAL_SECONDS < longest]
+    longest, split = _longest(_seconds(searches)), evidence.split
     commands = {
-        "BK001": _tune(faults or CONTENDERS, longest),
-        "BK002": _tune(shorter or CONTENDERS, longest),
         "BK005": _tune(CONTENDERS, 2 * longest),
         "BK006": _tune(CONTENDERS, longest),
         "BK007": _tune(CONTENDERS, longest),
     }
     has_times = has_order(evidence.events.timestamp.to_numpy())
     found = {
-        "BK001": _tuned_here(evidence, tuned, faults, params.seed),
-        "BK002": _equal_seconds(seconds),
         "BK003": (State.QUALIFIES, {"seed": params.seed}),
         "BK004": _enough_users(result, params.compare.relevant_difference),
         "BK005": _above_baselines(standings),
@@ -111,13 +103,39 @@ def judge_checks(
         "BK009": _agreement(result),
     }
     instead = "one_cut" if split.get("one_cut") else "no_times" if not has_times else "" if slices else "no_spans"
+    return judge_settings(evidence, params, searches) + _worded(found, commands, params.seed, instead)
+
+
+def judge_settings(evidence: Evidence, params: ReportParams, searches: Sequence[SettingSearch]) -> list[Check]:
+    """BK001 and BK002: whether the settings of both contenders were chosen on this data, and in equal time."""
+    tuned, seconds = _tuned(searches), _seconds(searches)
+    faults, longest = _tuning_faults(evidence, tuned, params), _longest(seconds)
+    shorter = [name for name in CONTENDERS if seconds.get(name, 0.0) * EQUAL_SECONDS < longest]
+    found = {"BK001": _tuned_here(evidence, tuned, faults, params.seed), "BK002": _equal_seconds(seconds)}
+    commands = {"BK001": _tune(faults or CONTENDERS, longest), "BK002": _tune(shorter or CONTENDERS, longest)}
+    return _worded(found, commands, params.seed)
+
+
+def _worded(found: Mapping[str, Found], commands: Mapping[str, str], seed: int, instead: str = "") -> list[Check]:
+    """The checks in words; `instead` is the part of the data that is missing, for which some have a fix of its own."""
     checks = []
-    for number, words in WORDS.items():
-        state, values = found[number]
-        figure = formats.phrase("checks.txt.j2", number, state=state, **values)
-        fix = words.get(f"fix_{instead}", words["fix"]).format(tune=commands.get(number), seed=params.seed + 1)
+    for number, (state, values) in found.items():
+        words, figure = WORDS[number], formats.phrase("checks.txt.j2", number, state=state, **values)
+        fix = words.get(f"fix_{instead}", words["fix"]).format(tune=commands.get(number), seed=seed + 1)
         checks.append(Check(number, words["title"], state, figure, fix))
     return checks
+
+
+def _tuned(searches: Sequence[SettingSearch]) -> dict[str, SettingSearch]:
+    return {search.model: search for search in searches if search.model in CONTENDERS}
+
+
+def _seconds(searches: Sequence[SettingSearch]) -> dict[str, float]:
+    return {name: search.wall_seconds for name, search in _tuned(searches).items() if search.wall_seconds > 0}
+
+
+def _longest(seconds: Mapping[str, float]) -> int:
+    return math.ceil(max(seconds.values(), default=FIRST_SECONDS))
 
 
 def _tune(models: Collection[str], seconds: int) -> str:

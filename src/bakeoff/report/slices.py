@@ -102,7 +102,7 @@ def events_by_gap(evidence: Evidence, gaps: Ends = GAPS) -> dict[str, pd.DataFra
 
 
 def events_by_repeat(evidence: Evidence) -> dict[str, pd.DataFrame]:
-    """Test events on items that the user had before, and all others; none where nothing was had again."""
+    """Test events on items that the user had before, and all others; none where nothing is repeated."""
     events = evidence.events
     test, known = events[events.part == "test"], events[events.part != "test"]
     pairs = pd.MultiIndex.from_frame(test[["user_id", "item_id"]])

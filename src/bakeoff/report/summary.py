@@ -10,7 +10,7 @@ import pandas as pd
 from bakeoff.evaluation.metrics.table import ACCURACY_LABELS
 from bakeoff.report import training
 from bakeoff.report.accuracy import BaselineComparison, Difference, Statistics, baseline_standings, means
-from bakeoff.report.checks import SCORES, WORDS, Check, State, judge_checks
+from bakeoff.report.checks import SCORES, WORDS, Check, State, judge_checks, judge_settings
 from bakeoff.report.evidence import Evidence, asked
 from bakeoff.report.examples import Example, choose_examples
 from bakeoff.report.models import MF, SOFTMAX, look
@@ -36,7 +36,7 @@ class Summary:
         standings: every model compared with the best baseline on the primary metric, p adjusted over all of them.
         slices: the primary metric by time since the last known event; empty if the data has no time.
         sessions: the same within an hour of the last known event, from an hour to a day, and later.
-        repeats: the same on items that the user had before and on others; empty where nothing was had again.
+        repeats: the same on items that the user had before and on others; empty where nothing is repeated.
         visits: the same where each visit of the test is asked when it begins; empty unless `evaluate.visits`.
         keep_repeats: `split.keep_repeats`: lists may hold what the user had before.
         reads_time: whether a model reads when it is asked.
@@ -114,6 +114,7 @@ class JudgedClaims:
 
     Attributes:
         claims: the textbook's claims, judged.
+        failed: checks that failed on how the settings of both contenders were chosen.
         figures: charts of the topics of the page, by their keys.
         notes: anchor of a section → sentences above its charts.
         explorer: the map of items; None where no model has item embeddings.
@@ -122,6 +123,7 @@ class JudgedClaims:
     """
 
     claims: Sequence[Claim]
+    failed: Sequence[Check]
     figures: Mapping[str, Figure]
     notes: Mapping[str, Sequence[str]]
     explorer: Explorer | None
@@ -134,6 +136,11 @@ def judge_evidence(evidence: Evidence, params: ReportParams) -> JudgedClaims:
     statistics = Statistics(params.compare.confidence, params.compare.resamples, params.seed)
     return JudgedClaims(
         claims=judge_claims(evidence, params, statistics),
+        failed=[
+            check
+            for check in judge_settings(evidence, params, training.searches(evidence))
+            if check.state is State.FAILED
+        ],
         figures=topic_figures(evidence, params, statistics, Page.EVIDENCE),
         notes=section_notes(evidence, Page.EVIDENCE),
         explorer=explorer(evidence, params),

@@ -89,7 +89,7 @@ def _too_many(paragraphs: list[str], max_share: float, workspace: Workspace) -> 
     return BakeoffError(
         "too many rows went to quarantine.\n"
         + "\n".join(paragraphs)
-        + f"\nEach of these rows is in {where}/ with its reason and its line; the counts are in {verdict}. Mend the "
+        + f"\nEach of these rows is in {where}/ with its reason and its line; the counts are in {verdict}. Fix the "
         "data and fetch it again; correct the scale or the days under `validation:` in params.yaml, or the kind of a "
         "feature under `data:`; or, if so many bad rows are expected, raise "
         f"`validation.max_quarantine_share` (now {max_share:g})."

@@ -16,12 +16,6 @@ def test_deliveries_come_back_in_the_order_in_which_they_were_taken(tmp_path: Pa
     assert list(read_about(tmp_path).taken_sha256.items()) == list(HASHES.items())
 
 
-def test_the_list_of_names_of_an_earlier_version_is_followed(tmp_path: Path) -> None:
-    earlier = {"name": "shop", "title": "Shop", "taken": list(HASHES), "taken_sha256": HASHES}
-    (tmp_path / "dataset.json").write_text(json.dumps(earlier))
-    assert read_about(tmp_path) == About("shop", "Shop", taken_sha256=HASHES)
-
-
 @pytest.mark.parametrize("damaged", [{"taken_sha256": 5}, {"taken": ["monday"]}, {"shape": 1}], ids=str)
 def test_what_fetch_does_not_write_is_refused(tmp_path: Path, damaged: dict[str, object]) -> None:
     (tmp_path / "dataset.json").write_text(json.dumps({"name": "shop", "title": "Shop"} | damaged))

@@ -53,7 +53,7 @@ def test_the_only_event_of_a_user_is_a_target_for_sure():
 @pytest.mark.parametrize("empty", [0.0, 0.3])
 @pytest.mark.parametrize("window", [1, 2, 9])
 def test_the_events_of_an_item_that_a_user_has_again_are_a_target_together(empty, window):
-    # Item 1 is had again at once, and later; item 0 far apart.
+    # Item 1 is repeated at once, and later; item 0 far apart.
     rows, repeats = [[0, 1, 1, 2, 3, 1, 0], [4, 4]], 20_000
     params = SoftmaxParams(target_window=window, empty_history_share=empty, cuts_per_user=2)
     chances = target_chances(histories(rows), params)

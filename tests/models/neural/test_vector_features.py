@@ -1,4 +1,4 @@
-"""Vectors in the towers, on made data in which nothing but a vector says what people like."""
+"""Vectors in the towers, on synthetic data in which nothing but a vector says what people like."""
 
 from dataclasses import replace
 from types import SimpleNamespace

@@ -29,7 +29,7 @@ def workspace(tmp_path):
 def test_what_is_in_production_is_copied_and_named(workspace, capsys):
     copy_parents(workspace)
     assert json.loads(workspace.parents_record.read_text()) == {}
-    assert "nothing in production: no model, all are fitted in full" in capsys.readouterr().out
+    assert "All models are fitted in full: nothing is in production." in capsys.readouterr().out
     made = git(workspace.root, "rev-parse", "HEAD")
     enter(workspace.root, "softmax", made, "A promotion.", push=False)
     workspace.start("mf").write_bytes(b"newer weights, of a night that was not promoted")
@@ -45,6 +45,35 @@ def test_what_is_in_production_is_copied_and_named(workspace, capsys):
     copy_parents(workspace)
     assert before == ((workspace.root / "parents.dvc").read_bytes(), workspace.parents_record.read_bytes())
     assert "softmax@v1.0.0" in tags(workspace)
+
+
+def test_nothing_starts_from_a_model_that_was_made_before_somebody_was_forgotten(workspace, capsys):
+    root = workspace.root
+    enter(root, "softmax", git(root, "rev-parse", "HEAD"), "A promotion.", push=False)
+    copy_parents(workspace)
+    assert workspace.parents.exists()
+    workspace.forgotten.write_text('{"removals": ["2026-12-02T10:00:00+00:00"]}')
+    copy_parents(workspace)
+    assert "softmax@v1.0.0 was made before `bakeoff forget` removed somebody" in capsys.readouterr().out
+    assert json.loads(workspace.parents_record.read_text()) == {}
+    assert not workspace.parents.exists()
+    assert not (root / "parents.dvc").exists()
+    # A version of a commit that knows of the removal is a parent again, until somebody else is removed.
+    commit(workspace)
+    enter(root, "softmax", git(root, "rev-parse", "HEAD"), "Another promotion.", push=False)
+    copy_parents(workspace)
+    assert json.loads(workspace.parents_record.read_text())["mf"]["version"] == "softmax@v2.0.0"
+    workspace.forgotten.write_text('{"removals": ["2026-12-02T10:00:00+00:00", "2026-12-03T10:00:00+00:00"]}')
+    copy_parents(workspace)
+    assert json.loads(workspace.parents_record.read_text()) == {}
+
+
+@pytest.mark.parametrize("damaged", ["<<<<<<< HEAD\n{}", "", "{}", "[]", '{"removals": 5}'])
+def test_a_damaged_record_of_removals_is_no_permission(workspace, damaged):
+    enter(workspace.root, "softmax", git(workspace.root, "rev-parse", "HEAD"), "A promotion.", push=False)
+    workspace.forgotten.write_text(damaged)
+    with pytest.raises(BakeoffError, match=r"forgotten\.json.*keep the lines of both"):
+        copy_parents(workspace)
 
 
 def test_files_that_are_nowhere_are_named_with_what_to_do(workspace):

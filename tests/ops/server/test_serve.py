@@ -156,7 +156,7 @@ def test_allowed_items_alone_are_recommended_in_the_order_of_all(client):
     assert listed(client, user_id="u3", k=12, allow=everything[:3], exclude=everything[:2]) == everything[2:3]
 
 
-def test_filters_are_on_the_features_of_items(client, workspace):
+def test_filters_are_on_the_features_of_items(client, exported, workspace):
     assert model(client)["item_features"] == ["year", "genres"]
     items = pd.read_parquet(workspace.vocabulary / "items.parquet").set_index("item_id")
     everything = listed(client, history=[], k=12)
@@ -169,6 +169,11 @@ def test_filters_are_on_the_features_of_items(client, workspace):
     assert listed(client, history=[], k=12, filters=without) == [
         i for i in everything if "Comedy" not in items.genres[i]
     ]
+    nothing, plain = np.zeros(0, str), (np.float32(0), np.float32(0))
+    written = np.array(["genres=Comedy", f"year>={year}"])
+    graph = exported.recommend_for_users_with_options(np.array(["u9"]), 12, nothing, written, *plain)
+    assert ids(graph) == listed(client, user_id="u9", k=12, filters=filters)
+    assert ids(graph)
 
 
 @pytest.mark.parametrize("wish", [{"diversity": 0.6}, {"debias": 1.5}, {"diversity": 0.3, "debias": 0.5}], ids=str)
@@ -176,7 +181,9 @@ def test_diverse_and_debiased_lists_are_those_of_the_exported_model(client, expo
     plain = client.post("/recommend", json={"user_id": "u9", "k": 9}).json()["items"]
     found = client.post("/recommend", json={"user_id": "u9", "k": 9} | wish).json()["items"]
     options = (np.float32(wish.get(name, 0)) for name in ("diversity", "debias"))
-    expected = exported.recommend_for_users_with_options(np.array(["u9"]), 9, np.zeros(0, str), *options)
+    expected = exported.recommend_for_users_with_options(
+        np.array(["u9"]), 9, np.zeros(0, str), np.zeros(0, str), *options
+    )
     assert [item["item_id"] for item in found] == ids(expected)
     assert found != plain
     assert {item["item_id"] for item in found} == {item["item_id"] for item in plain}  # there are no more

@@ -96,7 +96,7 @@ def _add(data: DataParams, workspace: Workspace, request: Request, state: State)
     if found is not None:
         _put(found, replace(about, taken_sha256={**about.taken_sha256, **found.taken}), workspace, state, held)
         for reason in found.refused:
-            _say(f"NOT TAKEN: {reason} Mend the delivery, or move it out of the inbox.")
+            _say(f"NOT TAKEN: {reason} Fix the delivery, or move it out of the inbox.")
 
 
 def _put(found: Found, about: About, workspace: Workspace, state: State, before: Tables | None) -> None:

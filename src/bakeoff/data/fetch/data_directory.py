@@ -36,8 +36,7 @@ def read_about(data: Path) -> About:
     values = json.loads((data / "dataset.json").read_text(encoding="utf-8"))
     try:
         hashes = values.pop("taken_sha256", {})
-        names = values.pop("taken", hashes)  # which earlier versions wrote too
-        return About(**values, taken_sha256={name: str(hashes[name]) for name in names})
+        return About(**values, taken_sha256={name: str(each) for name, each in hashes.items()})
     except (AttributeError, KeyError, TypeError) as error:
         raise ValueError(f"dataset.json is not one that fetch writes: {error}") from None
 

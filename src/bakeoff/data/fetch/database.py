@@ -211,7 +211,7 @@ def _explained(what: str, url: str) -> Iterator[None]:
                 f"and whether host and port in {URL_VARIABLE} are right, then try again."
             ) from None
         raise BakeoffError(
-            f"{what}: the database says {said}. A query may only read, and is one SELECT: mend it, or what "
+            f"{what}: the database says {said}. A query may only read, and is one SELECT: fix it, or what "
             f"{URL_VARIABLE} says of user, password and database."
         ) from None
 

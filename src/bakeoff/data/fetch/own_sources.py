@@ -196,7 +196,7 @@ def _add_inbox(inbox: Path, data: DataParams, held: Tables | None, before: Mappi
     if tables is None or not taken:
         if refused:
             unchanged = "Nothing of the inbox was taken, and data/ is as it was."
-            raise BakeoffError("\n".join([*refused, f"{unchanged} Mend the delivery, or move it out of the inbox."]))
+            raise BakeoffError("\n".join([*refused, f"{unchanged} Fix the delivery, or move it out of the inbox."]))
         say(f"data/ is unchanged: {inbox} has no delivery that was not taken before.")
         return None
     came_from = ", ".join(f"delivery {name}" for name in taken)

@@ -41,10 +41,9 @@ class Parent:
         shipped: those after its refit on train and validation.
         full: as `last`, of the last full fit; `last` itself where that was one.
         settings: the model's section, as JSON values.
-        split_settings: what decided which of its events were test, as `Params.split_settings`; None where the version
-            that trained it did not record that.
+        split_settings: what decided which of its events were test, as `Params.split_settings`.
         nights: warm fits since the last full one.
-        epoch: that the last full fit chose; None where the version that trained it did not record that.
+        epoch: that the last full fit chose.
         newest: UTC seconds of the newest event that the last full fit learned from; 0 where events have no time.
         record: its version, commit and MD5, once it is kept as one of parents.json.
     """
@@ -53,9 +52,9 @@ class Parent:
     shipped: Start
     full: Start
     settings: Mapping[str, Any]
-    split_settings: Mapping[str, Any] | None
+    split_settings: Mapping[str, Any]
     nights: int
-    epoch: int | None
+    epoch: int
     newest: int
     record: Mapping[str, Any] | None = None
 
@@ -80,10 +79,9 @@ class Parent:
             return Start(weights, weights.pop(_IDS), FeatureEncoding.model_validate_json(json.dumps(meta[part])))
 
         last = start("last")
-        # A version from before shipped weights, settings of the split or the epoch were kept has none.
-        shipped, full = (start(part) if part in meta else last for part in ("shipped", "full"))
-        kept, epoch = meta.get("split_settings"), meta.get("epoch")
-        return cls(last, shipped, full, meta["settings"], kept, meta["nights"], epoch, meta["newest"])
+        full = start("full") if "full" in meta else last
+        kept = (meta[name] for name in ("settings", "split_settings", "nights", "epoch", "newest"))
+        return cls(last, start("shipped"), full, *kept)
 
 
 def read_parent(workspace: Workspace, model: str) -> Parent | None:
@@ -156,8 +154,7 @@ def _trained(
             scores = _compared(warm, warm.select()[1], replace(experiment, start=parent.full))
             reason = _behind(scores, params.margin)
             if reason is None:
-                # A parent of an earlier version has not kept its epoch.
-                scratch = parent.epoch is not None and (parent.nights + 1) % params.refit_every == 0
+                scratch = (parent.nights + 1) % params.refit_every == 0
                 if scratch:
                     print(f"{experiment.spec.name}: refit from scratch, for {parent.epoch} epochs", flush=True)
                     shipped = warm.run(experiment, parent.epoch)
@@ -189,12 +186,7 @@ def why_full(
 ) -> str | None:
     """Why a training is a full fit before anything is trained, in a sentence; None if it may start from the parent."""
     if parent is None:
-        return "There is no model to start from."
-    if parent.split_settings is None:
-        return (
-            "The model in production comes from a version that did not record how its events were split: that model "
-            "may have learned from events that are test now."
-        )
+        return "There is no model to start from: `bakeoff parents` copies those in production."
     names = [name for name, value in split_settings.items() if value != parent.split_settings.get(name)]
     if names:
         return (

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from bakeoff.core.histories import Queries
 from bakeoff.models.base import specs
 from bakeoff.models.base.encoder import Encoder
-from bakeoff.models.base.list_options import kinds_of_items
+from bakeoff.models.base.list_options import CatalogueFeatures
 from bakeoff.models.base.loading import EXTRAS
 from bakeoff.models.base.serving_module import SIGNATURES, ServingModule
 from bakeoff.models.base.storage import CATALOGUE, load_trained, read_items, read_known_users, read_stored
@@ -60,8 +60,8 @@ def export_trained(trained: Path, into: Path) -> None:
     retriever, users, items = load_trained(trained), read_known_users(trained), read_items(trained)
     name, stored = read_stored(trained)
     encoder: Encoder = specs.resolve(specs.spec(name).graph)(retriever)
-    ids, kinds = items["item_id"].astype(str).tolist(), kinds_of_items(items, stored.encoding.item)
-    export(ServingModule(encoder, ids, users, stored.encoding.user, kinds), str(into))
+    ids, features = items["item_id"].astype(str).tolist(), CatalogueFeatures.of(items, stored.encoding.item)
+    export(ServingModule(encoder, ids, users, stored.encoding.user, features), str(into))
     extras = into / EXTRAS
     extras.mkdir()
     for file in CATALOGUE:

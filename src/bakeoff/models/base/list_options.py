@@ -1,15 +1,17 @@
-"""Lists that are less popular, or more diverse, than the best by score: the formulas in NumPy.
+"""Lists of some items alone, less popular or more diverse than the best by score: in NumPy.
 
 `list_options_graph` has the same in TensorFlow, for exported models.
 """
 
 from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
+from scipy.sparse import csc_array, csr_array
 
 from bakeoff.data.features.encoding import EncodedFeatures, TableEncoding
 
@@ -25,25 +27,56 @@ BEST = 100
 MOST_KINDS = 128
 """Categories and tags by which items are compared; where there are more, embeddings take less memory."""
 
+FILTER = r"(?s)\s*([^=<>!]+)(=|!=|>=|<=)(.+)"
+"""A filter as people write it: a feature, a sign, and a number or values, in the syntax of both `re` and RE2."""
+
 FloatArray = NDArray[np.float32]
 
 
-def kinds_of_items(table: pd.DataFrame, encoding: TableEncoding) -> csr_array | None:
-    """Categories and tags of n items, by which diverse lists compare them: see `EncodedFeatures.directions`, [n, F].
+@dataclass(frozen=True)
+class CatalogueFeatures:
+    """What the n items of a catalogue can be filtered and compared by: their numbers, categories and tags.
 
-    None where there are none, or more than MOST_KINDS: then items are compared by their embeddings.
-
-    Args:
-        table: n rows with raw features; those that it lacks are left out.
-        encoding: of item features.
+    Attributes:
+        codes: by feature with categories or tags, value → code, from 1.
+        items: by the same features, bool [n, values], which items have which value; code c is column c − 1.
+        numbers: by feature with numbers, float64 [n], NaN where unknown.
+        encoded: categories and tags of all items.
     """
-    return kinds_of(only(encoding, ("categorical", "tags"), table).encode(table))
+
+    codes: Mapping[str, Mapping[str, int]]
+    items: Mapping[str, csc_array]
+    numbers: Mapping[str, NDArray[np.float64]]
+    encoded: EncodedFeatures
+
+    def __len__(self) -> int:
+        """The number of items n."""
+        return len(self.encoded.categorical)
+
+    @classmethod
+    def of(cls, table: pd.DataFrame, encoding: TableEncoding) -> "CatalogueFeatures":
+        """Of n rows with raw features, by the encoding of item features; those that the table lacks are left out."""
+        names = [name for name in filterable(encoding) if name in table]
+        codes = {name: codes for name, codes in encoding.codes.items() if name in names}
+        encoded = only(encoding, ("categorical", "tags"), names).encode(table)
+        items = [each.tocsc() for each in (*encoded.category_sets, *encoded.tag_sets)]
+        dense = [name for name in encoding.dense if name in names]
+        numbers = {name: pd.to_numeric(table[name], errors="coerce").to_numpy(np.float64) for name in dense}
+        return cls(codes, dict(zip(codes, items, strict=True)), numbers, encoded)
+
+    @cached_property
+    def kinds(self) -> csr_array | None:
+        """By which diverse lists compare items, float64 [n, F]: see `EncodedFeatures.directions`.
+
+        None where there are none, or more than MOST_KINDS: then items are compared by their embeddings.
+        """
+        found = self.encoded.directions
+        return found if 0 < found.shape[1] <= MOST_KINDS else None
 
 
-def kinds_of(encoded: EncodedFeatures) -> csr_array | None:
-    """The same of items whose categories and tags are encoded."""
-    found = encoded.directions
-    return found if 0 < found.shape[1] <= MOST_KINDS else None
+def filterable(encoding: TableEncoding) -> list[str]:
+    """Item features by which lists can be filtered: all but texts and vectors."""
+    return [*encoding.dense, *encoding.categorical, *encoding.tags]
 
 
 def only(encoding: TableEncoding, kinds: Iterable[str], names: Container[str]) -> TableEncoding:
@@ -66,7 +99,7 @@ def standard_log_popularity(counts: NDArray[np.integer]) -> FloatArray:
 
 
 def debiased(scores: FloatArray, popularity: FloatArray, debias: float) -> FloatArray:
-    """Scores less β σ_s z_i, float32 [B, n].
+    """Scores minus β σ_s z_i, float32 [B, n].
 
     Menon et al. (ICLR 2021), "Long-tail learning via logit adjustment", subtract τ log φ(i) from logits. Scores of MF
     are no logits, and models differ in scale: here τ is β σ_s / σ_logφ, with σ_s the standard deviation of the query's

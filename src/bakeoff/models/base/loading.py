@@ -18,17 +18,15 @@ EXTRAS = "assets.extra"
 def saved_model_of(folder: Path) -> Path:
     """The SavedModel of a directory: the directory itself, or `saved_model` in it.
 
-    The registry hands out the former; `models/<name>`, and versions that were promoted when training still exported,
-    are the latter.
+    The registry hands out the former, `models/<name>` is the latter.
     """
     inner = folder / "saved_model"
     return inner if inner.is_dir() else folder
 
 
 def extras_of(folder: Path) -> Path:
-    """Where items.parquet and features.json of an export are: in its SavedModel, or next to it in older versions."""
-    extras = saved_model_of(folder) / EXTRAS
-    return extras if extras.is_dir() else folder
+    """Where items.parquet, features.json and the users of an export are."""
+    return saved_model_of(folder) / EXTRAS
 
 
 def graph_bytes(folder: Path) -> int:

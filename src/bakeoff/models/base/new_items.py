@@ -10,8 +10,8 @@ from scipy.sparse import csr_array, hstack
 from bakeoff.core.errors import BakeoffError, shortened
 from bakeoff.data.features.encoding import TableEncoding
 from bakeoff.models.base import specs
-from bakeoff.models.base.list_options import only
-from bakeoff.models.base.storage import filterable, read_items, read_known_users, read_stored
+from bakeoff.models.base.list_options import filterable, only
+from bakeoff.models.base.storage import read_items, read_known_users, read_stored
 
 NEIGHBOURS = 10
 """Items whose mean a new item gets. This and NUMBER_WEIGHT were chosen in the earlier periods of

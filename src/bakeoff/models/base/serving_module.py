@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy.sparse import csr_array
+import pandas as pd
 
 from bakeoff.core.histories import PAD
 from bakeoff.data.features.encoding import TableEncoding
 from bakeoff.models.base import list_options_graph as options
 from bakeoff.models.base.encoder import EXPLAIN_SIGNATURE, HISTORY_SIGNATURE, QUERY_SIGNATURE, Encoder
-from bakeoff.models.base.list_options import standard_log_popularity
+from bakeoff.models.base.list_options import CatalogueFeatures, standard_log_popularity
 from bakeoff.models.base.storage import KnownUsers
-from bakeoff.models.base.tensorflow import graph, tf
+from bakeoff.models.base.tensorflow import graph, lookup_table, tf
 
 NO_ITEM = ""
 """Fills a list where the catalogue has fewer items left than were requested."""
@@ -28,6 +28,7 @@ USER_SIGNATURE = (tf.TensorSpec([None], tf.string, "user_ids"), K_SIGNATURE)
 
 OPTIONS_SIGNATURE = (
     tf.TensorSpec([None], tf.string, "allow"),
+    tf.TensorSpec([None], tf.string, "filters"),
     tf.TensorSpec([], tf.float32, "diversity"),
     tf.TensorSpec([], tf.float32, "debias"),
 )
@@ -53,7 +54,7 @@ class ServingModule(tf.Module):
         item_ids: Sequence[str],
         users: KnownUsers,
         encoding: TableEncoding,
-        kinds: csr_array | None = None,
+        features: CatalogueFeatures | None = None,
     ) -> None:
         """Combine the encoder with lookups of ids and features.
 
@@ -62,14 +63,14 @@ class ServingModule(tf.Module):
             item_ids: n ids, in the order of the item indices.
             users: the known users, what each of them has seen, and whether lists hold that.
             encoding: how raw features of users are encoded.
-            kinds: bool [n, F], from `kinds_of_items`; None: diverse lists compare items by their embeddings.
+            features: by which lists are filtered and items compared; None: there are none.
         """
         super().__init__(name="serving")
         self._encoder, self._keeps_repeats = encoder, users.keeps_repeats
         self.item_embeddings = encoder.item_embeddings
         self._item_ids = tf.constant([*item_ids, NO_ITEM])
-        self._items = _lookup(item_ids)
-        self._users = _lookup(list(users.rows))
+        self._items = lookup_table(item_ids)
+        self._users = lookup_table(list(users.rows))
         # The row after the last user is the stranger: no history, all features unknown.
         self._stranger = len(users.rows)
         queries, seen = users.queries, users.queries.histories
@@ -80,12 +81,16 @@ class ServingModule(tf.Module):
         self._offsets = tf.constant(np.append(seen.offsets, seen.offsets[-1]))
         self._history_items = tf.Variable(seen.items, trainable=False, name="history_items")
         self._history_times = tf.Variable(seen.timestamps, trainable=False, name="history_times")
+        if features is None:
+            features = CatalogueFeatures.of(pd.DataFrame(index=range(len(item_ids))), TableEncoding())
+        kinds = features.kinds
         compared = None if kinds is None else tf.Variable(kinds.toarray() > 0, trainable=False, name="kinds")
         self._compared = encoder.item_embeddings if compared is None else compared
+        self._filters = options.ItemFilters(features)
         scales = [(scale.mean, scale.std) for scale in encoding.dense.values()]
         self._scales = np.array(scales, np.float32).reshape(-1, 2)
         self._vector_sizes = list(encoding.vector.values())
-        self._values = [_lookup(values) for values in encoding.categorical.values()]
+        self._values = [lookup_table(values) for values in encoding.categorical.values()]
         self._popularity = tf.constant(standard_log_popularity(seen.item_counts(len(item_ids))))
         if hasattr(encoder, "explain"):
             self.explain = graph(encoder.explain, input_signature=EXPLAIN_SIGNATURE)
@@ -114,7 +119,7 @@ class ServingModule(tf.Module):
 
     @graph(input_signature=(*USER_SIGNATURE, *OPTIONS_SIGNATURE))
     def recommend_for_users_with_options(
-        self, user_ids: Any, k: Any, allow: Any, diversity: Any, debias: Any
+        self, user_ids: Any, k: Any, allow: Any, filters: Any, diversity: Any, debias: Any
     ) -> dict[str, Any]:
         """Lists as in recommend_for_users, that are less popular or more diverse, of some of the items.
 
@@ -123,6 +128,7 @@ class ServingModule(tf.Module):
             k: see there.
             allow: string [A], ids of items that lists may contain; none: any; unknown ids are ignored, so that [""]
                 allows nothing.
+            filters: string [F], see `ItemFilters.met`; none, or "": no filter.
             diversity: λ in [0, 1], see `list_options.diverse`; 0: by score.
             debias: β ≥ 0, see `list_options.debiased`; 0: by score.
 
@@ -130,7 +136,7 @@ class ServingModule(tf.Module):
             as recommend_for_users; scores are those of the model, and descend only where both options are 0.
         """
         query, known = self._query_of_users(user_ids)
-        return {**self._choose(query, k, allow, diversity, debias), "known": known}
+        return {**self._choose(query, k, allow, filters, diversity, debias), "known": known}
 
     @graph(input_signature=RAW_SIGNATURE)
     def recommend_for_histories(
@@ -161,12 +167,13 @@ class ServingModule(tf.Module):
         categorical: Any,
         k: Any,
         allow: Any,
+        filters: Any,
         diversity: Any,
         debias: Any,
     ) -> dict[str, Any]:
         """Lists for anyone, as in recommend_for_histories, with the options of recommend_for_users_with_options."""
         query, known = self._raw_query(history, timestamps, dense, categorical)
-        return {**self._choose(query, k, allow, diversity, debias), "known": known}
+        return {**self._choose(query, k, allow, filters, diversity, debias), "known": known}
 
     @property
     def _num_items(self) -> Any:
@@ -197,10 +204,10 @@ class ServingModule(tf.Module):
         return {"item_ids": tf.gather(self._item_ids, items), "scores": best, "known": known}
 
     @graph(input_signature=(QUERY_SIGNATURE, K_SIGNATURE, *OPTIONS_SIGNATURE))
-    def _choose(self, query: Encoded, k: Any, allow: Any, diversity: Any, debias: Any) -> dict[str, Any]:
+    def _choose(self, query: Encoded, k: Any, allow: Any, filters: Any, diversity: Any, debias: Any) -> dict[str, Any]:
         scores, seen = self._scores(*query)
         value = self._open(options.debiased(scores, self._popularity, debias), seen)
-        value = tf.where(self._allowed(allow), value, -np.inf)
+        value = tf.where(self._allowed(allow) & self._filters.met(filters), value, -np.inf)
         items, found = options.choose(value, self._compared, tf.minimum(k, self._num_items), diversity)
         chosen = tf.where(found, tf.gather(scores, items, batch_dims=1), -np.inf)
         return {"item_ids": tf.gather(self._item_ids, tf.where(found, items, self._num_items)), "scores": chosen}
@@ -249,12 +256,3 @@ class ServingModule(tf.Module):
     def _encode(self, categorical: Any) -> Any:
         codes = [table.lookup(categorical[:, column]) + 1 for column, table in enumerate(self._values)]
         return tf.stack(codes, axis=1) if codes else tf.zeros([tf.shape(categorical)[0], 0], tf.int32)
-
-
-def _lookup(keys: Sequence[str]) -> Any:
-    """Index of each key; PAD for anything else."""
-    # A table must not be empty, as that of a feature which nobody states would be: "" is no one's key.
-    keys_tensor = tf.constant(["", *keys], tf.string)
-    values = tf.constant([PAD, *range(len(keys))], tf.int32)
-    initializer = tf.lookup.KeyValueTensorInitializer(keys_tensor, values)
-    return tf.lookup.StaticHashTable(initializer, PAD)

@@ -23,9 +23,10 @@ from bakeoff.core.errors import BakeoffError, reading
 from bakeoff.core.files import replaced, write_json
 from bakeoff.core.histories import Histories, Queries, offsets_of
 from bakeoff.core.workspace import Workspace
-from bakeoff.data.features.encoding import FeatureEncoding, TableEncoding
+from bakeoff.data.features.encoding import FeatureEncoding
 from bakeoff.data.prepared.tables import Prepared
 from bakeoff.models.base import specs
+from bakeoff.models.base.list_options import filterable
 from bakeoff.models.base.loading import EXTRAS
 from bakeoff.models.base.retriever import Retriever, TrainedRetriever
 
@@ -233,11 +234,6 @@ def read_items(folder: Path, *, ids_only: bool = False) -> pd.DataFrame:
 def titled(items: pd.DataFrame) -> pd.DataFrame:
     """The items, one whose title is not known by its id."""
     return items.assign(title=items["title"].fillna(items["item_id"]))
-
-
-def filterable(encoding: TableEncoding) -> list[str]:
-    """Item features by which lists can be filtered: all but texts."""
-    return [*encoding.dense, *encoding.categorical, *encoding.tags]
 
 
 def read_encoding(folder: Path) -> FeatureEncoding:

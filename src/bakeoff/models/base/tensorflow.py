@@ -7,12 +7,13 @@ import ctypes
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
 import bakeoff  # noqa: F401 - sets TF_USE_LEGACY_KERAS, which must be set before TensorFlow is imported
+from bakeoff.core.histories import PAD
 
 
 @contextmanager
@@ -69,6 +70,15 @@ tf: Any = tensorflow
 graph: Any = partial(tensorflow.function, autograph=False)
 """`tf.function` for code without Python's `if` and `while` over tensors: none of ours has them, and translating source
 code in search of them is a third of what building a model costs."""
+
+
+def lookup_table(keys: Sequence[str]) -> Any:
+    """The index of each key, for graphs; PAD for anything else."""
+    # A table must not be empty, as that of a feature which nobody states would be: "" is no one's key.
+    keys_tensor = tf.constant(["", *keys], tf.string)
+    values = tf.constant([PAD, *range(len(keys))], tf.int32)
+    initializer = tf.lookup.KeyValueTensorInitializer(keys_tensor, values)
+    return tf.lookup.StaticHashTable(initializer, PAD)
 
 
 def seed_everything(seed: int) -> None:

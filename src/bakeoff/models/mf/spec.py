@@ -27,7 +27,7 @@ class MFParams(Frozen):
     """How a row is solved in training: exactly (cholesky), by cg_steps of conjugate gradient from its last value (cg),
     or exactly where its system is small, min(events, dim) ≤ 16, and by conjugate gradient elsewhere (auto). `mllib`:
     Spark's own ALS on the cluster of BAKEOFF_SPARK_MASTER, for what does not fit one machine; all max_epochs, since it
-    shows nothing between them. Variants and made data, which are small, then take `auto`."""
+    shows nothing between them. Variants and synthetic data, which are small, then take `auto`."""
     cg_steps: PositiveInt = 3
     """Steps of conjugate gradient in each half of an epoch; more come closer to each half's optimum."""
     recency_scale: Annotated[PositiveFloat | None, Search(choices=(None, 3.0, 4.0, 6.0, 8.0, 10.0, 20.0, 40.0))] = None

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -139,29 +140,60 @@ def fetched(root: Path, version: Version, part: Part = "saved_model") -> Iterato
 def copy_parents(workspace: Workspace) -> None:
     """Copy what each model of the version in production left to `parents/`, have DVC keep it, and write parents.json.
 
-    A model that the version did not keep a start of is fitted in full; so are all where nothing is in production.
+    A model that the version did not keep a start of is fitted in full; so are all where nothing is in production, or
+    where it was made before somebody was forgotten.
 
     Raises:
         BakeoffError: the version's files are in neither DVC's cache nor its remote, or DVC refuses.
     """
     standing = production(read_events(workspace.root))
-    found: dict[str, dict[str, str]] = {}
-    if standing is not None:
-        version = standing.version
-        whose = f"{version.name}, from which training starts unless warm_start.mode is off,"
-        with replaced(workspace.parents) as folder:
-            for name in [name for name, spec in specs.specs().items() if spec.starts_warm]:
-                source, copy = Workspace().start(name).as_posix(), folder / f"{name}.npz"
-                with dvc_files(workspace.root, version.commit, source, whose) as stored:
-                    if stored.exists(source):
-                        stored.get_file(source, str(copy))
-                        md5 = file_hash(copy, "md5")
-                        found[name] = {"version": version.name, "commit": version.commit, "md5": md5}
-        if found:
-            read_output(["dvc", "--wait-for-lock", "add", "--quiet", workspace.parents.name], workspace.root)
+    if standing is None:
+        drop_parents(workspace)
+        print("All models are fitted in full: nothing is in production.")
+        return
+    version, found = standing.version, dict[str, dict[str, str]]()
+    if later := removals(workspace.root) - removals(workspace.root, version.commit):
+        drop_parents(workspace)
+        print(
+            f"All models are fitted in full: {version.name} was made before `bakeoff forget` removed somebody from "
+            f"data/ ({min(later)}), and may have learned from them."
+        )
+        return
+    whose = f"{version.name}, from which training starts unless warm_start.mode is off,"
+    with replaced(workspace.parents) as folder:
+        for name in [name for name, spec in specs.specs().items() if spec.starts_warm]:
+            source, copy = Workspace().start(name).as_posix(), folder / f"{name}.npz"
+            with dvc_files(workspace.root, version.commit, source, whose) as stored:
+                if stored.exists(source):
+                    stored.get_file(source, str(copy))
+                    md5 = file_hash(copy, "md5")
+                    found[name] = {"version": version.name, "commit": version.commit, "md5": md5}
+    if found:
+        read_output(["dvc", "--wait-for-lock", "add", "--quiet", workspace.parents.name], workspace.root)
     write_json(workspace.parents_record, found)
-    origin = "nothing in production" if standing is None else standing.version.name
-    print(f"Training starts from {origin}: {', '.join(found) or 'no model, all are fitted in full'}.")
+    print(f"Training starts from {version.name}: {', '.join(found) or 'no model, all are fitted in full'}.")
+
+
+def drop_parents(workspace: Workspace) -> None:
+    """Have all models fitted in full, and keep no copy of what they started from but in DVC's cache."""
+    write_json(workspace.parents_record, {})
+    (workspace.root / f"{workspace.parents.name}.dvc").unlink(missing_ok=True)
+    if workspace.parents.exists():
+        shutil.rmtree(workspace.parents)
+
+
+def removals(root: Path, commit: str | None = None) -> frozenset[str]:
+    """When somebody was removed from data/, in UTC, as far as a commit, or the workspace, knows.
+
+    Raises:
+        BakeoffError: forgotten.json is damaged.
+    """
+    path = Workspace().forgotten.name
+    with reading(
+        path, "take it from Git; where branches differ, keep the lines of both", ValueError, LookupError, TypeError
+    ):
+        text = text_at(root, commit, path)
+        return frozenset() if text is None else frozenset(map(str, json.loads(text)["removals"]))
 
 
 def _stages(root: Path, commit: str | None) -> Mapping[str, Mapping[str, Any]]:

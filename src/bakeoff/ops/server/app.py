@@ -58,8 +58,9 @@ Submit = Callable[[ServedModel, schemas.Query], Awaitable[schemas.Answer]]
 class BodyRoute(APIRoute):
     """Parses and checks JSON in one go, and refuses what is not sent as JSON.
 
-    FastAPI's way from a request to arguments makes a request by user id at 8 clients 40 % dearer (docs/serving.md), and
-    lists every fault of a body. The endpoint takes a pydantic model as its one argument and returns a response.
+    FastAPI's way from a request to arguments makes a request by user id at 8 clients 40 % more expensive
+    (docs/serving.md), and lists every fault of a body. The endpoint takes a pydantic model as its one argument and
+    returns a response.
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
