@@ -69,9 +69,8 @@ def test_kinds_are_categories_and_tags_unless_there_are_too_many(monkeypatch):
     table = pd.DataFrame({"maker": ["a", "b", ""], "genres": ["x|y", "", None], "year": [1, 2, 3]})
     kinds = CatalogueFeatures.of(table, encoding).kinds
     assert (kinds.toarray() > 0).tolist() == [[True, False, True, True], [False, True, False, False], [False] * 4]
-    assert (
-        CatalogueFeatures.of(table[["year"]], encoding).kinds is None
-    )  # of an older model, which was stored without them
+    # of an older model, which was stored without them
+    assert CatalogueFeatures.of(table[["year"]], encoding).kinds is None
     assert CatalogueFeatures.of(table[["maker"]], encoding).kinds.shape == (3, 2)
     monkeypatch.setattr(list_options, "MOST_KINDS", 3)
     assert CatalogueFeatures.of(table, encoding).kinds is None

@@ -44,14 +44,15 @@ def run(user: str, workspace: Workspace, log: Path | None = None) -> None:
     with data_directory.alone(workspace.root, say):
         about, held = _read(workspace)
         lists, feedback = forget_user(folder, user)  # before data/, which then stays as it is if this can't be done
-        had_parents = workspace.parents.exists()
+        record = workspace.parents_record
+        had_parents = record.exists() and record.read_text(encoding="utf-8").strip() != "{}"
         removed = _remove(user, workspace, about, held)
     # What was done is said before the versions are looked through, which takes long and may be interrupted.
     if removed:
         say(f"Removed user {user} from data/: {removed}. Commit data.dvc and forgotten.json, and run `bakeoff run")
         say("--evidence`: until that has ended, models, reports and other outputs in this workspace hold the person.")
         if had_parents:
-            say("The next training fits all models in full: parents/ had weights that have learned from the person.")
+            say("The next training fits all models in full: parents.json named weights that learned from the person.")
     if lists:
         say(f"Removed from the log {folder}: {lists:,} lists of user {user} and {feedback:,} events on them.")
     with console.status("Looking through the versions of data/"):

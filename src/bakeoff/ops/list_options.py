@@ -21,7 +21,6 @@ from bakeoff.models.base.list_options import (
     LONGEST_DIVERSE,
     CatalogueFeatures,
     diverse,
-    filterable,
 )
 from bakeoff.ops.server.search import ExactSearch, Excluded, SearchResult
 
@@ -101,9 +100,9 @@ class ItemFeatures:
             encoding: of item features.
             model: name of the model, for messages.
         """
-        self.names = tuple(name for name in filterable(encoding) if name in table)
         self._table, self._encoding, self._model = table, encoding, model
         self._values = CatalogueFeatures.of(table, encoding)
+        self.names = (*self._values.numbers, *self._values.codes)
 
     def extended(self, table: pd.DataFrame) -> "ItemFeatures":
         """The same with further items behind the n, whose raw features the table has."""

@@ -21,9 +21,7 @@ def test_where_nothing_is_promoted_it_says_what_to_do(tmp_path):
         serve.prepare(Workspace(tmp_path), serve_options())
     with pytest.raises(BakeoffError, match="'als' is not a model"):
         serve.prepare(workspace, serve_options(model="als"))
-    with pytest.raises(
-        BakeoffError, match=r"models/mf/saved_model/assets.extra can't be read .*: run `bakeoff export mf`"
-    ):
+    with pytest.raises(BakeoffError, match=r"models/mf/saved_model can't be read .*: run `bakeoff export mf`"):
         serve.prepare(workspace, serve_options(model="mf"))
 
 

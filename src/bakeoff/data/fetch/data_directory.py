@@ -37,7 +37,7 @@ def read_about(data: Path) -> About:
     try:
         hashes = values.pop("taken_sha256", {})
         return About(**values, taken_sha256={name: str(each) for name, each in hashes.items()})
-    except (AttributeError, KeyError, TypeError) as error:
+    except (AttributeError, TypeError) as error:
         raise ValueError(f"dataset.json is not one that fetch writes: {error}") from None
 
 

@@ -14,7 +14,8 @@ _BETWEEN = "\x1f"
 """Between the name of a feature and a value, where values of all features are looked up together."""
 
 
-NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
+_NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
+"""A finite number, as text; what TensorFlow can't read it refuses in words that name no filter."""
 
 
 class ItemFilters(tf.Module):
@@ -49,16 +50,15 @@ class ItemFilters(tf.Module):
         """
         filters = tf.boolean_mask(filters, tf.strings.strip(filters) != "")
         like = "filters must be like genres=Comedy|Drama, genres!=Horror, year>=1990 or year<=1999:"
-        filters = _where(tf.strings.regex_full_match(filters, FILTER), like, filters, filters)
+        filters = _require(tf.strings.regex_full_match(filters, FILTER), like, filters, filters)
         name, sign, text = (tf.strings.strip(tf.strings.regex_replace(filters, FILTER, rf"\{n}")) for n in (1, 2, 3))
-        unknown, feature = "unknown feature to filter items by", self._features.lookup(name)
-        feature = _where(feature != PAD, f"{unknown} (there are: {self._known}) among", name, feature)
-        kind, by_value = (
-            "numbers are filtered by >= and <=, other features by = and !=:",
-            (sign == "=") | (sign == "!="),
-        )
-        by_value = _where(by_value == (feature < self._num_sets), kind, filters, by_value)
-        text = _where(by_value | tf.strings.regex_full_match(text, NUMBER), like, filters, text)
+        feature = self._features.lookup(name)
+        unknown = f"unknown feature to filter items by (there are: {self._known}) among"
+        feature = _require(feature != PAD, unknown, name, feature)
+        by_value = (sign == "=") | (sign == "!=")
+        kind = "numbers are filtered by >= and <=, other features by = and !=:"
+        by_value = _require(by_value == (feature < self._num_sets), kind, filters, by_value)
+        text = _require(by_value | tf.strings.regex_full_match(text, _NUMBER), like, filters, text)
 
         has = self._with_values(name, tf.where(by_value, text, ""), by_value)
         bound = tf.strings.to_number(tf.where(by_value, "0", text), tf.float64)[:, tf.newaxis]
@@ -73,7 +73,7 @@ class ItemFilters(tf.Module):
         asked = tf.gather(by_value, rows)
         rows, values = tf.boolean_mask(rows, asked), tf.boolean_mask(values, asked)
         columns = self._values.lookup(tf.strings.join([tf.gather(name, rows), values], _BETWEEN))
-        columns = _where(columns != PAD, "filters name a value that is not known, among", values, columns)
+        columns = _require(columns != PAD, "filters name a value that is not known, among", values, columns)
         places = tf.ragged.range(tf.gather(self._starts, columns), tf.gather(self._starts, columns + 1))
         items = tf.cast(tf.gather(self._items, places.flat_values), tf.int64)
         pairs = tf.stack([tf.gather(rows, places.value_rowids()), items], axis=1)
@@ -81,7 +81,7 @@ class ItemFilters(tf.Module):
         return tf.tensor_scatter_nd_update(nothing, pairs, tf.fill(tf.shape(items), True))
 
 
-def _where(condition: Any, otherwise: str, data: Any, value: Any) -> Any:
+def _require(condition: Any, otherwise: str, data: Any, value: Any) -> Any:
     """The value where the condition holds throughout; else an error that says so, with some of the data."""
     # Without this dependency, what the value is used for can fail first, with words of its own.
     with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(condition), [otherwise, data])]):

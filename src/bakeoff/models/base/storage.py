@@ -276,11 +276,16 @@ def read_known_users(folder: Path) -> KnownUsers:
 
 def _reading(folder: Path) -> AbstractContextManager[None]:
     """Turn the errors of missing and damaged files into a BakeoffError."""
-    return reading(f"A file of {folder}", _again(folder), OSError, ValueError, LookupError, EOFError)
+    return reading(f"A file of {_part(folder)}", _again(folder), OSError, ValueError, LookupError, EOFError)
 
 
 def _again(folder: Path) -> str:
     """The command that restores the files of models/<name>/trained or of an export."""
-    at = folder.parent if folder.name == EXTRAS else folder
+    at = _part(folder)
     command = "train" if at.name == "trained" else "export"
     return f"run `bakeoff {command} {at.absolute().parent.name}`, or `dvc checkout --force {at}` if it was made before"
+
+
+def _part(folder: Path) -> Path:
+    """The directory that a stage makes, of which the EXTRAS of an export are a part."""
+    return folder.parent if folder.name == EXTRAS else folder
