@@ -16,6 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from harness.datasets import with_overrides
 from harness.pages import Page, keep_page
 from ruamel.yaml import YAML
 from scaling.catalogues import page as catalogues_page
@@ -60,7 +61,7 @@ class Sources:
         """Read them."""
         self.stages = read_stages(dvc)
         standing = load_params(ROOT / "params.yaml").model_dump(mode="json")
-        changed = _merged(standing, YAML(typ="safe").load(settings))
+        changed = with_overrides(standing, YAML(typ="safe").load(settings))
         self.params = parse_params(changed, str(settings)).model_dump(mode="json")
 
 
@@ -232,16 +233,6 @@ class _Tables:
 
     def __call__(self) -> None:
         write_tables(self.folder, self.size, SEED)
-
-
-def _merged(standing: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """The standing values with the changes in their place; features are replaced whole."""
-    merged = dict(standing)
-    for key, value in changes.items():
-        section = merged.get(key)
-        whole = key in ("user_features", "item_features") or not isinstance(value, Mapping)
-        merged[key] = value if whole or not isinstance(section, Mapping) else _merged(section, value)
-    return merged
 
 
 def _say(stage: Stage, run: Measured, kept: bool) -> None:

@@ -14,13 +14,11 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 import threading
 import time
 import timeit
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +27,7 @@ import numpy as np
 import psutil
 from harness.datasets import BENCHMARKS, make_split, settings_of
 from harness.pages import show
+from harness.serving import PATIENCE, serving
 from threadpoolctl import threadpool_limits
 
 from bakeoff.core.errors import BakeoffError
@@ -46,9 +45,6 @@ ASKED = 20_000
 
 ALLOWED = 100
 """Items on the list that a query with such a list allows."""
-
-PATIENCE = 300
-"""Seconds after which a server that does not come up counts as dead."""
 
 PROMOTED_AT = 8
 """Clients that ask while a model is promoted, and for whom the bar holds."""
@@ -143,7 +139,10 @@ def measure(arguments: argparse.Namespace, workspace: Workspace, commit: str) ->
     """All figures of the page."""
     first, second = arguments.models
     promote(workspace, first, commit)
-    with tempfile.TemporaryDirectory() as folder, serving(workspace, Path(folder) / "log") as (server, url):
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        serving(workspace.root, Path(folder) / "log", "--interval", "1") as (server, url),
+    ):
         queries = write_queries(workspace, Path(folder))
         rows = list[dict[str, Any]]()
         for kind, file in queries.items():
@@ -244,28 +243,6 @@ def write_queries(workspace: Workspace, folder: Path) -> Mapping[str, Path]:
         files[kind] = folder / f"{len(files)}.jsonl"
         files[kind].write_text("".join(f"{json.dumps(query)}\n" for query in queries), encoding="utf-8")
     return files
-
-
-@contextmanager
-def serving(workspace: Workspace, log: Path) -> Iterator[tuple[psutil.Process, str]]:
-    """A server over what is in production, and its address."""
-    command = [sys.executable, "-m", "bakeoff", "serve", "--port", "0", "--interval", "1"]
-    with (
-        log.open("w") as told,
-        subprocess.Popen(command, cwd=workspace.root, stdout=subprocess.PIPE, stderr=told, text=True) as process,
-    ):
-        assert process.stdout is not None
-        watchdog = threading.Timer(PATIENCE, process.kill)
-        watchdog.start()
-        try:
-            line = process.stdout.readline()
-            watchdog.cancel()
-            if " answers on " not in line:
-                raise BakeoffError(f"The server did not start: {log.read_text()}")
-            yield psutil.Process(process.pid), line.split(" answers on ")[1].split(";")[0]
-        finally:
-            watchdog.cancel()
-            process.kill()
 
 
 def promote(workspace: Workspace, model: str, commit: str) -> None:

@@ -95,6 +95,7 @@ BENCHMARKS = {
             "ml-1m",
             _TEMPORAL,
             {"data": {"dataset": "ml-1m"}, "split": _TEMPORAL_PARAMS},
+            one_seed=("gru4rec", "sasrec"),
         ),
         Benchmark(
             "ml-1m-global",
@@ -159,12 +160,16 @@ def present(raw: Path | None) -> list[str]:
     return [name for name, benchmark in BENCHMARKS.items() if name in DEFAULT or benchmark.is_in(raw)]
 
 
+FEATURES = ("user_features", "item_features")
+"""Keys of params.yaml whose value is one table's features."""
+
+
 def with_overrides(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested values, those of `overrides` instead where it has them; a mapping that is empty there replaces."""
+    """Nested values, those of `overrides` instead where it has them; FEATURES and empty mappings replace as a whole."""
     merged = dict(values)
     for key, value in overrides.items():
         inner = merged.get(key)
-        both = isinstance(inner, Mapping) and isinstance(value, Mapping) and value
+        both = isinstance(inner, Mapping) and isinstance(value, Mapping) and value and key not in FEATURES
         merged[key] = with_overrides(inner, value) if both and isinstance(inner, Mapping) else value
     return merged
 

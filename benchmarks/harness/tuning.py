@@ -22,6 +22,11 @@ from harness.systems import System
 GRIDS = FOLDER / "peers/grids.yaml"
 SETTINGS = FOLDER / "peers/settings.yaml"
 
+HEAD = """\
+# Chosen on validation by `make bench BENCH=--tune` from the grids in grids.yaml, some of which have grown since:
+# `tried` is the number of settings there were.
+"""
+
 LOOK_EVERY = "look_every"
 """Key of a grid: epochs between two looks at validation (stepwise systems)."""
 
@@ -101,9 +106,7 @@ def keep(system: System, benchmark: str, outcome: Outcome, path: Path = SETTINGS
     yaml.sort_base_mapping_type_on_output = False
     text = io.StringIO()
     yaml.dump(everything, text)
-    write_text(
-        path, f"# Chosen on validation by `make bench BENCH=--tune`; the grids are in grids.yaml.\n{text.getvalue()}"
-    )
+    write_text(path, HEAD + text.getvalue())
 
 
 def tune(

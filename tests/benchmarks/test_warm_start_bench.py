@@ -65,6 +65,20 @@ def test_the_page_judges_the_goals_by_its_figures(nights):
     assert len([line for line in text.splitlines() if line.startswith("| 2020-01")]) == 4
 
 
+@pytest.mark.parametrize(
+    ("differences", "says"),
+    [
+        ([0.0, -0.1, -0.2, -0.3], "-0.10000 (95 %: -0.10000 to -0.10000); a loss from night to night is shown."),
+        ([0.0, 0.1, 0.2, 0.3], "+0.10000 (95 %: +0.10000 to +0.10000); no loss from night to night is shown."),
+        # Residuals .04, -.12, .12, -.04: a standard error of √(.016 / 5) = .0566, times 4.303 (t, two degrees).
+        ([0.0, -0.2, 0.0, -0.2], "-0.04000 (95 %: -0.28339 to +0.20339); no loss from night to night is shown."),
+        ([0.0, -0.1], "Too few nights to show a drift."),
+    ],
+)
+def test_a_drift_is_a_slope_whose_interval_lies_below_0(differences, says):
+    assert warm_start._drift(np.array(differences)).endswith(says)
+
+
 def test_further_seeds_fit_in_full_on_the_last_night_alone_and_the_page_says_what_they_have_in_common(nights):
     replay, arguments, params, found = nights
     _, again = measure(replay, "mf", arguments, 43)

@@ -185,7 +185,7 @@ def test_it_says_what_was_added_and_an_item_that_is_added_again_replaces_itself(
         (["n,T,2000,Drama", "n,U,2000,Drama"], "more than one row for 'n'"),
         (["i3,T,2000,Drama"], "names 'i3', which mf was trained on"),
         (["n,T,soon,Drama"], "item 'n': year='soon' is not a number"),
-        (["n,T,2000,Drama|Western"], "item 'n': genres='Western' is not known.*leave out"),
+        (["n,T,2000,Drama|Western"], "item 'n': genres='Western' is not known.*--ignore-unknown"),
         (["n,T,,"], "item 'n': it has no feature but texts"),
     ],
 )
@@ -193,6 +193,19 @@ def test_a_table_with_a_fault_is_refused_whole(workspace, folder, tmp_path, rows
     with pytest.raises(BakeoffError, match=says):
         catalogue.add(workspace, DATA, table(tmp_path / "items.csv", "ok,T,2000,Drama" if rows else "", *rows), "mf")
     assert not [*folder.glob("*")]
+
+
+def test_values_that_training_did_not_see_are_left_out_if_asked_and_named(workspace, folder, tmp_path, capsys):
+    rows = ["n,T,2000,Drama| Western|Noir", "m,U,2000,Western", "o,V,2000,Drama"]
+    catalogue.add(workspace, DATA, table(tmp_path / "items.csv", *rows), "mf", ignore_unknown=True)
+    assert "Values of genres that mf did not learn are left out: 'Noir', 'Western'." in capsys.readouterr().out
+    found = added(folder, "mf").set_index("item_id")
+    assert found.genres.fillna("").to_dict() == {"n": "Drama", "m": "", "o": "Drama"}
+    np.testing.assert_array_equal(found[EMBEDDING]["n"], found[EMBEDDING]["o"])
+    with pytest.raises(BakeoffError, match="item 'x': it has no feature but texts"):
+        catalogue.add(workspace, DATA, table(tmp_path / "items.csv", "x,T,,Western"), "mf", ignore_unknown=True)
+    catalogue.add(workspace, DATA, table(tmp_path / "items.csv", "p,T,2000,Drama"), "mf", ignore_unknown=True)
+    assert "left out" not in capsys.readouterr().out
 
 
 def test_a_table_without_a_feature_and_models_that_need_events_are_refused(workspace, folder, tmp_path):

@@ -23,7 +23,7 @@ from bakeoff.ops.doctor import Finding, Subject
 from bakeoff.params import Params
 
 ROOT = Path(__file__).parents[2]
-MODELS = Params().experiments.models
+PARAMS = Params()
 
 
 def run(*arguments, cwd):
@@ -74,8 +74,8 @@ def root(sound, tmp_path, monkeypatch, _no_prefect):
     return tmp_path / "here"
 
 
-def found(check, root=Path(), sections=MODELS) -> Finding:
-    return checks.examine(Subject(Workspace(root), sections), check)
+def found(check, root=Path(), params=PARAMS) -> Finding:
+    return checks.examine(Subject(Workspace(root), params), check)
 
 
 def is_problem(finding, *, says, fix):
@@ -90,7 +90,7 @@ def is_warning(finding, *, says, fix):
 
 def test_a_sound_workspace_has_no_problem_and_its_table_fits_a_terminal(root, monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "80")
-    assert checks.run(Subject(Workspace(), MODELS), as_json=False)
+    assert checks.run(Subject(Workspace(), PARAMS), as_json=False)
     printed = capsys.readouterr().out
     assert len([line for line in printed.splitlines() if line.startswith(("ok", "not applicable"))]) == 15, printed
     assert max(map(len, printed.splitlines())) <= 80
@@ -128,7 +128,15 @@ def test_whatever_a_check_raises_is_a_finding():
 def test_parameters():
     assert found(checks.parameters).state == "ok"
     error = BakeoffError("params.yaml is not valid: seed must be a number")
-    assert is_problem(found(checks.parameters, sections=error), says="params.yaml is not valid", fix="seed must be")
+    assert is_problem(found(checks.parameters, params=error), says="params.yaml is not valid", fix="seed must be")
+
+
+@pytest.mark.parametrize(("mode", "margin", "state"), [("auto", 0, "warning"), ("auto", 0.01, "ok"), ("off", 0, "ok")])
+def test_warm_starts_of_a_champion_that_hardly_anything_succeeds(mode, margin, state):
+    params = Params.model_validate({"warm_start": {"mode": mode}, "promotion": {"margin": margin}})
+    finding = found(checks.parameters, params=params)
+    assert finding.state == state
+    assert ("promotion.margin in params.yaml" in finding.fix) is (state == "warning")
 
 
 def test_python(monkeypatch):
@@ -300,8 +308,8 @@ def test_java(tmp_path, monkeypatch):
 
 def test_java_for_mllib(monkeypatch, tmp_path):
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))
-    mllib = {**MODELS, "mf": MODELS["mf"].model_copy(update={"solver": "mllib"})}
-    assert is_problem(found(checks.java, sections=mllib), says="no java", fix="JAVA_HOME")
+    mllib = Params.model_validate({"mf": {"solver": "mllib"}})
+    assert is_problem(found(checks.java, params=mllib), says="no java", fix="JAVA_HOME")
 
 
 def test_disk(root, monkeypatch):
@@ -340,8 +348,9 @@ def test_the_estimate_of_memory_is_near_what_was_measured(tmp_path, monkeypatch,
     for table in ("interactions", "items"):
         (tmp_path / f"data/{table}.csv").write_text("a\n")
     monkeypatch.setattr(checks, "rows", lambda file: events if file.stem == "interactions" else items)
-    sections = {"mf": SimpleNamespace(dim=64), "ease": SimpleNamespace(max_items=1_000)}
-    memory, _ = checks.estimate(Subject(Workspace(tmp_path), sections))
+    dims = {name: {"dim": 64} for name in ("mf", "softmax", "two_tower")}
+    params = Params.model_validate({"ease": {"max_items": 1_000}, **dims})
+    memory, _ = checks.estimate(Subject(Workspace(tmp_path), params))
     assert 0.66 < memory / 2**30 / measured < 1.5
 
 
@@ -386,5 +395,5 @@ def test_the_command_ends_with_status_1_without_a_trace_whatever_is_broken(root)
 
 def test_hostile_text_is_printed_as_text(root, monkeypatch, capsys):
     monkeypatch.setenv("TF_USE_LEGACY_KERAS", "[red]\x1b[31m")
-    checks.run(Subject(Workspace(), MODELS), as_json=False)
+    checks.run(Subject(Workspace(), PARAMS), as_json=False)
     assert r"TF_USE_LEGACY_KERAS=[red]\x1b[31m" in " ".join(capsys.readouterr().out.split())

@@ -182,6 +182,9 @@ def online(
 def add(
     items: Annotated[Path, typer.Argument(help="A table with the columns of items.csv: .csv, .tsv or .parquet.")],
     model: Target = None,
+    ignore_unknown: Annotated[
+        bool, typer.Option("--ignore-unknown", help="Leave out categories and tags that training did not see.")
+    ] = False,
 ) -> None:
     """Embed items that a model was trained without, for `serve` and `recommend` to rank them at once.
 
@@ -190,7 +193,7 @@ def add(
     """
     from bakeoff.ops import catalogue as stage
 
-    stage.add(Workspace(), load().data, items, model)
+    stage.add(Workspace(), load().data, items, model, ignore_unknown=ignore_unknown)
 
 
 @catalogue.command()

@@ -57,12 +57,12 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="For programs: a
     """
     from bakeoff.ops import doctor as stage
 
-    sections: Any
+    params: Any
     try:
-        sections = load().experiments.models
+        params = load()
     except BakeoffError as error:
-        sections = error
-    if not stage.run(stage.Subject(Workspace(), sections), as_json=as_json):
+        params = error
+    if not stage.run(stage.Subject(Workspace(), params), as_json=as_json):
         raise typer.Exit(1)
 
 

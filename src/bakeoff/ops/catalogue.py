@@ -6,7 +6,7 @@ finds it again.
 """
 
 import hashlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -93,12 +93,11 @@ def readable(queries: Queries, num_trained: int) -> Queries:
 
 
 class ExtendedRetriever:
-    """A model that ranks added items behind its own n."""
+    """A model whose queries may name items that were added behind its own n."""
 
-    def __init__(self, retriever: Any, embeddings: NDArray[np.float32], added: NDArray[np.float32]) -> None:
-        """Extend a retriever, or an EncoderRetriever, with these embeddings [n, d], by others [m, d]."""
-        self._retriever, self.num_trained = retriever, len(embeddings)
-        self.item_embeddings = np.concatenate([embeddings, added])
+    def __init__(self, retriever: Any, num_trained: int) -> None:
+        """Extend a retriever, or an EncoderRetriever, of n items."""
+        self._retriever, self.num_trained = retriever, num_trained
         self.explains: bool = getattr(retriever, "explains", False)
 
     def embed_queries(self, queries: Queries) -> NDArray[np.float32]:
@@ -130,7 +129,9 @@ class _Target:
     path: Path
 
 
-def add(workspace: Workspace, data: DataParams, source: Path, model: str | None) -> None:
+def add(
+    workspace: Workspace, data: DataParams, source: Path, model: str | None, *, ignore_unknown: bool = False
+) -> None:
     """Embed new items and write them where `bakeoff serve` and `bakeoff recommend` find them.
 
     An item that was added before is embedded anew. Nothing of the model is changed.
@@ -140,6 +141,7 @@ def add(workspace: Workspace, data: DataParams, source: Path, model: str | None)
         data: how columns are named.
         source: table of items, as `bakeoff fetch --items` takes it.
         model: one of models/ of the workspace; None: what is in production.
+        ignore_unknown: leave out categories and tags that training did not see, and say which, instead of refusing.
 
     Raises:
         BakeoffError: the model can't embed new items, or the table has a fault; nothing is written then.
@@ -150,7 +152,9 @@ def add(workspace: Workspace, data: DataParams, source: Path, model: str | None)
         refuse_without_features(target.name.partition("@")[0], encoding)
         _check_ids(table, source, target)
         check_features(table, "items", encoding.names)
-        items = _read_items(table, source, encoding, target)
+        rows = table.select(["item_id", *encoding.names]).to_pylist()
+        unknown = _drop_unknown(rows, encoding) if ignore_unknown else {}
+        items = table.to_pandas().replace("", None).assign(**_read_features(rows, source, encoding, target))
         vectors, how = embed_new_items(target.trained, target.embeddings, items)
         kept = dict.fromkeys(["item_id", "title", *filterable(encoding)])
         added = items[[*kept]].assign(**{EMBEDDING: [*vectors.astype(np.float32)]})
@@ -161,7 +165,9 @@ def add(workspace: Workspace, data: DataParams, source: Path, model: str | None)
     print(f"{target.name} ranks {count} from {source} now, embedded {how}; {len(everything):,} in all.")
     if passed_over := [name for name in table.column_names if name not in ("item_id", "title", *encoding.names)]:
         print(f"Columns that {target.name} does not read: {visible(', '.join(passed_over))}.")
-    print(f"{target.path}: `bakeoff serve` takes it up within a second, and without the file they are gone.")
+    for name, values in unknown.items():
+        print(f"Values of {visible(name)} that {target.name} did not learn are left out: {_named(values)}.")
+    print(f"{target.path}: `bakeoff serve` takes it up in a moment, and without the file they are gone.")
 
 
 def remove(workspace: Workspace, item_ids: Sequence[str], model: str | None) -> None:
@@ -249,14 +255,29 @@ def _check_ids(table: pa.Table, source: Path, target: _Target) -> None:
         raise BakeoffError(f"{source} {fault}.")
 
 
-def _read_items(table: pa.Table, source: Path, encoding: TableEncoding, target: _Target) -> pd.DataFrame:
-    """The table as a model reads it: numbers and vectors as such, and nothing where a text is empty.
+def _drop_unknown(rows: list[dict[str, Any]], encoding: TableEncoding) -> dict[str, list[str]]:
+    """Take categories and tags that the model does not know out of the rows; feature → what was taken out."""
+    unknown: dict[str, set[str]] = {name: set() for name in (*encoding.categorical, *encoding.tags)}
+    for row in rows:
+        for name, found in unknown.items():
+            text = str(row[name] or "")
+            values = [tag.strip() for tag in text.split(TAG_SEPARATOR)] if name in encoding.tags else [text]
+            known = [value for value in values if value in encoding.codes[name]]
+            found.update({*values} - {*known, ""})
+            row[name] = TAG_SEPARATOR.join(known)
+    return {name: sorted(values) for name, values in unknown.items() if values}
+
+
+def _read_features(
+    rows: Sequence[Mapping[str, Any]], source: Path, encoding: TableEncoding, target: _Target
+) -> dict[str, list[Any]]:
+    """Columns as a model reads them: numbers and vectors as such, and nothing where a text is empty.
 
     Raises:
         BakeoffError: an item has no feature, a number is none, or the model does not know a category or a tag.
     """
-    read: dict[str, list[Any]] = {name: [] for name in (*encoding.dense, *encoding.vector)}
-    for row in table.select(["item_id", *encoding.names]).to_pylist():
+    read: dict[str, list[Any]] = {name: [] for name in encoding.names}
+    for row in rows:
         try:
             if not any(row[name] for name in (*filterable(encoding), *encoding.vector) or encoding.names):
                 raise BakeoffError("it has no feature but texts, so nothing says what it is like.")
@@ -269,10 +290,12 @@ def _read_items(table: pa.Table, source: Path, encoding: TableEncoding, target: 
             for name in encoding.tags:
                 for tag in (row[name] or "").split(TAG_SEPARATOR):
                     category_code(name, tag.strip(), encoding.codes[name])
+            for name in (*encoding.categorical, *encoding.tags, *encoding.text):
+                read[name].append(row[name] or None)
         except BakeoffError as error:
-            advice = f"Correct it, or leave out what {target.name} was not trained with."
+            advice = f"Correct it; --ignore-unknown leaves out categories and tags that {target.name} did not learn."
             raise BakeoffError(f"{source}, item {shortened(row['item_id'])}: {error} {advice}") from None
-    return table.to_pandas().replace("", None).assign(**read)
+    return read
 
 
 def _named(item_ids: Collection[str]) -> str:

@@ -58,16 +58,28 @@ ok, warning, problem, not_applicable = (partial(Finding, state) for state in get
 
 @dataclass(frozen=True)
 class Subject:
-    """What is examined: a workspace, and model → its section of params.yaml, or why that can't be read."""
+    """What is examined: a workspace, and its params.yaml, as `Params`, or why that can't be read."""
 
     workspace: Workspace
-    sections: Mapping[str, Any] | BakeoffError
+    params: Any
+
+    @property
+    def sections(self) -> Mapping[str, Any]:
+        """Settings by model; nothing where params.yaml can't be read."""
+        return {} if isinstance(self.params, BakeoffError) else self.params.experiments.models
 
 
 def parameters(subject: Subject) -> Finding:
-    """params.yaml is there and valid."""
-    if isinstance(subject.sections, BakeoffError):
-        raise subject.sections
+    """params.yaml is there and valid, and no setting undoes another."""
+    params = subject.params
+    if isinstance(params, BakeoffError):
+        raise params
+    if params.warm_start.mode == "auto" and params.promotion.margin == 0:
+        return warning(
+            "warm_start.mode is auto, and promotion.margin 0 rarely promotes a model that is merely as good: until one "
+            "is, every night starts from the same version",
+            "set promotion.margin in params.yaml: docs/promotion.md",
+        )
     return ok("params.yaml is valid")
 
 
@@ -184,7 +196,7 @@ def prefect(subject: Subject) -> Finding:
 
 def java(subject: Subject) -> Finding:
     """Only Spark needs it."""
-    solver = "" if isinstance(subject.sections, BakeoffError) else subject.sections["mf"].solver
+    solver = subject.sections["mf"].solver if subject.sections else ""
     if engine_settings().engine != "spark" and solver != "mllib":
         return not_applicable("only Spark needs it (BAKEOFF_ENGINE=spark, mf.solver: mllib)")
     command = shutil.which("java", path=f"{os.environ['JAVA_HOME']}/bin" if "JAVA_HOME" in os.environ else None)
@@ -248,7 +260,7 @@ def estimate(subject: Subject) -> tuple[float, float]:
     cache, the data three times, lists of 100 places per user (one for 40 events), and three models, also exported.
     """
     files = [subject.workspace.data / f"{table}.csv" for table in ("interactions", "items")]
-    if isinstance(subject.sections, BakeoffError) or not all(file.exists() for file in files):
+    if not subject.sections or not all(file.exists() for file in files):
         return 1.6 * 2**30, 2.0**27
     events, items = map(rows, files)
     weights = items * max(getattr(section, "dim", 0) for section in subject.sections.values())

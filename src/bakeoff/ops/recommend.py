@@ -20,7 +20,6 @@ from bakeoff.core.histories import Histories, Queries
 from bakeoff.core.workspace import Workspace
 from bakeoff.models.base import specs, storage
 from bakeoff.models.base.list_options import standard_log_popularity
-from bakeoff.models.base.retriever import Retriever
 from bakeoff.ops.catalogue import ExtendedRetriever, additions_path, embeddings_of, read_additions
 from bakeoff.ops.list_options import PLAIN, ItemFeatures, ListOptions, find
 from bakeoff.ops.server.search import ExactSearch
@@ -73,10 +72,10 @@ def run(
     catalogue, trained = storage.read_items(folder), storage.load_trained(folder)
     embeddings = np.asarray(trained.item_embeddings)
     added = read_additions(additions_path(workspace.root, model, catalogue["item_id"].astype(str).tolist(), embeddings))
-    retriever: Retriever = trained
+    search, retriever = ExactSearch(embeddings), ExtendedRetriever(trained, len(embeddings))
     if len(added):
         catalogue = pd.concat([catalogue, added.reindex(columns=catalogue.columns)], ignore_index=True)
-        retriever = ExtendedRetriever(trained, embeddings, embeddings_of(added))
+        search = search.extended(embeddings_of(added))
     items = pd.Series(catalogue["title"].to_numpy(), index=catalogue["item_id"].astype(str))
     if not 1 <= k <= len(items):
         raise BakeoffError(f"-k {k} is not possible: it must be between 1 and the {len(items)} items there are.")
@@ -89,7 +88,7 @@ def run(
         options = replace(options, allow=_places(allow, "--allow", items))
     seen = users.left_out(query.histories, exclude_seen).items
     query = replace(query, times=np.array([int(time.time())]))
-    search, embedded = ExactSearch(retriever.item_embeddings), retriever.embed_queries(query)
+    embedded = retriever.embed_queries(query)
     if options.is_plain:  # features of a million items take seconds to encode
         [found] = search.find(embedded, [seen], k)
     else:
@@ -104,7 +103,7 @@ def run(
         from bakeoff.ops.reasons import reasons
 
         explained = EncoderRetriever(specs.resolve(specs.spec(model).graph)(trained))
-        asked = explained if added.empty else ExtendedRetriever(explained, embeddings, embeddings_of(added))
+        asked = ExtendedRetriever(explained, len(embeddings))
         parts = reasons(asked, model, query, best.tolist(), scores.tolist(), (items.index, items.tolist()))
     title = f"{model} recommends to {'someone new' if user is None else f'user {user}'}{', and why' if why else ''}"
     _print(title, items.iloc[query.histories.items], items.iloc[best], scores, parts, specs.spec(model).explanation)

@@ -91,7 +91,7 @@ def test_estimates_are_unbiased_and_their_intervals_cover_the_truth(target):
     for name, estimates in found.items():
         error = np.std(estimates) / math.sqrt(runs)
         assert np.mean(estimates) == pytest.approx(truth, abs=4 * error), name
-        assert covered[name] / runs >= 0.92, name
+        assert covered[name] / runs >= 0.93, name
 
 
 def test_figures_of_three_lists_by_hand():

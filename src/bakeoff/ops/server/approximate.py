@@ -75,7 +75,7 @@ class ApproximateSearch(PrefilteredSearch):
     def extended(self, items: NDArray[np.float32]) -> "ApproximateSearch":
         """See ExactSearch; they go into the lists that there are, and recall stays what was measured before."""
         found = copy.copy(self)
-        PrefilteredSearch.__init__(found, np.concatenate([self._transposed.T, items]), self.quantised.extended(items))
+        PrefilteredSearch.__init__(found, self._with(items), self.quantised.extended(items))
         found.inverted = cast("Any", faiss.clone_index(self.inverted))
         found.inverted.add(np.ascontiguousarray(items, np.float32))
         return found

@@ -117,7 +117,7 @@ class PrefilteredSearch(ExactSearch):
 
     def extended(self, items: NDArray[np.float32]) -> "PrefilteredSearch":
         """See ExactSearch; only what is new is quantised."""
-        return PrefilteredSearch(np.concatenate([self._transposed.T, items]), self.quantised.extended(items))
+        return PrefilteredSearch(self._with(items), self.quantised.extended(items))
 
     def find(self, queries: NDArray[np.float32], exclude: Excluded, k: int) -> list[SearchResult]:
         """See ExactSearch; by a product of all where there are many queries, NaN or infinity."""

@@ -52,7 +52,11 @@ class ExactSearch:
 
     def extended(self, items: NDArray[np.float32]) -> "ExactSearch":
         """The same with further items [m, d] behind the n."""
-        return ExactSearch(np.concatenate([self._transposed.T, items]))
+        return ExactSearch(self._with(items))
+
+    def _with(self, items: NDArray[np.float32]) -> NDArray[np.float32]:
+        """All embeddings with further ones [m, d] behind them, laid out as they are kept: they are copied once."""
+        return np.concatenate([self._transposed, items.T], axis=1).T
 
     def find(self, queries: NDArray[np.float32], exclude: Excluded, k: int) -> list[SearchResult]:
         """Lists of at most k items each; fewer only where the catalogue has no more that are not excluded.

@@ -121,8 +121,6 @@ class ServedModel:
     def extended(self, added: pd.DataFrame) -> "ServedModel":
         """This model, to which nothing was added, ranking added items behind its own n."""
         ids, titles = (added[name].astype(str).tolist() for name in ("item_id", "title"))
-        embeddings, new = self.search.vectors(np.arange(len(self.item_ids))), embeddings_of(added)
-        retriever = ExtendedRetriever(self.retriever, embeddings, new)
         index = {item: place for place, item in enumerate(ids, len(self.item_ids))}
         features = self.encoder.features.extended(added)
         encoder = replace(self.encoder, items={**self.encoder.items, **index}, features=features)
@@ -132,9 +130,9 @@ class ServedModel:
             item_ids=[*self.item_ids, *ids],
             titles=[*self.titles, *titles],
             encoder=encoder,
-            search=self.search.extended(new),
+            search=self.search.extended(embeddings_of(added)),
             popularity=standard_log_popularity(counts),
-            retriever=retriever,
+            retriever=ExtendedRetriever(self.retriever, self.num_trained),
         )
 
     @property
