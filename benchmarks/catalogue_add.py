@@ -13,6 +13,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -28,13 +29,14 @@ from ruamel.yaml import YAML
 from scaling.data import Size, write_tables
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.core.files import written
 from bakeoff.core.subprocesses import environment
 from bakeoff.core.workspace import Workspace
 from bakeoff.ops.catalogue import FOLDER
 from bakeoff.params import Params, parse_params
 from bakeoff.stages import export, split, train, validate
 
+MODELS = ("mf", "two_tower")
+"""One for each way to embed a new item: by the nearest items, and by the item tower."""
 ITEMS = (4_000, 100_000, 1_000_000)
 USERS, EVENTS = 5_000, 200_000
 ROUNDS, MANY = 5, 1_000
@@ -54,12 +56,11 @@ def settings() -> Params:
     return parse_params(with_overrides(shipped, changes), "params.yaml")
 
 
-def prepared(root: Path, size: Size, models: list[str]) -> Workspace:
+def prepared(root: Path, size: Size, models: Sequence[str]) -> Workspace:
     """A workspace with these models, trained and exported."""
     params, workspace = settings(), Workspace(root)
     root.mkdir()
-    with written(workspace.params) as part, part.open("w", encoding="utf-8") as file:
-        YAML(typ="safe").dump(params.model_dump(mode="json"), file)
+    YAML(typ="safe").dump(params.model_dump(mode="json"), workspace.params)
     write_tables(root / "data", size, seed=42)
     validate.run(params, workspace)
     split.run(params, workspace)
@@ -90,8 +91,7 @@ def added(workspace: Workspace, url: str, model: str, ids: list[str]) -> dict[st
                 raise BakeoffError(f"{model} did not take up {source}: {process.communicate()[1]}")
             time.sleep(PAUSE)
         known = time.time()
-        while process.poll() is None:
-            time.sleep(PAUSE)
+        process.communicate()
         seconds = time.perf_counter() - start
     answer = httpx.post(f"{url}/recommend", json={"history": [], "allow": ids[:1], "k": 1}).raise_for_status().json()
     if [item["item_id"] for item in answer["items"]] != ids[:1]:
@@ -100,7 +100,7 @@ def added(workspace: Workspace, url: str, model: str, ids: list[str]) -> dict[st
     return {"command": seconds, "ranked": known - file.stat().st_mtime}
 
 
-def measure(items: int, models: list[str]) -> list[dict[str, Any]]:
+def measure(items: int, models: Sequence[str] = MODELS) -> list[dict[str, Any]]:
     """A row for each model and number of items that are added."""
     rows = []
     with TemporaryDirectory() as scratch:
@@ -149,24 +149,18 @@ def main() -> None:
     """Measure, and print or keep the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--items", type=int, nargs="+", default=list(ITEMS), help="sizes of the catalogue")
-    parser.add_argument("--models", nargs="+", choices=("mf", "softmax", "two_tower"), default=["mf", "two_tower"])
     parser.add_argument("--write", type=Path, metavar="FILE.json", help="keep the figures there, the page beside them")
     arguments = parser.parse_args()
-    rows = [row for items in arguments.items for row in measure(items, arguments.models)]
-    options = [f" --{name} {' '.join(map(str, given))}" for name, given in _given(arguments, parser).items()]
+    rows = [row for items in arguments.items for row in measure(items)]
+    sizes = "" if arguments.items == list(ITEMS) else f" --items {' '.join(map(str, arguments.items))}"
     page = {
-        "command": "python benchmarks/catalogue_add.py" + "".join(options),
+        "command": f"python benchmarks/catalogue_add.py{sizes}",
         "cores": os.cpu_count(),
         "users": USERS,
         "dim": settings().mf.dim,
         "rows": rows,
     }
     show(page, markdown, arguments.write)
-
-
-def _given(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> dict[str, list[Any]]:
-    names = ("items", "models")
-    return {name: getattr(arguments, name) for name in names if getattr(arguments, name) != parser.get_default(name)}
 
 
 if __name__ == "__main__":

@@ -306,13 +306,13 @@ def section(replay: Mapping[str, Any]) -> list[str]:
         f"{ratio:.3f}: goal {_met(ratio <= GOAL_TIME, nights)}. "
         f"Worst night {differences.min():+.4f}, mean {differences.mean():+.4f}: at most {GOAL_NDCG:g} below on "
         f"{int((differences >= -GOAL_NDCG).sum())} of {len(nights)} nights, goal "
-        f"{_met(bool((differences >= -GOAL_NDCG).all()), nights)}. {_drift(differences)}{_unfinished(nights)}",
+        f"{_met(bool((differences >= -GOAL_NDCG).all()), nights)}. {drift(differences)}{_unfinished(nights)}",
         "\n".join([*rows, *map(_row, nights)]),
         *over_seeds(replay["last_night"]),
     ]
 
 
-def _drift(differences: NDArray[np.float64]) -> str:
+def drift(differences: NDArray[np.float64]) -> str:
     """How the difference changes from night to night, and whether that is shown."""
     if (free := len(differences) - 2) < 1:
         return "Too few nights to show a drift."

@@ -76,7 +76,7 @@ def test_the_page_judges_the_goals_by_its_figures(nights):
     ],
 )
 def test_a_drift_is_a_slope_whose_interval_lies_below_0(differences, says):
-    assert warm_start._drift(np.array(differences)).endswith(says)
+    assert warm_start.drift(np.array(differences)).endswith(says)
 
 
 def test_further_seeds_fit_in_full_on_the_last_night_alone_and_the_page_says_what_they_have_in_common(nights):

@@ -52,8 +52,8 @@ def version(
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="For programs: an array of objects.")] = False) -> None:
     """Check the environment, Git, DVC, Prefect, disk, memory and clock, and say how to fix what is not right.
 
-    Exit status 1: there is a problem; a warning is none. Changes nothing, and asks no other address than those of
-    DVC's remote and Prefect's server.
+    Exit status 1: there is a problem; a warning is none. Changes nothing, and contacts nothing but DVC's
+    remote and Prefect's server.
     """
     from bakeoff.ops import doctor as stage
 

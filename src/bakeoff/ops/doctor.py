@@ -70,7 +70,7 @@ class Subject:
 
 
 def parameters(subject: Subject) -> Finding:
-    """params.yaml is there and valid, and no setting undoes another."""
+    """params.yaml is there and valid, and warm starts don't begin at the same version for ever."""
     params = subject.params
     if isinstance(params, BakeoffError):
         raise params

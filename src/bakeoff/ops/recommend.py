@@ -72,10 +72,8 @@ def run(
     catalogue, trained = storage.read_items(folder), storage.load_trained(folder)
     embeddings = np.asarray(trained.item_embeddings)
     added = read_additions(additions_path(workspace.root, model, catalogue["item_id"].astype(str).tolist(), embeddings))
-    search, retriever = ExactSearch(embeddings), ExtendedRetriever(trained, len(embeddings))
     if len(added):
         catalogue = pd.concat([catalogue, added.reindex(columns=catalogue.columns)], ignore_index=True)
-        search = search.extended(embeddings_of(added))
     items = pd.Series(catalogue["title"].to_numpy(), index=catalogue["item_id"].astype(str))
     if not 1 <= k <= len(items):
         raise BakeoffError(f"-k {k} is not possible: it must be between 1 and the {len(items)} items there are.")
@@ -88,7 +86,8 @@ def run(
         options = replace(options, allow=_places(allow, "--allow", items))
     seen = users.left_out(query.histories, exclude_seen).items
     query = replace(query, times=np.array([int(time.time())]))
-    embedded = retriever.embed_queries(query)
+    embedded = ExtendedRetriever(trained, len(embeddings)).embed_queries(query)
+    search = ExactSearch(embeddings) if added.empty else ExactSearch(embeddings).extended(embeddings_of(added))
     if options.is_plain:  # features of a million items take seconds to encode
         [found] = search.find(embedded, [seen], k)
     else:
