@@ -78,8 +78,8 @@ def markdown(page: Page) -> str:
         "",
         f"A float for each pair of {most:,} users and {page['evaluated_items']:,} items would take "
         f"{4 * most * page['evaluated_items'] / 2**30:.0f} GiB. `evaluate` ran as one process (`BAKEOFF_PROCESSES=1`). "
-        "A block adds its query embeddings and lists; most of what four times the users add is the lists of 65,536 "
-        "users, which are held at a time before they are written.",
+        "What a block holds, its query embeddings and lists, is little; most of what four times the users add is the "
+        "lists of 65,536 users, which are held at a time before they are written.",
     ]
     return "\n".join(lines) + "\n"
 

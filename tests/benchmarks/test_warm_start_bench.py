@@ -47,6 +47,7 @@ def test_each_night_starts_from_the_one_before_and_is_measured_once(nights, monk
         mean, low, high = night["difference"]
         assert low <= mean <= high
         assert mean == pytest.approx(night["test_warm"] - night["test_full"])
+        assert night["test_untrained"] == pytest.approx(night["test_full"])  # the split stays the same
     monkeypatch.setattr(warm_start, "full_fit", None)  # not called again
     assert measure(replay, "mf", arguments)[1] == found
 
@@ -55,13 +56,15 @@ def test_the_page_judges_the_goals_by_its_figures(nights):
     _, _, params, found = nights
     for night, difference in zip(found[1:], (0.001, -0.0021, 0.0), strict=True):
         night |= {"full_cpu": 10.0, "warm_cpu": 1.9, "difference": [difference, difference, difference]}
-    replay = {"title": "Two halves", "model": "mf", "seed": 42, "last_night": {}, "nights": found, "max_epochs": 4}
+        night |= {"test_full": 0.3, "test_untrained": 0.29}
+    replay = {"title": "Two halves", "model": "mf", "seed": 42, "by_seed": {}, "nights": found, "max_epochs": 4}
     replay["warm_start"] = params.warm_start.model_dump()
     text = markdown({"cores": 2, "replays": {"halves mf": replay}})
     assert "Only 3 of 7 nights were measured." in text
     assert "CPU ratio over the week 0.190: goal open." in text
     assert "at most 0.002 below on 2 of 3 nights, goal missed" in text
-    assert f"| {found[1]['test_full']:.4f} | {found[1]['full']:.4f} | 10.0 |" in text
+    assert "Untrained since the night before the week, the model differs from full fits by -0.0100 on average." in text
+    assert f"| 0.3000 | {found[1]['full']:.4f} | 10.0 |" in text
     assert len([line for line in text.splitlines() if line.startswith("| 2020-01")]) == 4
 
 
@@ -73,28 +76,42 @@ def test_the_page_judges_the_goals_by_its_figures(nights):
         # Residuals .04, -.12, .12, -.04: a standard error of √(.016 / 5) = .0566, times 4.303 (t, two degrees).
         ([0.0, -0.2, 0.0, -0.2], "-0.04000 (95 %: -0.28339 to +0.20339); no loss from night to night is shown."),
         ([0.0, -0.1], "Too few nights to show a drift."),
+        ([0.0, 0.0, 0.0], "The difference is the same on every night."),
     ],
 )
 def test_a_drift_is_a_slope_whose_interval_lies_below_0(differences, says):
     assert warm_start.drift(np.array(differences)).endswith(says)
 
 
-def test_further_seeds_fit_in_full_on_the_last_night_alone_and_the_page_says_what_they_have_in_common(nights):
+def test_further_seeds_fit_in_full_on_the_first_and_last_night_and_the_page_says_what_they_have_in_common(nights):
     replay, arguments, params, found = nights
     _, again = measure(replay, "mf", arguments, 43)
     assert [("full" in night, "difference" in night) for night in again] == [
         (True, False),
-        (False, False),
+        (True, True),
         (False, False),
         (True, True),
     ]
-    last = {"42": found[-1] | {"difference": [-0.001]}, "43": again[-1] | {"difference": [-0.003]}}
-    whole = {"title": "Two halves", "model": "mf", "seed": 42, "last_night": last, "nights": found, "max_epochs": 4}
+    ends = {"test_full": 0.3, "test_warm": 0.31}
+    weeks = {
+        "42": [
+            found[1] | {"difference": [0.001]},
+            found[-1] | ends | {"difference": [-0.001], "test_untrained": 0.309},
+        ],
+        "43": [
+            again[1] | {"difference": [0.003]},
+            again[-1] | ends | {"difference": [-0.003], "test_untrained": 0.307},
+        ],
+    }
+    whole = {"title": "Two halves", "model": "mf", "seed": 42, "by_seed": weeks, "nights": found, "max_epochs": 4}
     text = markdown({"cores": 2, "replays": {"halves mf": whole | {"warm_start": params.warm_start.model_dump()}}})
-    # The mean, and 12.706 (t, one degree of freedom) times its standard error of .001.
-    assert "The last night with 2 seeds" in text
-    assert "-0.0020 on average, 95 % interval over seeds -0.0147 to +0.0107" in text
-    assert f"| 43 | {again[-1]['test_full']:.4f} | {again[-1]['test_warm']:.4f} |" in text
+    # Means, and 12.706 (t, one degree of freedom) times their standard errors of .001, .001 and .002.
+    assert "With 2 seeds" in text
+    assert "the difference is +0.0020 (-0.0107 to +0.0147) on the first night" in text
+    assert "and -0.0020 (-0.0147 to +0.0107) on the last" in text
+    assert "changes by -0.0040 (-0.0294 to +0.0214) in between" in text
+    assert "differs from the untrained one by +0.0020 (-0.0107 to +0.0147)" in text
+    assert "| 43 | +0.0030 | 0.3000 | 0.3100 | 0.3070 |" in text
 
 
 def test_a_night_has_the_events_up_to_the_end_of_its_day(monkeypatch, tmp_path):

@@ -15,11 +15,14 @@ from bakeoff.models.base.start import FEWEST, Start, StartError, from_neighbours
 from bakeoff.models.mf.als import build as build_mf
 from bakeoff.models.mf.mllib import MLlibALS
 from bakeoff.models.mf.spec import MFParams
-from bakeoff.models.neural.trainer import INPUTS, ITEM_IDS
+from bakeoff.models.neural.spec import NegativesParams
+from bakeoff.models.neural.trainer import INPUTS, ITEM_IDS, TRAINED
 
+UNIFORM = NegativesParams(sampler="mixed", mixture=("in-batch", "uniform"), num_sampled=8)
 MODELS = {
     "mf": ("mf", MFParams(dim=4, unobserved_weight=0.1, regularization=0.01)),
     "softmax": ("softmax", FAST.model_copy(update={"smoothing": 0.5})),
+    "uniform": ("softmax", FAST.model_copy(update={"negatives": UNIFORM})),
     "attention": ("softmax", FAST.model_copy(update={"tower": "attention"})),
     "two_tower": ("two_tower", FAST_TWO_TOWER),
 }
@@ -108,6 +111,29 @@ def test_the_optimizer_starts_afresh():
     step, *moments = found._model.optimizer.weights
     assert int(step) == 0
     assert not any(moment.numpy().any() for moment in moments)
+
+
+def test_an_item_without_events_stays_where_negatives_moved_it_until_it_has_some():
+    _, start = parent("uniform")
+    h = start.weights[ITEM_IDS][ITEMS.index("h")]
+    assert h.any()
+    # i was not there, and g has lost its events: they join h, the only one without events.
+    later = world([*ITEMS, "i"], rows=[[item for item in row if item != "g"] for row in ROWS])
+    found = trainer("uniform", later, start=start).weights()[ITEM_IDS]
+    np.testing.assert_array_equal(found[[ITEMS.index("g"), ITEMS.index("h"), -1]], [h, h, h])
+    # With one event h starts where a full fit would start, with three among its neighbours.
+    for events in (1, FEWEST):
+        later = world(rows=[[*row, "h"] for row in ROWS[:events]] + ROWS[events:])
+        found, fresh = (trainer("uniform", later, **start).weights()[ITEM_IDS][-1] for start in ({"start": start}, {}))
+        assert np.array_equal(found, fresh) == (events == 1)
+        assert not np.array_equal(found, h)
+
+
+def test_what_an_earlier_version_left_is_refused():
+    _, start = parent("softmax")
+    left = {name: each for name, each in start.weights.items() if name != TRAINED}
+    with pytest.raises(StartError, match=r"has no item_tower/is_trained: .*an earlier version made it\. Fit in full"):
+        trainer("softmax", world(), start=Start(left, start.item_ids, start.encoding))
 
 
 def test_an_item_nobody_has_and_a_value_that_is_new_start_as_in_a_full_fit():

@@ -26,9 +26,11 @@ TABLE = pd.DataFrame(
 )
 
 
-@pytest.fixture(scope="module")
-def features():
-    return ItemFeatures(TABLE, ENCODING, "mf")
+@pytest.fixture(scope="module", params=["at once", "in two parts"])
+def features(request):
+    if request.param == "at once":
+        return ItemFeatures(TABLE, ENCODING, "mf")
+    return ItemFeatures(TABLE[:2], ENCODING, "mf").extended(TABLE[2:].assign(price=3))
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +119,21 @@ def test_a_graph_of_items_without_features_knows_no_filter():
 def test_what_is_no_filter_says_what_one_looks_like(text):
     with pytest.raises(BakeoffError, match=r"must be like genres=Comedy\|Drama.*year>=1990"):
         Filter.parse(text)
+
+
+def test_items_are_compared_by_all_their_categories_and_tags(features):
+    # Of acme, zeta, Comedy, Drama and Horror, scaled to length 1.
+    expected = np.array([[1, 0, 1, 1, 0], [0, 1, 0, 1, 0], [0, 0, 0, 0, 0], [0, 0, 1, 0, 1]])
+    expected = expected / np.sqrt([[3], [2], [1], [2]])
+    assert features.vectors(np.arange(4)) == pytest.approx(expected)
+
+
+def test_a_table_of_added_items_may_lack_what_others_have(features):
+    more = features.extended(pd.DataFrame({"maker": ["zeta"]}))
+    assert meeting(more, "maker=zeta") == [1, 4]
+    assert meeting(more, "genres!=Drama") == [2, 3, 4]
+    assert meeting(more, "year>=0") == [0, 1, 3]
+    assert meeting(features, "maker=zeta") == [1]
 
 
 def test_a_filter_says_something():

@@ -5,13 +5,14 @@ Which items there may be is asked by their ids, or by filters on their features.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from scipy.sparse import csc_array, csr_array, vstack
 
 from bakeoff.core.errors import BakeoffError, shortened
 from bakeoff.data.features.encoding import TAG_SEPARATOR, TableEncoding, category_code
@@ -92,22 +93,25 @@ class ItemFeatures:
         names: of these features; empty where there are none, or where the model was stored without them.
     """
 
-    def __init__(self, table: pd.DataFrame, encoding: TableEncoding, model: str) -> None:
+    def __init__(
+        self, table: pd.DataFrame, encoding: TableEncoding, model: str, before: CatalogueFeatures | None = None
+    ) -> None:
         """Take raw features of all items.
 
         Args:
             table: n rows, from `read_items`.
             encoding: of item features.
             model: name of the model, for messages.
+            before: features of further items, which stand before those of the table.
         """
-        self._table, self._encoding, self._model = table, encoding, model
-        self._values = CatalogueFeatures.of(table, encoding)
+        self._columns, self._encoding, self._model = table.columns, encoding, model
+        of_table = CatalogueFeatures.of(table, encoding)
+        self._values = of_table if before is None else _joined(before, of_table)
         self.names = (*self._values.numbers, *self._values.codes)
 
     def extended(self, table: pd.DataFrame) -> "ItemFeatures":
         """The same with further items behind the n, whose raw features the table has."""
-        there = table.reindex(columns=self._table.columns)
-        return ItemFeatures(pd.concat([self._table, there], ignore_index=True), self._encoding, self._model)
+        return ItemFeatures(table.reindex(columns=self._columns), self._encoding, self._model, before=self._values)
 
     def vectors(self, items: NDArray[np.integer]) -> NDArray[np.float32] | None:
         """Kinds of m items, by which diverse lists compare them, [m, F]; None: their embeddings do better."""
@@ -138,7 +142,7 @@ class ItemFeatures:
 
     def meeting(self, filters: Sequence[Filter]) -> NDArray[np.bool_]:
         """Bool [n], which items meet all of these filters, which `check` has accepted."""
-        allowed = np.ones(len(self._table), np.bool_)
+        allowed = np.ones(len(self._values), np.bool_)
         for each in filters:
             if each.any_of:
                 allowed &= self._with(each.feature, each.any_of)
@@ -152,7 +156,7 @@ class ItemFeatures:
 
     def _with(self, feature: str, values: Sequence[str]) -> NDArray[np.bool_]:
         """Bool [n], which items have one of the values."""
-        items, found = self._values.items[feature], np.zeros(len(self._table), np.bool_)
+        items, found = self._values.items[feature], np.zeros(len(self._values), np.bool_)
         for code in self._codes_of(feature, values):
             found[items.indices[items.indptr[code - 1] : items.indptr[code]]] = True
         return found
@@ -162,6 +166,17 @@ class ItemFeatures:
         if 0 in codes:
             raise BakeoffError(f"A filter on {feature} names an empty value.")
         return codes
+
+
+def _joined(first: CatalogueFeatures, second: CatalogueFeatures) -> CatalogueFeatures:
+    """The items of two catalogues that are encoded alike, one after the other."""
+    items = {name: csc_array(vstack([each, second.items[name]], "csc")) for name, each in first.items.items()}
+    numbers = {name: np.concatenate([each, second.numbers[name]]) for name, each in first.numbers.items()}
+    parts = first.encoded, second.encoded
+    dense, categorical = (np.concatenate([getattr(each, kind) for each in parts]) for kind in ("dense", "categorical"))
+    tags = tuple(csr_array(vstack(sets, "csr")) for sets in zip(*(each.tag_sets for each in parts), strict=True))
+    encoded = replace(first.encoded, dense=dense, categorical=categorical, tag_sets=tags)
+    return CatalogueFeatures(first.codes, items, numbers, encoded)
 
 
 @dataclass(frozen=True)

@@ -194,6 +194,28 @@ def test_a_challenger_that_is_shown_to_be_worse_is_shown_no_more(
     assert (f"{challenger.origin.label} wins 10 of 100 decided lists and is worse" in caplog.text) == is_stopped
 
 
+def test_the_log_is_looked_at_again_until_the_challenger_is_shown_to_be_worse(models, tmp_path, monkeypatch):
+    champion, challenger = models["champion"], models["challenger"]
+    monkeypatch.setattr(made_log, "CHAMPION", champion.origin.label)
+    monkeypatch.setattr(made_log, "CHALLENGER", challenger.origin.label)
+    monkeypatch.setattr(serving, "CHECK_SECONDS", 0.0)
+    monkeypatch.setattr(serving, "CHECK_SHARE", 1.0)
+    made_log.interleaved(tmp_path, 50, 50)
+    online = Online(Service(champion, 8), made_log.writer(tmp_path), challenger, 0.0, plain_ids=False)
+    looks = []
+
+    def look(model, stop_if_worse=online.stop_if_worse):
+        stop_if_worse(model)
+        looks.append(online.challenger)
+        if len(looks) == 2:
+            made_log.interleaved(tmp_path, 0, 100)
+
+    monkeypatch.setattr(online, "stop_if_worse", look)
+    asyncio.run(asyncio.wait_for(online.watch(), PATIENCE))
+    online.close()
+    assert looks == [challenger, challenger, None]
+
+
 @pytest.mark.parametrize("failure", [RuntimeError("broken"), None])
 def test_a_challenger_that_fails_or_does_not_know_a_user_leaves_the_list_to_the_champion(models, tmp_path, failure):
     champion, challenger = models["champion"], models["challenger"]

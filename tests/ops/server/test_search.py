@@ -3,7 +3,7 @@ import pytest
 
 from bakeoff.ops.server import approximate
 from bakeoff.ops.server.approximate import ApproximateSearch
-from bakeoff.ops.server.search import ExactSearch
+from bakeoff.ops.server.search import ExactSearch, JoinedSearch
 
 NUM_ITEMS, DIM = 4000, 8
 
@@ -95,3 +95,32 @@ def test_an_item_without_direction_has_no_neighbours_and_is_none():
     search = ExactSearch(np.array([[1, 0], [0, 0], [2, 0]], np.float32))
     assert len(search.nearest(1, 2).items) == 0
     assert search.nearest(0, 2).items.tolist() == [2]
+
+
+@pytest.mark.parametrize("num_added", [1, 30, NUM_ITEMS - 1])
+def test_joined_searches_find_what_one_of_all_items_finds(items, exact, batch, num_added):
+    queries, exclude = batch
+    joined = JoinedSearch(ExactSearch(items[:-num_added]), items[-num_added:])
+    for k in (20, 50):  # more than were added, too
+        pairs = zip(joined.find(queries, exclude, k), exact.find(queries, exclude, k), strict=True)
+        for found, expected in pairs:
+            assert found.items.tolist() == expected.items.tolist()
+            np.testing.assert_allclose(found.scores, expected.scores, rtol=1e-5, atol=1e-5)
+    some = np.arange(0, NUM_ITEMS, 7)
+    assert joined.find_among(queries[0], some, 5).items.tolist() == exact.find_among(queries[0], some, 5).items.tolist()
+    assert joined.vectors(some[::-1]).tolist() == items[some[::-1]].tolist()
+    popularity, strengths = np.linspace(-1, 1, NUM_ITEMS, dtype=np.float32), [2.0] * len(queries)
+    for mine, other in zip(
+        joined.find_debiased(queries, exclude, 10, popularity, strengths),
+        exact.find_debiased(queries, exclude, 10, popularity, strengths),
+        strict=True,
+    ):
+        assert mine[0].items.tolist() == other[0].items.tolist()
+    for item in (0, NUM_ITEMS - 1):
+        assert joined.nearest(item, 5).items.tolist() == exact.nearest(item, 5).items.tolist()
+
+
+def test_equal_scores_of_joined_searches_are_ordered_by_item():
+    joined = JoinedSearch(ExactSearch(np.ones((3, 1), np.float32)), np.ones((3, 1), np.float32))
+    [found] = joined.find(np.ones((1, 1), np.float32), [np.array([1, 4])], 3)
+    assert found.items.tolist() == [0, 2, 3]

@@ -76,7 +76,10 @@ class Start:
             StartError: it has none of this name.
         """
         if name not in self.weights:
-            raise StartError(f"The model to start from has no {name}: its settings were others. {FIT_IN_FULL}")
+            raise StartError(
+                f"The model to start from has no {name}: its settings were others, or an earlier version made it. "
+                f"{FIT_IN_FULL}"
+            )
         return self.weights[name]
 
 

@@ -41,6 +41,9 @@ ITEM_IDS, INPUTS = "item_tower/id_embeddings:0", "item_tower/feature_embeddings:
 OWN_VECTORS, FEATURE = "query_tower/user_embeddings:0", "query_tower/feature_{}/embeddings:0"
 """Names of tables among the weights."""
 
+TRAINED = "item_tower/is_trained"
+"""Name, among the weights, of bool [n]: items with an event that was learned from."""
+
 MakeBatches = Callable[..., Batches]
 """Queries with the histories to train on, pooling, settings, size of the catalogue and source of draws → batches.
 
@@ -72,8 +75,8 @@ class SoftmaxTrainer:
         self._params, self._queries, self._num_items = params, queries, num_items
         seed_everything(seed)
         self._rng = np.random.default_rng(seed)
-        is_trained = queries.histories.item_counts(num_items) > 0
-        self._model = SoftmaxDNN(params, item_features, is_trained, categorical_sizes, seed)
+        self._is_trained = queries.histories.item_counts(num_items) > 0
+        self._model = SoftmaxDNN(params, item_features, self._is_trained, categorical_sizes, seed)
         self._batches = make_batches(queries, self._model.query_tower.pooling, params, num_items, self._rng)
         self._model.compile(optimizer=LazyAdam(_schedule(params, self._batches.per_epoch)))
         self._signature = self._build(seed)
@@ -135,8 +138,8 @@ class SoftmaxTrainer:
         return self._batches.masked
 
     def weights(self) -> dict[str, NDArray[Any]]:
-        """Both towers and the temperature, by the names that Keras gives them."""
-        return {weight.name: weight.numpy() for weight in self._model.weights}
+        """Both towers and the temperature, by the names that Keras gives them, and `TRAINED`."""
+        return {weight.name: weight.numpy() for weight in self._model.weights} | {TRAINED: self._is_trained}
 
     def start_from(self, start: Start, prepared: Prepared) -> None:
         """Take over the weights of an earlier training; the optimizer's moments and its schedule start afresh.
@@ -260,16 +263,18 @@ def _any_length(name: str, array: NDArray[Any]) -> Any:
 
 
 def started_weights(
-    initial: Mapping[str, NDArray[np.float32]], start: Start, prepared: Prepared, histories: Histories
+    initial: Mapping[str, NDArray[Any]], start: Start, prepared: Prepared, histories: Histories
 ) -> dict[str, NDArray[np.float32]]:
     """Weights of a new training, by name.
 
     Rows of items are found by id, rows of categorical values, tags and words by feature and value, and all else is
-    taken as it is, the scale of the activity measures with it. A new item starts at the mean of its neighbours
-    (`from_neighbours`), a new value where a full fit would have started. An item without an event to learn from has 0.
+    taken as it is, the scale of the activity measures with it. An item with its first events starts at the mean of its
+    neighbours (`from_neighbours`), a new value where a full fit would have started. An item without an event to learn
+    from stays where negatives have moved it; one that was not there, or had events, joins the mean of those: 0 if no
+    negative was such an item.
 
     Args:
-        initial: as a full fit would start.
+        initial: as a full fit would start, with `TRAINED`.
         start: weights to start from.
         prepared: of the new training.
         histories: that it learns from.
@@ -291,11 +296,13 @@ def started_weights(
         # Row 0 is of the unknown value.
         table = OWN_VECTORS if name == USER_ID else FEATURE.format(place)
         rows[table] = np.concatenate([[0], np.where(values >= 0, values + 1, -1)])
-    found = {name: start.take(name, weight, rows.get(name)) for name, weight in initial.items()}
+    found = {name: start.take(name, weight, rows.get(name)) for name, weight in initial.items() if name != TRAINED}
     if ITEM_IDS in found:
-        is_trained = histories.item_counts(prepared.num_items) > 0
-        is_known = (rows[ITEM_IDS] >= 0) & is_trained
-        is_known[is_known] = start.array(ITEM_IDS)[rows[ITEM_IDS][is_known]].any(axis=1)
-        from_neighbours(found[ITEM_IDS], is_known, histories)
-        found[ITEM_IDS][~is_trained] = 0
+        vectors, learned, places = found[ITEM_IDS], start.array(ITEM_IDS), rows[ITEM_IDS]
+        had_events, is_trained, was_there = start.array(TRAINED), initial[TRAINED], places >= 0
+        is_known = was_there & had_events[places]
+        vectors[is_trained & ~is_known] = initial[ITEM_IDS][is_trained & ~is_known]
+        from_neighbours(vectors, is_trained & is_known, histories)
+        without = learned[~had_events]
+        vectors[~is_trained & (is_known | ~was_there)] = without.mean(axis=0) if len(without) else 0
     return found

@@ -5,7 +5,6 @@ k-means puts the items into lists, and a query scores those of the nearest lists
 is not guessed: it is doubled until the recall compared with brute force, measured on real queries, is high enough.
 """
 
-import copy
 from typing import Any, cast
 
 import faiss
@@ -71,14 +70,6 @@ class ApproximateSearch(PrefilteredSearch):
             f"approximate: recall {self.recall:.3f} of the best {RECALL_AT} compared with brute force on "
             f"{len(queries)} queries, {self.probes} of {self.lists} lists scanned"
         )
-
-    def extended(self, items: NDArray[np.float32]) -> "ApproximateSearch":
-        """See ExactSearch; they go into the lists that there are, and recall stays what was measured before."""
-        found = copy.copy(self)
-        PrefilteredSearch.__init__(found, self._with(items), self.quantised.extended(items))
-        found.inverted = cast("Any", faiss.clone_index(self.inverted))
-        found.inverted.add(np.ascontiguousarray(items, np.float32))
-        return found
 
     def find(self, queries: NDArray[np.float32], exclude: Excluded, k: int) -> list[SearchResult]:
         """See ExactSearch; by brute force for queries that exclude much, and where too little was found."""

@@ -46,7 +46,7 @@ LARGE = 500_000
 CLOSE = 1e-3
 """Relative difference of scores that rounding explains: products are added up in another order."""
 
-INTERVAL = 0.2
+INTERVAL = 0.05
 """Seconds between two looks at the file of added items, each a call of the file system."""
 
 

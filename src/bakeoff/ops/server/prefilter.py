@@ -88,15 +88,6 @@ class Quantised:
         """Whether all values are finite, and small enough for products in float32."""
         return bool((self.scales < LONGEST / _LARGEST).all())
 
-    def extended(self, items: NDArray[np.float32]) -> "Quantised":
-        """With further items behind the n."""
-        new = Quantised.of(items)
-        return Quantised(
-            np.concatenate([self.codes, new.codes]),
-            np.concatenate([self.scales, new.scales]),
-            np.concatenate([self.errors, new.errors]),
-        )
-
 
 class PrefilteredSearch(ExactSearch):
     """Finds what brute force finds; embeddings take a good quarter more memory.
@@ -114,10 +105,6 @@ class PrefilteredSearch(ExactSearch):
         self._is_usable = self.quantised.is_usable
         self._threads = min(num_cores(), MOST_THREADS)
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="search")
-
-    def extended(self, items: NDArray[np.float32]) -> "PrefilteredSearch":
-        """See ExactSearch; only what is new is quantised."""
-        return PrefilteredSearch(self._with(items), self.quantised.extended(items))
 
     def find(self, queries: NDArray[np.float32], exclude: Excluded, k: int) -> list[SearchResult]:
         """See ExactSearch; by a product of all where there are many queries, NaN or infinity."""

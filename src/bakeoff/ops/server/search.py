@@ -50,13 +50,9 @@ class ExactSearch:
         self._own = threading.local()
         self.dim = items.shape[1]
 
-    def extended(self, items: NDArray[np.float32]) -> "ExactSearch":
-        """The same with further items [m, d] behind the n."""
-        return ExactSearch(self._with(items))
-
-    def _with(self, items: NDArray[np.float32]) -> NDArray[np.float32]:
-        """All embeddings with further ones [m, d] behind them, laid out as they are kept: they are copied once."""
-        return np.concatenate([self._transposed, items.T], axis=1).T
+    def __len__(self) -> int:
+        """The number of items."""
+        return len(self._index)
 
     def find(self, queries: NDArray[np.float32], exclude: Excluded, k: int) -> list[SearchResult]:
         """Lists of at most k items each; fewer only where the catalogue has no more that are not excluded.
@@ -69,8 +65,7 @@ class ExactSearch:
         Returns:
             B lists; equal scores are ordered by item index.
         """
-        scores = self._scores(len(queries))
-        np.matmul(queries, self._transposed, out=scores)
+        scores = self.products(queries, self._scores(len(queries)))
         best = self._best(scores, exclude, k)
         return [SearchResult(items, mine[items]) for items, mine in zip(best, scores, strict=True)]
 
@@ -98,7 +93,7 @@ class ExactSearch:
             popularity: float32 [n].
             debias: β of each query.
         """
-        scores, found = np.matmul(queries, self._transposed, out=self._scores(len(queries))), []
+        scores, found = self.products(queries, self._scores(len(queries))), []
         for row, (left_out, beta) in enumerate(zip(exclude, debias, strict=True)):
             mine = scores[row : row + 1]
             value = debiased(mine, popularity, beta)
@@ -106,9 +101,21 @@ class ExactSearch:
             found.append((SearchResult(items, mine[0, items]), value[0, items]))
         return found
 
+    def products(self, queries: NDArray[np.float32], out: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Scores of all items for queries [B, d], written into `out` [B, n]."""
+        np.matmul(queries, self._transposed, out=out)
+        return out
+
     def vectors(self, items: Ids) -> NDArray[np.float32]:
         """Embeddings of m items, [m, d]."""
         return np.ascontiguousarray(self._transposed[:, items].T)
+
+    def cosines(self, vector: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Cosine of each item's embedding with a vector [d], [n]; NaN where one of the two has no direction."""
+        lengths = np.sqrt(np.einsum("dn,dn->n", self._transposed, self._transposed)) * np.linalg.norm(vector)
+        found = np.full(len(self), np.nan, np.float32)
+        np.divide(vector @ self._transposed, lengths, out=found, where=lengths > 0)
+        return found
 
     def _best(self, scores: NDArray[np.float32], exclude: Excluded, k: int) -> list[Ids]:
         """The best items of each row of scores [B, n], which are overwritten where excluded."""
@@ -120,12 +127,10 @@ class ExactSearch:
 
     def nearest(self, item: int, k: int) -> SearchResult:
         """At most k other items with the largest cosine; none where the item has no direction."""
-        lengths = np.sqrt(np.einsum("dn,dn->n", self._transposed, self._transposed))
-        products = lengths * lengths[item]
-        others = np.flatnonzero((products > 0) & (self._index != item))
-        cosines = (self._transposed[:, item] @ self._transposed)[others] / products[others]
-        best = np.argsort(-cosines, kind="stable")[:k]
-        return SearchResult(others[best], np.clip(cosines[best], -1, 1).astype(np.float32))
+        cosines = self.cosines(self.vectors(np.array([item]))[0])
+        others = np.flatnonzero(~np.isnan(cosines) & (self._index != item))
+        best = others[np.argsort(-cosines[others], kind="stable")[:k]]
+        return SearchResult(best, np.clip(cosines[best], -1, 1).astype(np.float32))
 
     def _scores(self, num_queries: int) -> NDArray[np.float32]:
         """This thread's own array of scores: fresh memory would cost as much as the product."""
@@ -133,6 +138,52 @@ class ExactSearch:
             self._own.scores = np.empty((num_queries, len(self._index)), np.float32)
         scores: NDArray[np.float32] = self._own.scores
         return scores[:num_queries]
+
+
+class JoinedSearch(ExactSearch):
+    """Items that were added, behind those of another search, which are neither copied nor indexed again.
+
+    It describes itself as the other one does, and that one's recall stays what was measured.
+    """
+
+    def __init__(self, first: ExactSearch, added: NDArray[np.float32]) -> None:
+        """Find the n items of a search and m more, of these embeddings [m, d] with m ≥ 1."""
+        self._first, self._added = first, ExactSearch(added)
+        self._size = len(first)
+        self._index = np.arange(self._size + len(added))
+        self._own = threading.local()
+        self.dim, self.description, self.recall = first.dim, first.description, first.recall
+
+    def find(self, queries: NDArray[np.float32], exclude: Excluded, k: int) -> list[SearchResult]:
+        """See ExactSearch; the n items are searched as the first search does."""
+        of_first = [items[items < self._size] for items in exclude]
+        of_added = [items[items >= self._size] - self._size for items in exclude]
+        first = self._first.find(queries, of_first, min(k, self._size))
+        added = self._added.find(queries, of_added, min(k, len(self._added)))
+        return [self._best_of(*both, k) for both in zip(first, added, strict=True)]
+
+    def _best_of(self, first: SearchResult, added: SearchResult, k: int) -> SearchResult:
+        items = np.concatenate([first.items, added.items + self._size])
+        scores = np.concatenate([first.scores, added.scores])
+        best = np.argsort(-scores, kind="stable")[:k]
+        return SearchResult(items[best], scores[best])
+
+    def products(self, queries: NDArray[np.float32], out: NDArray[np.float32]) -> NDArray[np.float32]:
+        """See ExactSearch."""
+        self._first.products(queries, out[:, : self._size])
+        self._added.products(queries, out[:, self._size :])
+        return out
+
+    def vectors(self, items: Ids) -> NDArray[np.float32]:
+        """See ExactSearch."""
+        found, is_added = np.empty((len(items), self.dim), np.float32), items >= self._size
+        found[~is_added] = self._first.vectors(items[~is_added])
+        found[is_added] = self._added.vectors(items[is_added] - self._size)
+        return found
+
+    def cosines(self, vector: NDArray[np.float32]) -> NDArray[np.float32]:
+        """See ExactSearch."""
+        return np.concatenate([self._first.cosines(vector), self._added.cosines(vector)])
 
 
 def _rows(exclude: Excluded) -> tuple[Ids, Ids]:
