@@ -24,7 +24,6 @@ from bakeoff.ops.catalogue import EMBEDDING, embeddings_of, read_additions, writ
 from bakeoff.ops.list_options import Filter, ListOptions
 from bakeoff.ops.server.approximate import ApproximateSearch
 from bakeoff.ops.server.loading import refreshed
-from bakeoff.ops.server.search import JoinedSearch
 from bakeoff.ops.server.serve import load_named
 from bakeoff.stages import export, train
 
@@ -318,7 +317,7 @@ def test_approximate_search_finds_added_items():
     items = rng.normal(size=(500, 8)).astype(np.float32)
     search = ApproximateSearch(items)
     search.tune(items[:20], [np.zeros(0, np.int64)] * 20)
-    extended = JoinedSearch(search, 5 * items[:1])
+    extended = search.joined(5 * items[:1])
     [found] = extended.find(items[:1], [np.zeros(0, np.int64)], 3)
     assert found.items[0] == 500
     assert (extended.description, extended.recall) == (search.description, search.recall)

@@ -22,7 +22,7 @@ from bakeoff.models.base import specs, storage
 from bakeoff.models.base.list_options import standard_log_popularity
 from bakeoff.ops.catalogue import ExtendedRetriever, additions_path, embeddings_of, read_additions
 from bakeoff.ops.list_options import PLAIN, ItemFeatures, ListOptions, find
-from bakeoff.ops.server.search import ExactSearch, JoinedSearch
+from bakeoff.ops.server.search import ExactSearch
 
 if TYPE_CHECKING:
     from bakeoff.ops.reasons import Part
@@ -87,7 +87,7 @@ def run(
     seen = users.left_out(query.histories, exclude_seen).items
     query = replace(query, times=np.array([int(time.time())]))
     embedded = ExtendedRetriever(trained, len(embeddings)).embed_queries(query)
-    search = ExactSearch(embeddings) if added.empty else JoinedSearch(ExactSearch(embeddings), embeddings_of(added))
+    search = ExactSearch(embeddings) if added.empty else ExactSearch(embeddings).joined(embeddings_of(added))
     if options.is_plain:  # features of a million items take seconds to encode
         [found] = search.find(embedded, [seen], k)
     else:

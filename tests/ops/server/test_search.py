@@ -3,7 +3,7 @@ import pytest
 
 from bakeoff.ops.server import approximate
 from bakeoff.ops.server.approximate import ApproximateSearch
-from bakeoff.ops.server.search import ExactSearch, JoinedSearch
+from bakeoff.ops.server.search import ExactSearch
 
 NUM_ITEMS, DIM = 4000, 8
 
@@ -100,7 +100,7 @@ def test_an_item_without_direction_has_no_neighbours_and_is_none():
 @pytest.mark.parametrize("num_added", [1, 30, NUM_ITEMS - 1])
 def test_joined_searches_find_what_one_of_all_items_finds(items, exact, batch, num_added):
     queries, exclude = batch
-    joined = JoinedSearch(ExactSearch(items[:-num_added]), items[-num_added:])
+    joined = ExactSearch(items[:-num_added]).joined(items[-num_added:])
     for k in (20, 50):  # more than were added, too
         pairs = zip(joined.find(queries, exclude, k), exact.find(queries, exclude, k), strict=True)
         for found, expected in pairs:
@@ -121,6 +121,6 @@ def test_joined_searches_find_what_one_of_all_items_finds(items, exact, batch, n
 
 
 def test_equal_scores_of_joined_searches_are_ordered_by_item():
-    joined = JoinedSearch(ExactSearch(np.ones((3, 1), np.float32)), np.ones((3, 1), np.float32))
+    joined = ExactSearch(np.ones((3, 1), np.float32)).joined(np.ones((3, 1), np.float32))
     [found] = joined.find(np.ones((1, 1), np.float32), [np.array([1, 4])], 3)
     assert found.items.tolist() == [0, 2, 3]

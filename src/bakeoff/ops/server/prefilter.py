@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from bakeoff.core.processes import num_cores
 from bakeoff.evaluation.ranking.reproducible_scores import norms
 from bakeoff.ops.server.kernels import bound, may_reach
-from bakeoff.ops.server.search import MOST_THREADS, ExactSearch, Excluded, Ids, SearchResult
+from bakeoff.ops.server.search import MOST_THREADS, ExactSearch, Excluded, Ids, JoinedSearch, SearchResult
 
 PREFILTERED = 1 << 23
 """Values of all embeddings from which quantised ones pay (docs/serving.md): fewer are quickly read as they are."""
@@ -105,6 +105,10 @@ class PrefilteredSearch(ExactSearch):
         self._is_usable = self.quantised.is_usable
         self._threads = min(num_cores(), MOST_THREADS)
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="search")
+
+    def joined(self, items: NDArray[np.float32]) -> JoinedSearch:
+        """See ExactSearch."""
+        return JoinedSearch(self, PrefilteredSearch(items))
 
     def find(self, queries: NDArray[np.float32], exclude: Excluded, k: int) -> list[SearchResult]:
         """See ExactSearch; by a product of all where there are many queries, NaN or infinity."""

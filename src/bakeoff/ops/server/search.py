@@ -50,6 +50,10 @@ class ExactSearch:
         self._own = threading.local()
         self.dim = items.shape[1]
 
+    def joined(self, items: NDArray[np.float32]) -> "JoinedSearch":
+        """With further items [m, d], m ≥ 1, behind the n; they are scored as these are."""
+        return JoinedSearch(self, ExactSearch(items))
+
     def __len__(self) -> int:
         """The number of items."""
         return len(self._index)
@@ -146,9 +150,9 @@ class JoinedSearch(ExactSearch):
     It describes itself as the other one does, and that one's recall stays what was measured.
     """
 
-    def __init__(self, first: ExactSearch, added: NDArray[np.float32]) -> None:
-        """Find the n items of a search and m more, of these embeddings [m, d] with m ≥ 1."""
-        self._first, self._added = first, ExactSearch(added)
+    def __init__(self, first: ExactSearch, added: ExactSearch) -> None:
+        """Find the n items of a search, and behind them those of another."""
+        self._first, self._added = first, added
         self._size = len(first)
         self._index = np.arange(self._size + len(added))
         self._own = threading.local()

@@ -20,7 +20,7 @@ from bakeoff.ops.reasons import reasons
 from bakeoff.ops.server import schemas
 from bakeoff.ops.server.query_encoder import EncodedQuery, QueryEncoder
 from bakeoff.ops.server.schemas import Answer, Item, Neighbour, Neighbours, Origin, RefusedError
-from bakeoff.ops.server.search import ExactSearch, JoinedSearch
+from bakeoff.ops.server.search import ExactSearch
 
 REMEMBERED_BYTES = 1 << 29
 """Embeddings beyond which none are remembered: those of 10⁶ users with 128 dimensions are just within."""
@@ -130,7 +130,7 @@ class ServedModel:
             item_ids=[*self.item_ids, *ids],
             titles=[*self.titles, *titles],
             encoder=encoder,
-            search=JoinedSearch(self.search, embeddings_of(added)),
+            search=self.search.joined(embeddings_of(added)),
             popularity=standard_log_popularity(counts),
             retriever=ExtendedRetriever(self.retriever, self.num_trained),
         )
