@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from harness.code import made_with
 from harness.datasets import BENCHMARKS, ROOT, make_split, settings_of
 from numpy.typing import NDArray
 from rich.console import Console
@@ -76,14 +77,15 @@ class Period:
 
 def period_of(name: str, period: str, raw: Path | None, scratch: Path) -> Period:
     """Workspaces, new items and queries of a period."""
-    benchmark, folder = BENCHMARKS[name], scratch / name
+    benchmark = BENCHMARKS[name]
+    values = settings_of(benchmark, Path("nowhere"))  # params.yaml as it is
+    folder = scratch / made_with(values) / name
     make_split(benchmark, raw, folder)
     validated = Workspace(folder / "workspace").validated
     events, items, users = (
         pd.read_parquet(validated / f"{each}.parquet") for each in ("interactions", "items", "users")
     )
     first, second, end = events["timestamp"].quantile(PERIODS[period]).tolist()
-    values = settings_of(benchmark, Path("nowhere"))  # params.yaml as it is
     values["split"] |= {"test_share": 0.01, "new_user_share": 0.0}
     params = parse_params(values, name)
     begun = events.groupby("item_id")["timestamp"].min()

@@ -6,8 +6,8 @@
 `planted` is synthetic data: 200,000 items, and users whose preferences are known (harness/planted.py).
 Half of the validation users choose a learning rate for each sampler, by fits of the longest time; the other half are
 reported, over several seeds, none of which chose. Test is not opened. A fit is as many whole epochs as its CPU seconds
-allow, at least one, and its learning rate decays within them. A fit that was made stays made: the command goes on where
-it was cut off. `--pages` makes the page again from the figures.
+allow, at least one, and its learning rate decays within them. A fit that was made with this code and these settings
+stays made: the command goes on where it was cut off. `--pages` makes the page again from the figures.
 """
 
 import argparse
@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import vl_convert
+from harness.code import made_with
 from harness.datasets import BENCHMARKS, ROOT, make_split, settings_of
 from harness.planted import Planted
 from harness.score import per_user, with_intervals
@@ -119,7 +120,8 @@ def measure(arguments: argparse.Namespace) -> Figures:
         split = make_split(benchmark, arguments.data, scratch)
         title, params, prepared = benchmark.title, split.params, load_prepared(split.workspace)
     section: Any = with_values(params.section("softmax"), {"dim": arguments.dim}, "--dim", "softmax")
-    fits = Fits(prepared, section, Halves.of(prepared), scratch / "sampling" / f"{arguments.dim}")
+    folder = scratch / "sampling" / made_with(section.model_dump(mode="json"))
+    fits = Fits(prepared, section, Halves.of(prepared), folder)
     seeds = range(FIRST_SEED, FIRST_SEED + arguments.seeds)
     rows = [measure_sampler(name, fits, sorted(arguments.seconds), seeds) for name in arguments.samplers]
     seconds = [f"{each:g}" for each in arguments.seconds]

@@ -25,6 +25,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from harness.code import made_with
 from harness.datasets import BENCHMARKS, Benchmark, make_split, settings_of
 from numpy.typing import NDArray
 from rich.console import Console
@@ -310,7 +311,7 @@ def main() -> None:
     path = arguments.results / "vectors.json"
     page = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"data": {}}
     for name in [] if arguments.pages else arguments.names or ["ml-100k"]:
-        scratch = arguments.scratch / name
+        scratch = arguments.scratch / made_with(settings_of(BENCHMARKS[name], Path("nowhere"))) / name
         data = make(BENCHMARKS[name], arguments.data, scratch)
         page["data"][name] = {"title": BENCHMARKS[name].title} | measure(data, arguments.seeds, scratch)
         write_json(path, page | {"cores": os.cpu_count()})

@@ -8,7 +8,8 @@ of the training stages does, its guard included. The night before the first is a
 that, in CPU seconds of all threads. The two models that would be shipped are compared on the test part, which chose
 neither's epoch. Every `warm_start.refit_every`-th warm fit refits from scratch. Full fits differ by chance: further
 `--seeds` replay the week with warm fits, and fit in full on its first and last night alone. What was measured with this
-code stays measured: the command goes on where it was cut off. `--pages` makes the page again from the figures.
+code and these settings stays measured: the command goes on where it was cut off. `--pages` makes the page again from
+the figures.
 """
 
 import argparse
@@ -21,7 +22,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from harness.code import OUR_CODE, code_hash
+from harness.code import made_with
 from harness.datasets import BENCHMARKS, Benchmark, make_split, settings_of
 from harness.systems import QUICK
 from numpy.typing import NDArray
@@ -139,9 +140,9 @@ def measure(
     With a seed of its own in place of that of params.yaml, full fits are made before the first night, on it and on the
     last.
     """
-    folder = arguments.scratch / code_hash(OUR_CODE) / replay.benchmark.name
-    folder.mkdir(parents=True, exist_ok=True)
     values = settings_of(replay.benchmark, Path("nowhere"))  # params.yaml as it is: other settings cost far more
+    folder = arguments.scratch / made_with(values) / replay.benchmark.name
+    folder.mkdir(parents=True, exist_ok=True)
     values["warm_start"] |= {"mode": "auto", "max_days": NIGHTS + 1}
     given = {name: getattr(arguments, name) for name in ("epoch_share", "refit_every")}
     values["warm_start"] |= {name: value for name, value in given.items() if value}

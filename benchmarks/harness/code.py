@@ -2,9 +2,11 @@
 
 import ast
 import hashlib
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import bakeoff
 
@@ -31,6 +33,12 @@ def code_hash(places: Iterable[Path]) -> str:
 def today() -> dict[str, str]:
     """By whose systems they are, hashes of the code that the figures of a page rest on."""
     return {"ours": code_hash(OUR_CODE), "peers": code_hash(PEERS_CODE)}
+
+
+def made_with(settings: Mapping[str, Any]) -> str:
+    """A hash of our code and of these settings, JSON values: the name of a folder of fits that rest on both."""
+    text = json.dumps(settings, sort_keys=True)
+    return hashlib.sha256(f"{code_hash(OUR_CODE)} {text}".encode()).hexdigest()[:16]
 
 
 def meaning(text: str) -> str:

@@ -9,8 +9,8 @@ import bench
 import numpy as np
 import pytest
 import tiny_bench as tiny
-from harness import studies
-from harness.code import meaning
+from harness import code, studies
+from harness.code import made_with, meaning
 from harness.measuring import Measured
 
 
@@ -167,3 +167,12 @@ def test_a_page_does_not_lose_systems_that_are_not_named(tmp_path, capsys):
 def test_comments_and_docstrings_are_no_change_of_the_code():
     plain, told = "def f(x):\n    return x\n", '"""Says."""\n\ndef f(x):\n    """Gives x."""\n    return x  # so\n'
     assert meaning(plain) == meaning(told) != meaning(plain.replace("return x", "return -x"))
+
+
+def test_a_fit_is_kept_under_its_code_and_its_settings(monkeypatch):
+    settings = {"mf": {"dim": 2}, "seed": 42}
+    found = made_with(settings)
+    assert found == made_with({"seed": 42, "mf": {"dim": 2}})
+    assert found != made_with({"mf": {"dim": 4}, "seed": 42})
+    monkeypatch.setattr(code, "code_hash", lambda _: "another")
+    assert found != made_with(settings)

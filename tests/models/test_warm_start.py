@@ -64,9 +64,16 @@ def parent(case):
     """A model of the world after three epochs, and the start that it gives."""
     prepared = world()
     found = trainer(case, prepared)
+    found.keeps_weights = True
     for _ in range(3):
         found.run_epoch()
     return found, Start(found.weights(), np.asarray(prepared.item_ids, np.str_), prepared.encoding)
+
+
+def assert_equal(arrays, others):
+    assert arrays.keys() == others.keys()
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(array, others[name])
 
 
 def scores(prepared, found):
@@ -129,11 +136,38 @@ def test_an_item_without_events_stays_where_negatives_moved_it_until_it_has_some
         assert not np.array_equal(found, h)
 
 
-def test_what_an_earlier_version_left_is_refused():
-    _, start = parent("softmax")
-    left = {name: each for name, each in start.weights.items() if name != TRAINED}
-    with pytest.raises(StartError, match=r"has no item_tower/is_trained: .*an earlier version made it\. Fit in full"):
-        trainer("softmax", world(), start=Start(left, start.item_ids, start.encoding))
+@pytest.mark.parametrize(("case", "missing"), [("softmax", TRAINED), ("mf", "previous_items")])
+def test_what_an_earlier_version_left_is_refused(case, missing):
+    _, start = parent(case)
+    left = {name: each for name, each in start.weights.items() if name != missing}
+    with pytest.raises(StartError, match=rf"has no {missing}: .*an earlier version made it\. Fit in full"):
+        trainer(case, world(), start=Start(left, start.item_ids, start.encoding))
+
+
+def test_the_first_epoch_of_mf_repeats_the_last_one_of_its_parent():
+    last, start = parent("mf")
+    found = trainer("mf", world(), start=start)
+    assert not found.keeps_weights
+    found.run_epoch()
+    expected = scores(world(), last)
+    np.testing.assert_allclose(scores(world(), found), expected, atol=1e-5)
+    found.run_epoch()  # one more
+    assert np.abs(scores(world(), found) - expected).max() > 1e-3
+
+
+def test_mf_that_is_restored_does_not_repeat_its_epochs():
+    _, start = parent("mf")
+    found = trainer("mf", world(), start=start)
+    found.keeps_weights = True
+    found.run_epoch()
+    state = found.state()
+    again = trainer("mf", world(), start=start)
+    again.keeps_weights = True
+    again.restore(state)
+    for each in (found, again):
+        each.run_epoch()
+    assert_equal(again.state(), found.state())
+    assert_equal(again.weights(), found.weights())
 
 
 def test_an_item_nobody_has_and_a_value_that_is_new_start_as_in_a_full_fit():

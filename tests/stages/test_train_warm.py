@@ -132,6 +132,7 @@ def fitted(workspace, model, epochs, start=None):
     section = getattr(PARAMS, model).model_copy(update={"max_epochs": epochs})
     experiment = Experiment(spec(model), section, load_prepared(workspace), PARAMS.seed, start=start)
     trainer = experiment.trainer(experiment.queries(experiment.prepared.known()))
+    trainer.keeps_weights = True
     return run_epochs(trainer, epochs).curve, trainer.weights()
 
 

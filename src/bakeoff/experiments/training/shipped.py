@@ -167,6 +167,7 @@ class Training:
         before, start = self._progress, time.perf_counter()
         done, spent = getattr(before, name), getattr(before, f"{name}_seconds")
         trainer = self.experiment.trainer(self.experiment.queries(histories))
+        trainer.keeps_weights = self._keeps
         if done:
             model = self.experiment.spec.name
             print(f"{model}: resuming at epoch {min(len(done) + 1, epochs)} of {epochs} ({name})", flush=True)

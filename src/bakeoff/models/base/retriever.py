@@ -76,7 +76,14 @@ class Fitted:
 
 
 class Trainer(Protocol):
-    """A model in training, epoch by epoch, whose state can be saved and restored."""
+    """A model in training, epoch by epoch, whose state can be saved and restored.
+
+    Attributes:
+        keeps_weights: whether `weights` will be asked for; to be set before the first epoch, since a model may have to
+            keep more for it than for the training alone.
+    """
+
+    keeps_weights: bool
 
     def run_epoch(self) -> float:
         """Train one epoch; its mean loss."""
@@ -97,7 +104,7 @@ class Trainer(Protocol):
     def weights(self) -> dict[str, NDArray[Any]]:
         """Copies of the trained weights by name, without moments of the optimizer: what a warm start takes over.
 
-        Only of models whose spec says `starts_warm`.
+        Only of models whose spec says `starts_warm`, with `keeps_weights`, after an epoch.
         """
 
     def state(self) -> dict[str, NDArray[Any]]:

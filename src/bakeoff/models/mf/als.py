@@ -16,10 +16,10 @@ Hu et al.'s confidence α on what was observed and 1 elsewhere, with plain λ', 
 α₀ = 1/(α − 1), λ = λ'/α, ν = 0, and embeddings √(α/(α − 1)) times as long.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +30,7 @@ from bakeoff.core.processes import own_threads
 from bakeoff.data.prepared.tables import Prepared
 from bakeoff.models.base.start import FIT_IN_FULL, Start, StartError, rows_of
 from bakeoff.models.mf import kernels
-from bakeoff.models.mf.mf import MFTrainer, ridge, share
+from bakeoff.models.mf.mf import WEIGHTS, MFTrainer, ridge, share
 from bakeoff.models.mf.spec import MFParams
 
 EXACT_SIZE = 16
@@ -41,9 +41,8 @@ ROWS_PER_BLOCK = 4096
 
 SMALLEST = np.float32(2.0**-42)
 """Entries below it become 0 before rows are solved. Dimensions that the data don't need shrink with every epoch, and
-with a warm start from night to night, and conjugate gradient multiplies three such entries (two are in an eigenvalue of
-the Gramian). A subnormal product takes a processor ten times as long; the cube, 2⁻¹²⁶, is the smallest that is normal.
-"""
+conjugate gradient multiplies three such entries (two are in an eigenvalue of the Gramian). A subnormal product takes a
+processor ten times as long; the cube, 2⁻¹²⁶, is the smallest that is normal."""
 
 Matrix = NDArray[np.float32]
 
@@ -120,9 +119,24 @@ class ImplicitALS(MFTrainer):
     """Alternating least squares over observed pairs; one epoch solves items, then users."""
 
     def __init__(
-        self, histories: Histories, num_items: int, params: MFParams, seed: int, start: Matrix | None = None
+        self,
+        histories: Histories,
+        num_items: int,
+        params: MFParams,
+        seed: int,
+        start: Matrix | None = None,
+        previous: Matrix | None = None,
     ) -> None:
-        """Take the items' initial embeddings, or draw them from N(0, init_scale² / d), and solve the users."""
+        """Take the items' initial embeddings, or draw them from N(0, init_scale² / d), and solve the users.
+
+        Args:
+            histories: to train on.
+            num_items: of the catalogue.
+            params: of the model.
+            seed: of what is drawn.
+            start: initial embeddings, those of an earlier model; None: drawn.
+            previous: those from which that model's last epoch began, and the first one here begins; None: `start`.
+        """
         super().__init__(histories, num_items, params)
         histories, params = self._histories, self._params
         shape, weights = (len(histories), num_items), histories.weights
@@ -134,7 +148,7 @@ class ImplicitALS(MFTrainer):
         if start is None:
             start = np.random.default_rng(seed).standard_normal((num_items, params.dim), np.float32)
             start *= np.float32(params.init_scale / np.sqrt(params.dim))
-        self.item_embeddings = start
+        self.item_embeddings, self.previous_items, self._repeats = start, previous, previous is not None
         self._solve_users()
 
     def run_epoch(self) -> float:
@@ -143,8 +157,17 @@ class ImplicitALS(MFTrainer):
         Returns:
             loss L per observed pair.
         """
+        if self._repeats:
+            self.item_embeddings, self._repeats = np.array(self.previous_items), False
+            self._solve_users()
+        self.previous_items = np.array(self.item_embeddings) if self.keeps_weights else None
         self._solve_items()
         return self._solve_users()
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """As that of every trainer, with the epoch that a warm start repeats behind it."""
+        super().restore(state)
+        self._repeats = False
 
     def _solve_users(self) -> float:
         self.item_spectrum, loss = self._solve(self._users, self.user_embeddings, self._items, self.item_embeddings)
@@ -187,10 +210,13 @@ def build(
 ) -> MFTrainer:
     """A fresh trainer on the histories of these queries; without `als`, in this process whatever the solver.
 
-    A new item starts at 0, as one without events: users are solved without it, then the first epoch folds it in.
+    From an earlier model, the first epoch repeats that one's last, on these histories. To go on from where it ended
+    would add an epoch each time, which fits noise where few are best. A new item starts at 0, as one without events:
+    users are solved without it, then the first epoch folds it in.
 
     Raises:
-        StartError: the model to start from has another dimension, or Spark trains, which takes no start.
+        StartError: the model to start from has another dimension, or an earlier version made it, or Spark trains, which
+            takes no start.
     """
     histories, dislikes = queries.histories, prepared.trained_dislikes
     if dislikes is not None:
@@ -201,5 +227,6 @@ def build(
     if als is not ImplicitALS:
         raise StartError(f"Spark's ALS (mf.solver: mllib) can't start from an earlier model. {FIT_IN_FULL}")
     zeros = np.zeros((prepared.num_items, section.dim), np.float32)
-    items = start.take("item_embeddings", zeros, rows_of(start.item_ids, prepared.item_ids))
-    return ImplicitALS(histories, prepared.num_items, section, seed, items)
+    rows = rows_of(start.item_ids, prepared.item_ids)
+    items, previous = (start.take(name, zeros, rows) for name in WEIGHTS)
+    return ImplicitALS(histories, prepared.num_items, section, seed, items, previous)

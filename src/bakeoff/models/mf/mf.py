@@ -18,6 +18,9 @@ from bakeoff.models.mf.spec import MFParams
 STATE = ("user_embeddings", "item_embeddings", "item_spectrum")
 """What an epoch changes."""
 
+WEIGHTS = ("item_embeddings", "previous_items")
+"""What a warm start takes over."""
+
 ROWS_PER_SHARE = 256
 """Rows that a thread solves before it takes the next share, on average."""
 
@@ -91,7 +94,12 @@ class MFTrainer:
         user_embeddings: float32 [rows, d], 0 where a row has no pair.
         item_embeddings: float32 [num_items, d], in the eigenbasis of their own Gramian; 0 where an item has no pair.
         item_spectrum: float32 [d], the diagonal of that Gramian.
+        previous_items: as item_embeddings, before the last epoch; None before the first, and without `keeps_weights`.
+        keeps_weights: see `Trainer`.
     """
+
+    keeps_weights = False
+    previous_items: NDArray[np.float32] | None = None
 
     def __init__(self, histories: Histories, num_items: int, params: MFParams) -> None:
         """Start at 0.
@@ -111,16 +119,17 @@ class MFTrainer:
         return MFRetriever(items, spectrum, self.user_embeddings.mean(axis=0), self._params)
 
     def weights(self) -> dict[str, NDArray[Any]]:
-        """The items' embeddings: users follow from them."""
-        return {"item_embeddings": np.array(self.item_embeddings)}
+        """The items' embeddings, from which users follow, after the last epoch and before it."""
+        return {name: np.array(getattr(self, name)) for name in WEIGHTS}
 
     def state(self) -> dict[str, NDArray[Any]]:
         """All that the rest of the training depends on, as copies."""
-        return {name: np.array(getattr(self, name)) for name in STATE}
+        names = STATE if self.previous_items is None else (*STATE, "previous_items")
+        return {name: np.array(getattr(self, name)) for name in names}
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Continue from `state()` of a trainer of the same histories and settings, to the same bytes."""
-        for name in STATE:
+        for name in state:
             setattr(self, name, np.array(state[name]))
 
     @property

@@ -54,6 +54,8 @@ By name it also takes `dislikes`, what each user dislikes; None: no such events.
 class SoftmaxTrainer:
     """Trains the DNN on the histories of a block of users."""
 
+    keeps_weights = False
+
     def __init__(
         self,
         queries: Queries,
