@@ -4,6 +4,7 @@ One module, since all of it shares the cluster.
 """
 
 import gc
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from hostile_texts import NAMES
 from small_cluster import SPARK, files, use
 
 from bakeoff.core.errors import BakeoffError
+from bakeoff.core.files import file_hash
 from bakeoff.core.histories import Histories
 from bakeoff.core.workspace import Workspace
 from bakeoff.data.engine.engine import Engine, opened
@@ -25,6 +27,7 @@ from bakeoff.data.params import DataParams, SplitParams
 from bakeoff.data.prepared.tables import load_prepared
 from bakeoff.data.split.methods import find_cuts
 from bakeoff.data.split.split import assign_parts, positives, weighted
+from bakeoff.experiments.training.params import WarmStartParams
 from bakeoff.models.mf.als import ImplicitALS, ridge
 from bakeoff.models.mf.mllib import MLlibALS
 from bakeoff.models.mf.spec import MFParams
@@ -282,6 +285,22 @@ def test_mf_of_mllib_is_a_retriever_as_good_as_our_own_within_the_interval(group
     assert difference.high - difference.low < 0.1
     assert min(each.mean() for each in found) > 0.5  # by chance some 0.06
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.usefixtures("spark")
+def test_mllib_is_fitted_in_full_every_night(grouped, tmp_path, monkeypatch):
+    use(monkeypatch, SPARK.model_copy(update={"engine": "duckdb", "scratch": str(tmp_path)}))
+    section = {"mf": GROUPED.mf.model_copy(update={"solver": "mllib"}), "warm_start": WarmStartParams(mode="auto")}
+    reasons = []
+    for _ in range(2):
+        train.run(GROUPED.model_copy(update=section), grouped, "mf")
+        reasons.append(json.loads(grouped.training("mf").read_text())["warm_start"]["reason"])
+        grouped.parents.mkdir(exist_ok=True)
+        left = shutil.copy(grouped.start("mf"), grouped.parents / "mf.npz")
+        named = {"version": "mf@v1.0.0", "commit": "0" * 40, "md5": file_hash(left, "md5")}
+        grouped.parents_record.write_text(json.dumps({"mf": named}))
+    assert "no model to start from" in reasons[0]
+    assert "mllib" in reasons[1]
 
 
 def test_mllib_minimises_what_our_als_does(spark, monkeypatch):

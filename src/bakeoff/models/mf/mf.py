@@ -1,6 +1,6 @@
 """Matrix factorisation: users are folded in from their history; what every way of training it has in common."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +15,7 @@ from bakeoff.models.base.storage import StoredModel
 from bakeoff.models.mf import kernels
 from bakeoff.models.mf.spec import MFParams
 
-STATE = ("user_embeddings", "item_embeddings", "item_spectrum")
+STATE = ("user_embeddings", "item_embeddings", "item_spectrum", "previous_items")
 """What an epoch changes."""
 
 WEIGHTS = ("item_embeddings", "previous_items")
@@ -94,7 +94,8 @@ class MFTrainer:
         user_embeddings: float32 [rows, d], 0 where a row has no pair.
         item_embeddings: float32 [num_items, d], in the eigenbasis of their own Gramian; 0 where an item has no pair.
         item_spectrum: float32 [d], the diagonal of that Gramian.
-        previous_items: as item_embeddings, before the last epoch; None before the first, and without `keeps_weights`.
+        previous_items: as item_embeddings, before the last epoch; None before the first, without `keeps_weights`, and
+            where MLlib trains, which tells nothing of its iterations.
         keeps_weights: see `Trainer`.
     """
 
@@ -120,17 +121,20 @@ class MFTrainer:
 
     def weights(self) -> dict[str, NDArray[Any]]:
         """The items' embeddings, from which users follow, after the last epoch and before it."""
-        return {name: np.array(getattr(self, name)) for name in WEIGHTS}
+        return self._copies(WEIGHTS)
 
     def state(self) -> dict[str, NDArray[Any]]:
         """All that the rest of the training depends on, as copies."""
-        names = STATE if self.previous_items is None else (*STATE, "previous_items")
-        return {name: np.array(getattr(self, name)) for name in names}
+        return self._copies(STATE)
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Continue from `state()` of a trainer of the same histories and settings, to the same bytes."""
         for name in state:
             setattr(self, name, np.array(state[name]))
+
+    def _copies(self, names: Sequence[str]) -> dict[str, NDArray[Any]]:
+        """Of those that there are."""
+        return {name: np.array(each) for name in names if (each := getattr(self, name)) is not None}
 
     @property
     def num_parameters(self) -> int:
