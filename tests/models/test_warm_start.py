@@ -70,12 +70,6 @@ def parent(case):
     return found, Start(found.weights(), np.asarray(prepared.item_ids, np.str_), prepared.encoding)
 
 
-def assert_equal(arrays, others):
-    assert arrays.keys() == others.keys()
-    for name, array in arrays.items():
-        np.testing.assert_array_equal(array, others[name])
-
-
 def scores(prepared, found):
     """[users, items] in the order of ITEMS."""
     retriever = found.retriever()
@@ -166,8 +160,8 @@ def test_mf_that_is_restored_does_not_repeat_its_epochs():
     again.restore(state)
     for each in (found, again):
         each.run_epoch()
-    assert_equal(again.state(), found.state())
-    assert_equal(again.weights(), found.weights())
+    np.testing.assert_equal(again.state(), found.state())
+    np.testing.assert_equal(again.weights(), found.weights())
 
 
 def test_an_item_nobody_has_and_a_value_that_is_new_start_as_in_a_full_fit():

@@ -42,12 +42,6 @@ def read_parent_of(workspace, model):
         return Parent.of_arrays(dict(stored))
 
 
-def assert_equal(weights, others):
-    assert weights.keys() == others.keys()
-    for name, weight in weights.items():
-        np.testing.assert_array_equal(weight, others[name])
-
-
 def lineage(workspace, model):
     return json.loads(workspace.training(model).read_text())["warm_start"]
 
@@ -88,7 +82,7 @@ def test_a_training_leaves_what_the_next_one_starts_from(workspace, model):
     copied(workspace, model)
     second = read_parent(workspace, model)
     assert (second.nights, second.epoch, second.newest) == (1, first.epoch, first.newest)
-    assert_equal(second.full.weights, first.last.weights)  # the last full fit is handed on
+    np.testing.assert_equal(second.full.weights, first.last.weights)  # the last full fit is handed on
     assert any((weight != first.last.weights[name]).any() for name, weight in second.last.weights.items())
 
 
@@ -108,7 +102,7 @@ def test_the_epoch_is_chosen_from_weights_that_never_saw_validation_and_the_refi
         for made in checkpoints:
             made.remove()
     one, two = found
-    assert_equal(one.last.weights, two.last.weights)
+    np.testing.assert_equal(one.last.weights, two.last.weights)
     assert any((weight != two.shipped.weights[name]).any() for name, weight in one.shipped.weights.items())
 
 
@@ -148,7 +142,7 @@ def test_the_learning_rate_of_a_refit_decays_within_the_chosen_epochs(workspace,
     assert (described["selected_epoch"], described["refit_curve"]) == (2, curve)
     assert described["settings"]["max_epochs"] == 4  # as they were tuned
     if mode == "auto":
-        assert_equal(read_parent_of(workspace, model).shipped.weights, weights)
+        np.testing.assert_equal(read_parent_of(workspace, model).shipped.weights, weights)
 
 
 def test_where_all_iterations_are_one_epoch_the_refit_has_all_of_them(workspace):
@@ -179,7 +173,7 @@ def test_every_second_training_refits_from_scratch_for_the_epochs_of_the_last_fu
         if found[-1]["from_scratch"]:
             left = read_parent_of(workspace, model)
             assert described["refit_curve"] == curve
-            assert_equal(left.shipped.weights, weights)
+            np.testing.assert_equal(left.shipped.weights, weights)
             # The choice of the epoch went on from the night before.
             assert any((weight != weights[name]).any() for name, weight in left.last.weights.items())
         tuned = PARAMS.section(model).model_dump(mode="json")
@@ -199,7 +193,7 @@ def test_the_refit_after_one_from_scratch_goes_on_from_its_weights(workspace, pa
     train.run(scratch_every(2), workspace, "mf")
     after = read_parent_of(workspace, "mf")
     epochs = json.loads(workspace.training("mf").read_text())["selected_epoch"]
-    assert_equal(after.shipped.weights, fitted(workspace, "mf", epochs, scratch.shipped)[1])
+    np.testing.assert_equal(after.shipped.weights, fitted(workspace, "mf", epochs, scratch.shipped)[1])
 
 
 def test_a_refit_from_scratch_that_was_killed_goes_on(workspace, parent, monkeypatch):
@@ -222,7 +216,7 @@ def test_a_refit_from_scratch_that_was_killed_goes_on(workspace, parent, monkeyp
     train.run(scratch_every(2), workspace, "mf")
     described = json.loads(workspace.training("mf").read_text())
     assert (described["refit_curve"], described["warm_start"]["from_scratch"]) == (curve, True)
-    assert_equal(read_parent_of(workspace, "mf").shipped.weights, weights)
+    np.testing.assert_equal(read_parent_of(workspace, "mf").shipped.weights, weights)
 
 
 def test_without_validation_a_refit_from_scratch_has_all_epochs(workspace):
