@@ -48,6 +48,14 @@ def test_without_records_there_is_no_line():
     assert progress([]).empty
 
 
+def test_a_mean_over_further_seeds_is_shown_as_such(evidence: Evidence):
+    record, usual = search_record("mf"), search_record("softmax")
+    record["best"] |= {"value": 0.1949, "seeds": 3}
+    rows = search_table(searched(evidence, mf=record, softmax=usual)).rows
+    assert [row[3].detail for row in rows] == ["mean of 3 further seeds", ""]
+    assert rows[0][3].text == "0.1949"
+
+
 def test_seconds_that_are_not_recorded_are_shown_as_such(evidence: Evidence):
     record = search_record("mf")
     del record["wall_seconds"]

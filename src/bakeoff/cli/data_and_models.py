@@ -123,13 +123,13 @@ def tune(
     ] = None,
     timeout: Annotated[
         float | None,
-        typer.Option(min=1, max=10_000_000, help="Seconds that trials may take, in total; earlier runs count. 3600."),
+        typer.Option(min=1, max=10_000_000, help="Seconds that it may take, in total; earlier runs count. 3600."),
     ] = None,
     apply: Annotated[bool, typer.Option("--apply", help="Write the best values into params.yaml.")] = False,
 ) -> None:
     """Search for settings on validation and propose the best as a diff of params.yaml; continue earlier runs.
 
-    The split is brought up to date first, by DVC.
+    Further seeds decide between the three best. The split is brought up to date first, by DVC.
     """
     from bakeoff.core.errors import BakeoffError
     from bakeoff.experiments.tuning import tune as stage

@@ -104,7 +104,8 @@ class SettingSearch:
         data: hash of that data, as in data.dvc; None if it is not recorded.
         split: settings and seed of the split that it was done on; empty if they are not recorded.
         metric: what was maximised.
-        best: its highest value; NaN if no trial was completed.
+        best: value of the best trial, or its mean over further seeds; NaN if no trial was completed.
+        seeds: number of these further seeds.
         epoch: of the best trial; None where the model has none.
         params: setting → value in the best trial.
         history: value per trial in their order; NaN where it was not completed.
@@ -120,9 +121,15 @@ class SettingSearch:
     split: Mapping[str, Any]
     metric: str
     best: float
+    seeds: int
     epoch: int | None
     params: Mapping[str, Any]
     history: Sequence[float]
+
+    @property
+    def highest(self) -> float:
+        """The highest value of a trial; NaN if none was completed."""
+        return max((value for value in self.history if not isnan(value)), default=nan)
 
 
 def searches(evidence: Evidence) -> list[SettingSearch]:
@@ -159,6 +166,7 @@ def _search(name: str, record: Mapping[str, Any]) -> SettingSearch:
             split=USUAL_SPLIT | record["split"] | {"seed": record["seed"]} if "split" in record else {},
             metric=str(record["metric"]),
             best=figure(record["best"], "value"),
+            seeds=int(record["best"].get("seeds", 0)),
             epoch=record["best"]["epoch"],
             params=dict(record["best"]["params"]),
             history=[figure(trial, "value") if trial["state"] == "complete" else nan for trial in history],

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from bakeoff.data.fetch.versioning import read_data_hash
@@ -22,6 +23,14 @@ def shipped(dotted: str) -> Any:
     return value
 
 
+def scores(record: dict[str, Any]) -> list[float]:
+    """Of the trials, or where the best few were fitted with further seeds, their means over these."""
+    if finals := record.get("finals"):
+        table = pd.DataFrame(finals).groupby("trial").value.mean()
+        return list(table)
+    return [trial["value"] for trial in record["history"] if trial["state"] == "complete"]
+
+
 def test_every_model_that_has_parameters_was_searched():
     assert set(RECORDS) == {"ease", "mf", "recent_popularity", "softmax", "two_tower"}
 
@@ -32,7 +41,7 @@ def test_the_shipped_settings_are_the_best_of_the_recorded_trials(model: str):
     best = record["best"]
     assert best["params"]
     assert {name: shipped(f"{model}.{name}") for name in best["params"]} == best["params"]
-    assert best["value"] == max(trial["value"] for trial in record["history"] if trial["state"] == "complete")
+    assert best["value"] == max(scores(record))
     assert best["epoch"] is None or best["epoch"] <= shipped(f"{model}.max_epochs")
 
 

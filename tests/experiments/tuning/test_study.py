@@ -1,5 +1,6 @@
 import multiprocessing
 import time
+from itertools import chain, repeat
 from types import SimpleNamespace
 
 import objectives
@@ -7,7 +8,7 @@ import pytest
 
 from bakeoff.core.parameters import Search
 from bakeoff.experiments.tuning import trials as module
-from bakeoff.experiments.tuning.trials import STATES, TuningStudy, outcome
+from bakeoff.experiments.tuning.trials import FINAL_SHARE, FURTHER_SEEDS, STATES, TuningStudy, outcome, record
 
 SPACE = {"x": Search(low=0.0, high=1.0), "y": Search(choices=("a", "b", None))}
 FIRST = {"x": 0.123456, "y": None}
@@ -192,11 +193,152 @@ def test_when_the_time_is_spent_no_trial_begins(path):
 
 
 def test_a_trial_at_the_end_of_the_time_is_cut_short_after_its_epoch(path, monkeypatch):
-    clock = iter((0.0, 1000.0))  # when the search begins, and after the first epoch
+    clock = chain((0.0,), repeat(1000.0))  # when the search begins, and after the first epoch
     study = open_study(path)
     monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     [trial] = tune(study, objectives.rising, trials=1, timeout=900)
     assert (states(study), outcome(trial)) == (["pruned"], (FIRST["x"] / 4, 1))
+
+
+LUCKY = (0.1, 0.5, 0.4, 0.3, 0.2)
+"""Scores of trials 0 to 4 with the seed of the search."""
+TYPICAL = {1: 0.25, 2: 0.35, 3: 0.3}
+"""Of the best three with other seeds, on average."""
+
+
+def lucky(path, seed=1):
+    """A study of five trials, in which the best one was lucky, and what each trial's values are."""
+    study, scores = open_study(path, seed), iter(LUCKY)
+    tune(study, lambda values, report: (next(scores), 2), trials=len(LUCKY))
+    return study, {str(trial.user_attrs["values"]): trial.number for trial in study.tried}
+
+
+def again(numbers, seeds=None):
+    """Objectives of further seeds: typical scores, a little higher with each seed; `seeds` collects them."""
+
+    def make(seed):
+        def objective(values, report):
+            report(1, 0.1)
+            number = numbers[str(values)]
+            if seeds is not None:
+                seeds.append((seed, number))
+            return TYPICAL[number] + seed / 1000, 3
+
+        return objective
+
+    return make
+
+
+def test_further_seeds_decide_between_the_best_few(path):
+    study, numbers = lucky(path)
+    assert study.best.number == 1
+    fitted, told = [], []
+    study.run_finals(again(numbers, fitted), 600, told.append)
+    assert fitted == [(seed, number) for seed in (2, 3, 4) for number in (1, 2, 3)]
+    assert [(final.seed, final.trial) for final in told] == fitted
+    assert study.best.number == 2
+    assert study.score(study.best) == pytest.approx(TYPICAL[2] + 0.003)
+    found = record(study, study.best, 600)
+    assert found["best"]["value"] == study.score(study.best)
+    assert (found["best"]["seeds"], found["best"]["epoch"], len(found["finals"])) == (3, 2, 9)
+    assert found["wall_seconds"] == round(study.seconds, 3) >= sum(final.seconds for final in study.finals)
+
+
+def test_a_model_without_epochs_draws_nothing_and_has_no_finals(path):
+    study = TuningStudy(path, SPACE, FIRST, 1, 0)
+    tune(study)
+    study.run_finals(lambda seed: pytest.fail("it was fitted again"), 600, print)
+    assert study.finals == []
+
+
+def test_a_single_complete_trial_needs_no_finals(path):
+    study = open_study(path)
+    tune(study, trials=1)
+    study.run_finals(lambda seed: pytest.fail("it was fitted again"), 600, print)
+    assert study.best.number == 0
+
+
+def test_interrupted_finals_go_on_where_they_were(path):
+    study, numbers = lucky(path)
+    fitted = []
+
+    def interrupt_fifth(seed):
+        def objective(values, report):
+            if len(fitted) == 4:
+                raise KeyboardInterrupt
+            return again(numbers, fitted)(seed)(values, report)
+
+        return objective
+
+    with pytest.raises(KeyboardInterrupt):
+        study.run_finals(interrupt_fifth, 600, lambda _: None)
+    # Only the first further seed was had by all: it decides alone so far.
+    assert {final.seed for final in study.finals} == {2}
+    later = open_study(path)
+    later.run_finals(again(numbers, fitted), 600, lambda _: None)
+    assert fitted == [(seed, number) for seed in (2, 3, 4) for number in (1, 2, 3)]
+    assert {final.seed for final in later.finals} == {2, 3, 4}
+
+
+@pytest.mark.parametrize("problem", [ValueError("singular"), float("nan")], ids=["an error", "no number"])
+def test_a_seed_with_which_a_finalist_fails_counts_for_none(path, problem):
+    study, numbers = lucky(path)
+
+    def make(seed):
+        def objective(values, report):
+            if (seed, numbers[str(values)]) != (3, 2):
+                return again(numbers)(seed)(values, report)
+            if isinstance(problem, Exception):
+                raise problem
+            return problem, 1
+
+        return objective
+
+    study.run_finals(make, 600, lambda _: None)
+    assert {final.seed for final in study.finals} == {2, 4}
+    assert study.best.number == 2
+
+
+def test_finals_end_with_the_time_and_a_fit_that_is_cut_short_leaves_nothing(path, monkeypatch):
+    study, numbers = lucky(path)
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: clock.now))
+
+    def make(seed):
+        def objective(values, report):
+            clock.now += 100
+            return again(numbers)(seed)(values, report)
+
+        return objective
+
+    study.run_finals(make, 450, lambda _: None)
+    assert [(final.seed, final.trial) for final in study.finals] == [(2, 1), (2, 2), (2, 3)]
+    assert study.best.number == 2
+    study.run_finals(lambda seed: pytest.fail("the time is spent"), 300, lambda _: None)
+
+
+@pytest.mark.parametrize(("seconds", "left"), [(1, 9), (10, FINAL_SHARE * 100)])
+def test_a_search_leaves_time_for_its_finals_and_no_more_than_their_share(path, monkeypatch, seconds, left):
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    monkeypatch.setattr(module, "trial_seconds", lambda trial: seconds)
+
+    def objective(values, report):
+        clock.now += seconds
+        return values["x"], 2
+
+    study = open_study(path)
+    study.optimize(objective, None, 100, lambda _: None, with_finals=True)
+    assert left == min(FURTHER_SEEDS * 3 * seconds, FINAL_SHARE * 100)
+    assert len(study.tried) == -(-(100 - left) // seconds)
+
+
+def test_more_trials_bring_other_finalists(path):
+    study, numbers = lucky(path)
+    study.run_finals(again(numbers), 600, lambda _: None)
+    tune(study, lambda values, report: (0.9, 4), trials=len(LUCKY) + 1)
+    assert [trial.number for trial in study.finalists] == [5, 1, 2]
+    assert (study.finals, study.best.number) == ([], 5)
 
 
 def test_half_a_line_of_a_killed_process_is_dropped(path):

@@ -123,7 +123,11 @@ def test_the_record_holds_every_trial_and_what_it_cost(workspace, faked):
     assert [trial["number"] for trial in found["history"]] == [0, 1]
     assert all(set(trial) == {"number", "value", "state", "seconds", "params"} for trial in found["history"])
     best = max(found["history"], key=lambda trial: trial["value"])
-    assert found["best"] == {"value": best["value"], "epoch": 2, "params": best["params"]}
+    assert found["best"] == {"value": best["value"], "seeds": 3, "epoch": 2, "params": best["params"]}
+    assert [(final["seed"], final["trial"]) for final in found["finals"]] == [
+        (seed, number) for seed in (8, 9, 10) for number in sorted((0, 1), key=lambda n: -found["history"][n]["value"])
+    ]
+    assert all(set(final) == {"trial", "seed", "value", "epoch", "seconds"} for final in found["finals"])
 
 
 def test_the_record_names_the_version_of_the_data(workspace, faked):
@@ -285,6 +289,16 @@ def test_each_trial_is_a_line(workspace, faked, capsys):
     first, second = [line for line in capsys.readouterr().out.splitlines() if line.startswith("mf: trial ")]
     assert re.fullmatch(r"mf: trial 0, 0\.0400 at epoch 2 in \d+\.\d s \(best 0\.0400, trial 0\)", first)
     assert second.startswith("mf: trial 1, ")
+
+
+def test_each_fit_of_the_best_few_is_a_line_and_their_mean_is_said(workspace, faked, capsys):
+    run(workspace, trials=4)
+    printed = capsys.readouterr().out
+    finals = re.findall(r"^mf: seed (8|9|10), trial \d, 0\.\d{4} in \d+\.\d s$", printed, re.MULTILINE)
+    assert finals == [seed for seed in ("8", "9", "10") for _ in range(3)]
+    assert re.search(
+        r"\n  with 3 further seeds, on average, it has 0\.\d{4}, the most of the 3 that scored highest\n", printed
+    )
 
 
 def test_a_file_that_was_broken_during_the_search_is_left_alone(workspace, faked, monkeypatch):

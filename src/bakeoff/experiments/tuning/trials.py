@@ -7,9 +7,11 @@ import json
 import math
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from functools import reduce
+from itertools import product
 from operator import getitem
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,15 @@ Values = dict[str, Any]
 
 SIGNIFICANT_DIGITS = 3
 """Digits of a drawn number: it ends up in params.yaml, where people read it."""
+
+FINALISTS = 3
+"""Trials with the highest scores, between which further seeds decide: the first of many scores owes much to chance."""
+
+FURTHER_SEEDS = 3
+"""Fits of each finalist, beside the trial itself."""
+
+FINAL_SHARE = 0.25
+"""Of the time of a search, at most this is for finalists."""
 
 
 def space_of(model: str, section: Frozen) -> dict[str, Search]:
@@ -99,8 +110,31 @@ Objective = Callable[[Mapping[str, Any], Report], tuple[float, int | None]]
 AfterTrial = Callable[[FrozenTrial], None]
 """Called with each trial that ended."""
 
+
+@dataclass(frozen=True)
+class Final:
+    """A finalist, fitted with another seed.
+
+    Attributes:
+        trial: its number.
+        seed: of the fit.
+        value: score of the best epoch.
+        epoch: the best one.
+        seconds: wall time.
+    """
+
+    trial: int
+    seed: int
+    value: float
+    epoch: int | None
+    seconds: float
+
+
 FAILURES = (BakeoffError, ArithmeticError, MemoryError, ValueError)
 """Errors that mean that these values can't be trained (too large, singular, not valid together); others may be."""
+
+_FINAL = "final "
+"""Beginning of the names under which a study keeps finals."""
 
 STATES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
 """Names of the states in the record."""
@@ -108,6 +142,9 @@ STATES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialSta
 
 class TuningStudy:
     """A search that maximises a validation score within a budget of trials and seconds.
+
+    All trials have one seed, and the highest of many scores owes something to luck. So the few with the highest scores,
+    the finalists, are fitted again with further seeds; the best is the one with the highest mean over these.
 
     A trial that was interrupted does not count, and its values are tried again by the next run. A trial whose process
     was killed is tried once more; after that it counts as failed, so that values that exceed the memory can't block
@@ -146,20 +183,53 @@ class TuningStudy:
     @property
     def tried(self) -> list[FrozenTrial]:
         """The trials that count, in the order of their numbers: complete, pruned, or failed for a known reason."""
-        ended = self._study.get_trials(states=tuple(STATES))
+        ended = self._trials(*STATES)
         return [trial for trial in ended if trial.state is not TrialState.FAIL or "reason" in trial.user_attrs]
 
     @property
     def seconds(self) -> float:
-        """Wall time of the trials that count, over all runs."""
-        return sum(trial_seconds(trial) for trial in self.tried)
+        """Wall time of the trials that count and of the finals, over all runs."""
+        return sum(trial_seconds(trial) for trial in self.tried) + sum(final.seconds for final in self._all_finals())
+
+    @property
+    def finalists(self) -> list[FrozenTrial]:
+        """The FINALISTS complete trials with the highest scores, best first, the first of equal ones first."""
+        return sorted(self._trials(TrialState.COMPLETE), key=_score, reverse=True)[:FINALISTS]
+
+    @property
+    def finals(self) -> list[Final]:
+        """Fits of today's finalists with the seeds that all of them had, in the order of the seeds."""
+        numbers = {trial.number for trial in self.finalists}
+        found = [final for final in self._all_finals() if final.trial in numbers]
+        seeds = Counter(final.seed for final in found)
+        return sorted((each for each in found if seeds[each.seed] == len(numbers)), key=lambda each: each.seed)
 
     @property
     def best(self) -> FrozenTrial | None:
-        """The complete trial with the highest score, the first of equal ones; None if there is none."""
-        return self._study.best_trial if self._study.get_trials(states=(TrialState.COMPLETE,)) else None
+        """The finalist with the highest mean in the finals, or else score; None without a complete trial."""
+        return max(self.finalists, key=self.score, default=None)
 
-    def optimize(self, objective: Objective, trials: int | None, timeout: float, after_trial: AfterTrial) -> None:
+    def score(self, finalist: FrozenTrial) -> float:
+        """A finalist's mean over further seeds, its trial left out; without such seeds, the score of its trial."""
+        values = [final.value for final in self.finals if final.trial == finalist.number]
+        return float(np.mean(values)) if values else _score(finalist)
+
+    def _trials(self, *states: TrialState) -> list[FrozenTrial]:
+        """Of these states, or all; not copies, which would cost more than a short trial."""
+        return self._study.get_trials(deepcopy=False, states=states or None)
+
+    def _all_finals(self) -> list[Final]:
+        return [Final(**each) for name, each in self._study.user_attrs.items() if name.startswith(_FINAL)]
+
+    def optimize(
+        self,
+        objective: Objective,
+        trials: int | None,
+        timeout: float,
+        after_trial: AfterTrial,
+        *,
+        with_finals: bool = False,
+    ) -> None:
         """Try values until the study has `trials` trials or has taken `timeout` seconds, earlier runs included.
 
         When the time is up, the running trial ends after its epoch as pruned, or runs to its end if it has no epochs.
@@ -169,11 +239,24 @@ class TuningStudy:
             trials: in total; None: as many as the time allows.
             timeout: in total, in seconds.
             after_trial: for progress.
+            with_finals: leave time for `run_finals`, by what the finalists' trials took, but no more than FINAL_SHARE.
 
         Raises:
             KeyboardInterrupt: the study keeps every finished trial.
         """
         end = time.monotonic() + timeout - self.seconds
+        reserved = self._reserved(timeout) if with_finals else 0.0
+
+        def is_time_up() -> bool:
+            return time.monotonic() >= end - reserved
+
+        def after(study: optuna.Study, trial: FrozenTrial) -> None:
+            nonlocal reserved
+            after_trial(trial)
+            self._seed_sampler()
+            reserved = self._reserved(timeout) if with_finals else 0.0
+            if is_time_up():
+                study.stop()
 
         def run(trial: Trial) -> float:
             values = trial.user_attrs.get("values", draw(trial, self._space))
@@ -181,7 +264,7 @@ class TuningStudy:
 
             def report(epoch: int, score: float) -> None:
                 trial.report(score, epoch)
-                is_late = time.monotonic() >= end and epoch < self._max_epochs
+                is_late = epoch < self._max_epochs and is_time_up()
                 if not math.isfinite(score) or trial.should_prune() or is_late:
                     raise optuna.TrialPruned
 
@@ -195,19 +278,65 @@ class TuningStudy:
             trial.set_user_attr("epoch", epoch)
             return score
 
-        callbacks = [lambda _, trial: after_trial(trial), lambda *_: self._seed_sampler()]
         left = None if trials is None else trials - len(self.tried)
-        self._study.optimize(run, left, timeout - self.seconds, catch=FAILURES, callbacks=callbacks)
+        self._study.optimize(run, left, timeout - reserved - self.seconds, catch=FAILURES, callbacks=[after])
+
+    def _reserved(self, timeout: float) -> float:
+        fits = FURTHER_SEEDS * sum(map(trial_seconds, self.finalists)) if self._max_epochs else 0.0
+        return max(0.0, min(FINAL_SHARE * timeout, fits - sum(final.seconds for final in self.finals)))
+
+    def run_finals(
+        self, make: Callable[[int], Objective], timeout: float, after_final: Callable[[Final], None]
+    ) -> None:
+        """Fit the finalists with FURTHER_SEEDS seeds, one seed after the other, until the study has taken `timeout` s.
+
+        A model without epochs draws nothing at random and has no finals. A fit that fails, or for which the time is too
+        short, leaves nothing. What earlier runs fitted is kept.
+
+        Args:
+            make: of an objective with a seed.
+            timeout: in total, trials included, in seconds.
+            after_final: for progress.
+
+        Raises:
+            KeyboardInterrupt: the study keeps every finished fit.
+        """
+        if not self._max_epochs or len(self.finalists) < 2:
+            return
+        end = time.monotonic() + timeout - self.seconds
+
+        def report(epoch: int, _: float) -> None:
+            if time.monotonic() >= end and epoch < self._max_epochs:
+                raise optuna.TrialPruned
+
+        done = {(final.seed, final.trial) for final in self._all_finals()}
+        further = range(self._seed + 1, self._seed + 1 + FURTHER_SEEDS)
+        for seed, finalist in product(further, self.finalists):
+            if (seed, finalist.number) in done:
+                continue
+            start = time.monotonic()
+            if start >= end:
+                return
+            try:
+                value, epoch = make(seed)(finalist.user_attrs["values"], report)
+            except optuna.TrialPruned:
+                return
+            except FAILURES:
+                continue  # a seed that one finalist lacks counts for none
+            if math.isfinite(value):
+                final = Final(finalist.number, seed, value, epoch, round(time.monotonic() - start, 3))
+                self._study.set_user_attr(f"{_FINAL}{finalist.number} {seed}", asdict(final))
+                after_final(final)
 
     def _seed_sampler(self) -> None:
         """Seed by the number of trials: a study that continues draws what it would have drawn in a single run."""
-        seed = np.random.SeedSequence([self._seed, len(self._study.trials)]).generate_state(1)[0]
+        seed = np.random.SeedSequence([self._seed, len(self._trials())]).generate_state(1)[0]
         self._study.sampler = optuna.samplers.TPESampler(seed=int(seed))
 
     def _retry_unfinished(self) -> None:
         """Enqueue the values of trials that were interrupted or whose process was killed."""
-        retried = {trial.user_attrs.get("retry_of") for trial in self._study.trials}
-        for trial in self._study.get_trials(states=(TrialState.RUNNING, TrialState.FAIL)):
+        retried = {trial.user_attrs.get("retry_of") for trial in self._trials()}
+        for trial in self._trials(TrialState.RUNNING, TrialState.FAIL):
             killed = trial.state is TrialState.RUNNING
             if killed:
                 self._study.tell(trial.number, state=TrialState.FAIL)
@@ -217,6 +346,11 @@ class TuningStudy:
                 reason = {"reason": "its process was killed, and its second attempt ended early too"} if killed else {}
                 attributes = {"values": values, "retry_of": trial.number, **reason}
                 self._study.enqueue_trial(as_trial(self._space, values), user_attrs=attributes)
+
+
+def _score(trial: FrozenTrial) -> float:
+    """Of a complete trial."""
+    return float(trial.values[0])
 
 
 def outcome(trial: FrozenTrial) -> tuple[float | None, int | None]:
@@ -236,16 +370,23 @@ def trial_seconds(trial: FrozenTrial) -> float:
 def record(study: TuningStudy, best: FrozenTrial, timeout: float) -> dict[str, Any]:
     """The trials, the best of them and the effort, as JSON values.
 
-    `trials` counts complete, pruned and failed trials; `timeout` is the limit of `wall_seconds`.
+    `trials` counts complete, pruned and failed trials; `timeout` is the limit of `wall_seconds`. The best one's `value`
+    is its mean over `seeds` further seeds, or that of its trial where there are none.
     """
-    states = [trial.state for trial in study.tried]
+    states, finals = [trial.state for trial in study.tried], study.finals
     return {
         "trials": len(states),
         "pruned": states.count(TrialState.PRUNED),
         "failed": states.count(TrialState.FAIL),
         "wall_seconds": round(study.seconds, 3),
         "timeout": timeout,
-        "best": {"value": best.value, "epoch": best.user_attrs["epoch"], "params": best.user_attrs["values"]},
+        "best": {
+            "value": study.score(best),
+            "seeds": len({final.seed for final in finals}),
+            "epoch": best.user_attrs["epoch"],
+            "params": best.user_attrs["values"],
+        },
+        "finals": [asdict(final) for final in finals],
         "history": [
             {
                 "number": trial.number,

@@ -31,6 +31,7 @@ from bakeoff.experiments.training.checkpoints import fingerprint
 from bakeoff.experiments.training.runner import Experiment, best_row, train_keeping_best
 from bakeoff.experiments.training.validation import SELECTION_METRIC, shipped_validation
 from bakeoff.experiments.tuning.trials import (
+    Final,
     Objective,
     Report,
     Space,
@@ -64,11 +65,11 @@ def run(
         workspace: of the project.
         model: whose settings are searched.
         section: current settings of the model; their values are the first trial.
-        seed: of the search and of every trial.
+        seed: of the search and of every trial; those after it decide between the best few.
         data: name of the data set and weights of events, for the record.
         split: how events were divided, for the record.
         trials: in total; None: as many as the time allows.
-        timeout: wall time of the trials in total, in seconds.
+        timeout: wall time in total, in seconds.
         apply: whether to write the best values into params.yaml.
 
     Raises:
@@ -89,8 +90,10 @@ def run(
         print(f"{model}: searching {', '.join(space)} by validation {SELECTION_METRIC}", flush=True)
         print(f"{model}: {len(study.tried)}{of_all} trials are done, in {study.seconds:.0f} s", flush=True)
         try:
-            objective = make_objective(prepared, model, section, seed)
-            study.optimize(objective, trials, timeout, after_trial=partial(_print_trial, study, model))
+            make = partial(make_objective, prepared, model, section)
+            after_trial = partial(_print_trial, study, model)
+            study.optimize(make(seed), trials, timeout, after_trial, with_finals=True)
+            study.run_finals(make, timeout, partial(_print_final, model))
         except KeyboardInterrupt:
             print(f"{model}: interrupted after {len(study.tried)}{of_all} trials; the same command continues.")
             raise SystemExit(130) from None  # as shells have it
@@ -103,6 +106,10 @@ def run(
         kept = head | {"metric": SELECTION_METRIC, "seed": seed} | record(study, best, timeout)
     _write_record(workspace.tuning(model), kept)
     print(f"{model}: best of {kept['trials']} trials is {_described(best)}, after {kept['wall_seconds']:.0f} s")
+    if seeds := len({final.seed for final in study.finals}):
+        further = "a further seed" if seeds == 1 else f"{seeds} further seeds, on average,"
+        score, rivals = study.score(best), len(study.finalists)
+        print(f"  with {further} it has {score:.4f}, the most of the {rivals} that scored highest")
     print(f"  {workspace.tuning(model)} is the record; commit it with {model}.json.dvc")
     _propose(workspace.params, model, best.user_attrs["values"], apply=apply)
 
@@ -173,6 +180,10 @@ def _print_trial(study: TuningStudy, model: str, trial: FrozenTrial) -> None:
     best = study.best
     so_far = "no best yet" if best is None else f"best {best.value:.4f}, trial {best.number}"
     print(f"{model}: {_described(trial)} in {trial_seconds(trial):.1f} s ({so_far})", flush=True)
+
+
+def _print_final(model: str, final: Final) -> None:
+    print(f"{model}: seed {final.seed}, trial {final.trial}, {final.value:.4f} in {final.seconds:.1f} s", flush=True)
 
 
 def _described(trial: FrozenTrial) -> str:

@@ -195,7 +195,7 @@ def search_table(searches: Sequence[SettingSearch]) -> Table:
         ("Model", lambda s: model_label(s.model)),
         (Column("Trials", "trial"), _trials),
         ("Wall seconds", lambda s: formats.count(s.wall_seconds + 0.5)),
-        (Column(best, "validation"), lambda s: formats.decimal(s.best)),
+        (Column(best, "validation"), _best),
         (Column("Epoch", "epoch"), lambda s: formats.NO_VALUE if s.epoch is None else str(s.epoch)),
     )
 
@@ -203,6 +203,10 @@ def search_table(searches: Sequence[SettingSearch]) -> Table:
 def _trials(search: SettingSearch) -> Cell:
     parts = ((search.pruned, "pruned"), (search.failed, "failed"))
     return Cell(formats.count(search.trials), ", ".join(f"{formats.count(n)} {word}" for n, word in parts if n))
+
+
+def _best(search: SettingSearch) -> Cell:
+    return Cell(formats.decimal(search.best), f"mean of {search.seeds} further seeds" if search.seeds else "")
 
 
 def validation_table(validation: Mapping[str, Any]) -> Table:
