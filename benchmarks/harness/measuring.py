@@ -127,6 +127,9 @@ def _measure(
         }
         chosen = runner.run(system, "select", files["test"], setting, folder / "epoch")
         setting["epochs"] = chosen["epochs"]
+        if section.get("use_query_time"):
+            # The last known moment of all: nothing is told of when someone comes back.
+            setting["asked"] = int(data.timestamps.max())
         shown = {**section, "epochs": chosen["epochs"]}
         extra = {"valid": chosen["valid"]}
     else:

@@ -6,6 +6,7 @@ within which the learning rate of networks decays to 0.
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,13 +44,19 @@ def select(task: Experiment, setting: Mapping[str, Any], seed: int, threads: int
 
 
 def train(task: Experiment, setting: Mapping[str, Any], seed: int, threads: int) -> Iterator[Scorer]:
-    """Refit on train and validation for `epochs`."""
+    """Refit on train and validation for `epochs`.
+
+    `asked`, where it is there, is the time at which all lists are made, UTC seconds.
+    """
     known = task.prepared.known()
     trainer = task.with_epochs(setting["epochs"]).trainer(task.queries(known))
     run_epochs(trainer, setting["epochs"])
-    retriever = trainer.retriever()
+    retriever, asked = trainer.retriever(), setting.get("asked")
 
     def scores(rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        return retriever.embed_queries(task.prepared.queries(known, rows)) @ retriever.item_embeddings.T
+        queries = task.prepared.queries(known, rows)
+        if asked is not None:
+            queries = replace(queries, times=np.full(len(rows), asked))
+        return retriever.embed_queries(queries) @ retriever.item_embeddings.T
 
     yield scores

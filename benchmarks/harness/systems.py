@@ -190,6 +190,17 @@ SYSTEMS = (
         overrides=ATTENTION,
         on_request=True,
     ),
+    System(
+        "softmax_untimed",
+        "bakeoff softmax, without query time",
+        "harness.ours",
+        tuned=False,
+        needs_times=True,
+        information=EVERYTHING,
+        contender="softmax",
+        overrides={"use_query_time": False},
+        on_request=True,
+    ),
     System("softmax", "bakeoff softmax", "harness.ours", information=EVERYTHING, contender="softmax"),
 )
 

@@ -30,6 +30,10 @@ ABOUT_TUNING = (
     "is the last search, which began with the setting that earlier ones had found; each fit's search for its number of "
     "epochs comes on top."
 )
+ABOUT_TIMES = (
+    "Lists of systems that read the time of the query are made at the last known moment of all: none is told when a "
+    "user comes back."
+)
 COSTS = ("fit_seconds", "cpu_seconds", "peak_memory_bytes")
 Page = Mapping[str, Any]
 """Content of a JSON file of results."""
@@ -94,11 +98,12 @@ def _seeds(measured: Measured, metric: str) -> Sequence[float]:
     return measured.seeds.get(metric, ())
 
 
-def _reads(system: System, benchmark: Benchmark, facts: Mapping[str, Any]) -> str:
-    """What a system reads of what this data has."""
+def _reads(measured: Measured, benchmark: Benchmark, facts: Mapping[str, Any]) -> str:
+    """What a system reads, under its settings, of what this data has."""
     has_features = benchmark.params.get("data", {}).get("item_features", True)
     absent = [*([] if facts["days"] else ["order"]), *([] if has_features else ["features", "words"])]
-    return ", ".join(part for part in system.information.split(", ") if not part.startswith(tuple(absent)))
+    parts = [part for part in measured.system.information.split(", ") if not part.startswith(tuple(absent))]
+    return ", ".join([*parts, *(["time of the query"] if measured.setting.get("use_query_time") else [])])
 
 
 def _system(
@@ -119,7 +124,7 @@ def _system(
         "name": system.name,
         "title": system.title,
         "ours": system.ours,
-        "information": _reads(system, benchmark, facts),
+        "information": _reads(measured, benchmark, facts),
         "tuned": system.tuned,
         "tuning_seconds": effort(system),
         "at_edge": list(edges(system)),
@@ -184,7 +189,8 @@ def _quality(page: Page) -> str:
         figures = (_figure(system, metric) for metric in metrics)
         effort = f"{seconds:.0f}" if seconds is not None else "not recorded" if system["tuned"] else "–"
         lines.append(_row(_name(system), system["information"], effort, str(seeds), *figures))
-    return "## Quality on test\n\n" + "\n".join([*lines, "", ABOUT_TUNING])
+    times = [" " + ABOUT_TIMES] if any(system["setting"].get("use_query_time") for system in _succeeded(page)) else []
+    return "## Quality on test\n\n" + "\n".join([*lines, "", "".join([ABOUT_TUNING, *times])])
 
 
 def _figure(system: Mapping[str, Any], metric: str) -> str:

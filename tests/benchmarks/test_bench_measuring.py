@@ -119,6 +119,25 @@ def test_a_missing_environment_is_a_failure_that_says_how_to_make_it(tmp_path):
         runner.run(tiny.FAKE, "fit", tmp_path / "data.npz", {}, tmp_path)
 
 
+def test_a_model_that_reads_the_time_of_the_query_is_asked_at_the_last_known_moment(monkeypatch, tmp_path):
+    jobs = {}
+
+    def work(self, system, action, data, setting, folder, **more):
+        if action == "select":
+            return {"epochs": 3, "of": 5, "valid": {"ndcg@10": 0.5}}
+        jobs[system.name] = setting
+        raise SystemFailedError("far enough")
+
+    monkeypatch.setattr(Runner, "run", work)
+    split, systems = tiny.split(tmp_path), by_name(["softmax_untimed", "softmax"])
+    values = {"softmax": {"dim": 4, "use_query_time": True}}
+    measure_all(systems, split, values, None, Runner(), tmp_path, lambda text: None)
+    assert jobs["softmax"]["params"]["softmax"] == values["softmax"]
+    assert jobs["softmax"]["asked"] == max(split.data["test"].timestamps) == 4
+    assert jobs["softmax_untimed"]["params"]["softmax"] == {"dim": 4, "use_query_time": False}
+    assert "asked" not in jobs["softmax_untimed"]
+
+
 def test_a_contender_is_run_with_the_epoch_of_validation_and_its_variants_settings(monkeypatch, tmp_path):
     jobs = []
 

@@ -5,9 +5,12 @@ import pyarrow as pa
 import pytest
 from harness import datasets, ours
 from harness.datasets import BENCHMARKS, DEFAULT, core_of, make_split, present, settings_of, with_overrides
+from tiny_bench import two_halves
 
 from bakeoff.core.errors import BakeoffError
-from bakeoff.params import parse_params
+from bakeoff.experiments.training.runner import Experiment
+from bakeoff.models.base.specs import spec
+from bakeoff.params import Params, parse_params
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +78,16 @@ def test_ours_choose_the_epoch_on_validation_and_are_refitted_for_as_many(gowall
     assert scores.shape == (30, 12)
     own = np.arange(12) // 6 == np.arange(30)[:, np.newaxis] % 2
     assert scores[own].mean() > scores[~own].mean()
+
+
+def test_ours_are_asked_at_the_time_that_they_are_told():
+    section = Params().softmax.model_copy(update={"dim": 4, "hidden": (4,), "max_epochs": 1, "use_query_time": True})
+    task = Experiment(spec("softmax"), section, two_halves(), 1)
+    scores = {}
+    for name, asked in (("never", {}), ("soon", {"asked": 10}), ("late", {"asked": 90 * 86_400})):
+        [scorer] = ours.train(task, {"epochs": 1, **asked}, 1, 1)
+        scores[name] = scorer(np.arange(5, 15))
+    assert len({found.tobytes() for found in scores.values()}) == 3
 
 
 def test_without_its_folder_a_data_set_that_is_not_fetched_is_refused(tmp_path):

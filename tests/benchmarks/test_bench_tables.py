@@ -7,7 +7,7 @@ import pytest
 import tiny_bench as tiny
 from harness.measuring import Measured, over_seeds
 from harness.systems import System
-from harness.tables import STALE, markdown, results_of
+from harness.tables import ABOUT_TIMES, STALE, markdown, results_of
 
 FACTS = {"users": 4, "items": 6, "train": 4, "valid": 6, "test": 6, "days": ["2000-01-01", "2000-02-01"]}
 OURS = tiny.measured("mf", [0.5, 0.7, 0.6], seconds=2.0, memory=2**30, title="bakeoff MF")
@@ -37,6 +37,15 @@ def test_several_seeds_are_one_figure_with_their_spread():
     # 0.4 and 0.5: mean 0.45, standard deviation 0.1/√2, of a mean 0.05, times 12.706 of Student's t; seconds 6 and 8
     assert row(page([found]), "Quality", "Peer")[3:5] == ["2", "0.4500 [-0.1853, 1.0853] ± 0.0707"]
     assert row(page([found]), "Cost", "Peer")[1] == "7.00"
+
+
+def test_who_reads_the_time_of_the_query_says_so():
+    asked = replace(PEER, setting={"dim": 3, "use_query_time": True})
+    assert row(page([asked]), "Quality", "Peer")[1] == "ids, time of the query"
+    assert ABOUT_TIMES in page([asked])
+    blind = page([replace(PEER, setting={"use_query_time": False})])
+    assert row(blind, "Quality", "Peer")[1] == "ids"
+    assert ABOUT_TIMES not in blind
 
 
 def test_a_page_is_made_from_its_json_alone_and_says_if_the_code_has_changed():
