@@ -103,7 +103,9 @@ def _reads(measured: Measured, benchmark: Benchmark, facts: Mapping[str, Any]) -
     has_features = benchmark.params.get("data", {}).get("item_features", True)
     absent = [*([] if facts["days"] else ["order"]), *([] if has_features else ["features", "words"])]
     parts = [part for part in measured.system.information.split(", ") if not part.startswith(tuple(absent))]
-    return ", ".join([*parts, *(["time of the query"] if measured.setting.get("use_query_time") else [])])
+    if measured.setting.get("use_query_time"):
+        parts.append("time of the query")
+    return ", ".join(parts)
 
 
 def _system(
@@ -189,8 +191,10 @@ def _quality(page: Page) -> str:
         figures = (_figure(system, metric) for metric in metrics)
         effort = f"{seconds:.0f}" if seconds is not None else "not recorded" if system["tuned"] else "–"
         lines.append(_row(_name(system), system["information"], effort, str(seeds), *figures))
-    times = [" " + ABOUT_TIMES] if any(system["setting"].get("use_query_time") for system in _succeeded(page)) else []
-    return "## Quality on test\n\n" + "\n".join([*lines, "", "".join([ABOUT_TUNING, *times])])
+    about = ABOUT_TUNING
+    if any(system["setting"].get("use_query_time") for system in _succeeded(page)):
+        about += f" {ABOUT_TIMES}"
+    return "## Quality on test\n\n" + "\n".join([*lines, "", about])
 
 
 def _figure(system: Mapping[str, Any], metric: str) -> str:

@@ -26,8 +26,7 @@ def shipped(dotted: str) -> Any:
 def scores(record: dict[str, Any]) -> list[float]:
     """Of the trials, or where the best few were fitted with further seeds, their means over these."""
     if finals := record.get("finals"):
-        table = pd.DataFrame(finals).groupby("trial").value.mean()
-        return list(table)
+        return list(pd.DataFrame(finals).groupby("trial").value.mean())
     return [trial["value"] for trial in record["history"] if trial["state"] == "complete"]
 
 

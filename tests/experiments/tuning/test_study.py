@@ -328,7 +328,7 @@ def test_a_search_leaves_time_for_its_finals_and_no_more_than_their_share(path, 
         return values["x"], 2
 
     study = open_study(path)
-    study.optimize(objective, None, 100, lambda _: None, with_finals=True)
+    study.optimize(objective, None, 100, lambda _: None, FINAL_SHARE * 100)
     assert left == min(FURTHER_SEEDS * 3 * seconds, FINAL_SHARE * 100)
     assert len(study.tried) == -(-(100 - left) // seconds)
 

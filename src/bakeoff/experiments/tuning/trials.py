@@ -39,10 +39,10 @@ FINALISTS = 3
 """Trials with the highest scores, between which further seeds decide: the first of many scores owes much to chance."""
 
 FURTHER_SEEDS = 3
-"""Fits of each finalist, beside the trial itself."""
+"""How often each finalist is fitted again, each time with another seed."""
 
 FINAL_SHARE = 0.25
-"""Of the time of a search, at most this is for finalists."""
+"""At most this share of the time of a search is for fitting finalists again."""
 
 
 def space_of(model: str, section: Frozen) -> dict[str, Search]:
@@ -227,8 +227,7 @@ class TuningStudy:
         trials: int | None,
         timeout: float,
         after_trial: AfterTrial,
-        *,
-        with_finals: bool = False,
+        reserve: float = 0.0,
     ) -> None:
         """Try values until the study has `trials` trials or has taken `timeout` seconds, earlier runs included.
 
@@ -239,13 +238,13 @@ class TuningStudy:
             trials: in total; None: as many as the time allows.
             timeout: in total, in seconds.
             after_trial: for progress.
-            with_finals: leave time for `run_finals`, by what the finalists' trials took, but no more than FINAL_SHARE.
+            reserve: seconds of it to leave for `run_finals`; fewer, if that will not take so long.
 
         Raises:
             KeyboardInterrupt: the study keeps every finished trial.
         """
         end = time.monotonic() + timeout - self.seconds
-        reserved = self._reserved(timeout) if with_finals else 0.0
+        reserved = self._needed_by_finals(reserve)
 
         def is_time_up() -> bool:
             return time.monotonic() >= end - reserved
@@ -254,7 +253,7 @@ class TuningStudy:
             nonlocal reserved
             after_trial(trial)
             self._seed_sampler()
-            reserved = self._reserved(timeout) if with_finals else 0.0
+            reserved = self._needed_by_finals(reserve)
             if is_time_up():
                 study.stop()
 
@@ -281,9 +280,10 @@ class TuningStudy:
         left = None if trials is None else trials - len(self.tried)
         self._study.optimize(run, left, timeout - reserved - self.seconds, catch=FAILURES, callbacks=[after])
 
-    def _reserved(self, timeout: float) -> float:
+    def _needed_by_finals(self, limit: float) -> float:
+        """Seconds that finals will still take, judged by the finalists' trials, from 0 to a limit."""
         fits = FURTHER_SEEDS * sum(map(trial_seconds, self.finalists)) if self._max_epochs else 0.0
-        return max(0.0, min(FINAL_SHARE * timeout, fits - sum(final.seconds for final in self.finals)))
+        return max(0.0, min(limit, fits - sum(final.seconds for final in self.finals)))
 
     def run_finals(
         self, make: Callable[[int], Objective], timeout: float, after_final: Callable[[Final], None]

@@ -31,6 +31,7 @@ from bakeoff.experiments.training.checkpoints import fingerprint
 from bakeoff.experiments.training.runner import Experiment, best_row, train_keeping_best
 from bakeoff.experiments.training.validation import SELECTION_METRIC, shipped_validation
 from bakeoff.experiments.tuning.trials import (
+    FINAL_SHARE,
     Final,
     Objective,
     Report,
@@ -92,7 +93,7 @@ def run(
         try:
             make = partial(make_objective, prepared, model, section)
             after_trial = partial(_print_trial, study, model)
-            study.optimize(make(seed), trials, timeout, after_trial, with_finals=True)
+            study.optimize(make(seed), trials, timeout, after_trial, FINAL_SHARE * timeout)
             study.run_finals(make, timeout, partial(_print_final, model))
         except KeyboardInterrupt:
             print(f"{model}: interrupted after {len(study.tried)}{of_all} trials; the same command continues.")
@@ -103,13 +104,15 @@ def run(
             raise BakeoffError(f"None of {len(study.tried)} trials of {model} ran to its end ({why}).")
         divided = {**split.model_dump(mode="json"), "event_weights": data.event_weights}
         head = {"model": model, "dataset": data.dataset, "data": data_hash, "split": divided}
-        kept = head | {"metric": SELECTION_METRIC, "seed": seed} | record(study, best, timeout)
-    _write_record(workspace.tuning(model), kept)
-    print(f"{model}: best of {kept['trials']} trials is {_described(best)}, after {kept['wall_seconds']:.0f} s")
-    if seeds := len({final.seed for final in study.finals}):
-        further = "a further seed" if seeds == 1 else f"{seeds} further seeds, on average,"
-        score, rivals = study.score(best), len(study.finalists)
-        print(f"  with {further} it has {score:.4f}, the most of the {rivals} that scored highest")
+        found = record(study, best, timeout)
+    _write_record(workspace.tuning(model), head | {"metric": SELECTION_METRIC, "seed": seed} | found)
+    print(f"{model}: best of {found['trials']} trials is {_described(best)}, after {found['wall_seconds']:.0f} s")
+    if seeds := found["best"]["seeds"]:
+        further, score = (
+            "a further seed" if seeds == 1 else f"{seeds} further seeds, on average,",
+            found["best"]["value"],
+        )
+        print(f"  with {further} it has {score:.4f}, the most of the {len(study.finalists)} that scored highest")
     print(f"  {workspace.tuning(model)} is the record; commit it with {model}.json.dvc")
     _propose(workspace.params, model, best.user_attrs["values"], apply=apply)
 
