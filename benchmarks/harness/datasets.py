@@ -87,7 +87,7 @@ BENCHMARKS = {
             "ml-100k",
             _GLOBAL,
             {"split": _GLOBAL_PARAMS},
-            searched=220,
+            searched=890,
         ),
         Benchmark(
             "ml-1m",
