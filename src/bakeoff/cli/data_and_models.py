@@ -115,7 +115,10 @@ def tune(
         typer.Argument(parser=check_model, help=f"{MODEL_HELP}; both contenders if there is none."),
     ] = None,
     minutes: Annotated[
-        float | None, typer.Option(min=0.1, max=100_000, help="For both contenders, half each, instead of a model.")
+        float | None,
+        typer.Option(
+            min=0.1, max=100_000, help="For both contenders, half each, in total; earlier runs count. Not with a model."
+        ),
     ] = None,
     trials: Annotated[
         int | None,

@@ -16,13 +16,13 @@ class MFParams(Frozen):
     max_epochs: PositiveInt = 16
     """Upper limit of epochs; the one with the best validation NDCG@10 is taken."""
     unobserved_weight: Annotated[NonNegativeFloat, Search(low=0.02, high=200.0, log=True)] = 0.1
-    """Weight α₀ of a pair that was not observed; 0 lets the model fold."""
+    """Weight α₀ of a pair that was not observed; at 0 unrelated items may end up close together (folding)."""
     regularization: Annotated[PositiveFloat, Search(low=0.0001, high=30.0, log=True)] = 0.01
     """L2 weight λ. With ν = 0, where it doesn't grow with a row's events, values of 1 to 30 are usual."""
     regularization_exponent: Annotated[float, Field(ge=0, le=1), Search(low=0.0, high=1.0)] = 1.0
     """ν: λ grows with (frequency + α₀ · size of the other side)^ν; 0 is plain L2."""
     init_scale: PositiveFloat = 0.1
-    """Standard deviation of the initial embeddings' norm: entries are N(0, init_scale/√d)."""
+    """Norm of the initial embeddings, about: entries have standard deviation init_scale/√d."""
     solver: Literal["auto", "cholesky", "cg", "mllib"] = "auto"
     """How a row is solved in training: exactly (cholesky), by cg_steps of conjugate gradient from its last value (cg),
     or exactly where its system is small, min(events, dim) ≤ 16, and by conjugate gradient elsewhere (auto). `mllib`:
@@ -31,8 +31,9 @@ class MFParams(Frozen):
     cg_steps: PositiveInt = 3
     """Steps of conjugate gradient in each half of an epoch; more come closer to each half's optimum."""
     recency_scale: Annotated[PositiveFloat | None, Search(choices=(None, 3.0, 4.0, 6.0, 8.0, 10.0, 20.0, 40.0))] = None
-    """τ of fold-in: the item at lag l of a query's history weighs exp(−l/τ); null: all weigh the same, as they do
-    wherever events have no time. Training weighs all pairs the same in any case."""
+    """τ of a query: where a user's embedding is computed from a history (fold-in), the item at lag l weighs exp(−l/τ);
+    null: all weigh the same, as they do wherever events have no time. Training weighs all pairs the same in any
+    case."""
     window: Annotated[PositiveInt | None, Search(choices=(None, 25, 50, 100, 200))] = None
     """Events of a row in training, about: a longer history is cut into windows of consecutive events, each with an
     embedding of its own, so that items are near which were taken near each other in time; null: a row is a user, as it
