@@ -178,20 +178,26 @@ def _check(
     same = bool(gaps) and all(gap < EQUAL for gap in gaps)  # a page without a contender has nothing to compare
     if same:
         code = page["code"] | {"ours": code_hash(OUR_CODE)}  # peers are not fitted
-        keep_page(page | {"code": code}, lambda found: markdown(found, today()), path)
+        keep_page(page | {"code": code}, lambda found: markdown(found, _code_of(found)), path)
     _say(f"{benchmark.name}: {'up to date' if same else 'other figures than on the page, which stays as it is'}")
     return int(not same)
 
 
 def write_pages(folder: Path) -> int:
     """Make each page again from its figures; one whose code has changed since says so."""
-    code = today()
     results = _results(folder)
     for path, found in results.items():
+        code = _code_of(found)
         write_text(path.with_suffix(".md"), markdown(found, code))
         console.print(f"{path.stem}: {'up to date' if found['code'] == code else 'older than the code'}")
     _draw(folder, results.values())
     return 0
+
+
+def _code_of(page: Page) -> dict[str, str]:
+    """Hashes of today's code of the systems of a page."""
+    measured = {system["name"] for system in page["systems"] if system["figures"]}
+    return today(system.module for system in SYSTEMS if system.name in measured)
 
 
 def _draw(folder: Path, results: Iterable[Page]) -> None:

@@ -18,7 +18,20 @@ OUR_CODE = (
     *map(BENCHMARKS.joinpath, ("harness/ours.py", "harness/score.py")),
 )
 """What determines what the project's own systems reach, and how lists are judged."""
-PEERS_CODE = (BENCHMARKS / "peers",)
+
+
+def peers_code(modules: Iterable[str]) -> tuple[Path, ...]:
+    """Files of the package `peers` that these modules rest on, such as `peers.ease`, and the worker that runs them."""
+    found, waiting = set[Path](), ["peers.worker", *modules]
+    while waiting:
+        path = BENCHMARKS.joinpath(*waiting.pop().split(".")).with_suffix(".py")
+        if path.parent != BENCHMARKS / "peers" or path in found or not path.exists():
+            continue
+        found.add(path)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                waiting += [node.module, *(f"{node.module}.{each.name}" for each in node.names)]
+    return tuple(sorted(found))
 
 
 @cache
@@ -30,9 +43,13 @@ def code_hash(places: Iterable[Path]) -> str:
     return digest.hexdigest()[:16]
 
 
-def today() -> dict[str, str]:
-    """By whose systems they are, hashes of the code that the figures of a page rest on."""
-    return {"ours": code_hash(OUR_CODE), "peers": code_hash(PEERS_CODE)}
+def today(modules: Iterable[str]) -> dict[str, str]:
+    """By whose systems they are, hashes of the code that the figures of a page rest on.
+
+    Args:
+        modules: of the systems that have figures on it.
+    """
+    return {"ours": code_hash(OUR_CODE), "peers": code_hash(peers_code(modules))}
 
 
 def made_with(settings: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from bakeoff.core.files import file_hash
 from bakeoff.core.processes import THREAD_VARIABLES
 from bakeoff.core.subprocesses import ChildError, run_child
-from harness.code import OUR_CODE, PEERS_CODE, code_hash
+from harness.code import OUR_CODE, code_hash, peers_code
 from harness.systems import System
 
 FOLDER = Path(__file__).parents[1]
@@ -72,7 +72,7 @@ class Runner:
             "variables": KEEP_FREED_MEMORY,
             # What has been measured counts while it rests on the same data and code.
             "data_hash": file_hash(data, "sha256"),
-            "code": code_hash(OUR_CODE + PEERS_CODE if system.ours else PEERS_CODE),
+            "code": code_hash((OUR_CODE if system.ours else ()) + peers_code([system.module])),
             **more,
         }
         text = json.dumps(job, indent=2, sort_keys=True) + "\n"

@@ -135,6 +135,7 @@ SYSTEMS = (
     System("mult_vae", "Mult-VAE (PyTorch)", "peers.mult_vae", "peers", stepwise=True),
     _sequences("gru4rec", "GRU4Rec, full softmax (PyTorch)", "peers.gru4rec"),
     _sequences("sasrec", "SASRec, full softmax (PyTorch)", "peers.sasrec"),
+    _sequences("gsasrec", "gSASRec, sampled negatives (PyTorch)", "peers.gsasrec"),
     System(
         "tfrs_tutorial",
         "TFRS tutorial",

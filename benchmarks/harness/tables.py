@@ -79,7 +79,7 @@ def results_of(
         "split": benchmark.split,
         "facts": dict(facts),
         "command": command,
-        "code": today(),
+        "code": today(measured.system.module for measured in succeeded),
         "machine": {"cores": os.cpu_count(), "memory": _memory(), "threads": threads, "keeps_memory": True},
         "metrics": list(benchmark.metrics),
         "systems": [_system(measured, benchmark, facts, seed, resamples, effort, edges) for measured in results],

@@ -1,12 +1,12 @@
 """What networks over sequences share: the training loop, the loss, and scores by the last event.
 
 A network maps items int64 [B, L], oldest first and filled up with the id `num_items`, to states [B, L, d]; the score of
-an item is the state's inner product with its embedding. Each event is predicted from those before it by cross-entropy
-over the whole catalogue (Klenitskiy & Vasilev 2023, "Turning dross into gold loss", who find it better for SASRec than
-sampled negatives).
+an item is the state's inner product with its embedding. Each event is predicted from those before it, unless another
+loss is named by cross-entropy over the whole catalogue (Klenitskiy & Vasilev 2023, "Turning dross into gold loss", who
+find it better for SASRec than sampled negatives).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -20,9 +20,17 @@ from peers.windows import padded, windows
 
 USERS_PER_BLOCK = 128
 
+Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+"""Of the logits [m, n] of all items at m events, and the items int64 [m] that these were."""
+
 
 def train_network(
-    network: Any, data: Data, setting: Mapping[str, Any], rng: np.random.Generator, threads: int
+    network: Any,
+    data: Data,
+    setting: Mapping[str, Any],
+    rng: np.random.Generator,
+    threads: int,
+    loss_of: Loss = functional.cross_entropy,
 ) -> Iterator[Scorer]:
     """Train a module with `items`, an embedding table whose last row fills up, and yield a scorer after each epoch.
 
@@ -39,19 +47,18 @@ def train_network(
         for batch in np.array_split(drawn[rng.permutation(len(drawn))], steps):
             step += 1
             optimizer.param_groups[0]["lr"] = setting["learning_rate"] * min(1.0, step / steps)
-            loss = cross_entropy(network, torch.from_numpy(batch), data.num_items)
+            loss = loss_of(*predictions(network, torch.from_numpy(batch), data.num_items))
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
         yield scorer_of(network, data, setting["length"])
 
 
-def cross_entropy(network: Any, batch: torch.Tensor, num_items: int) -> torch.Tensor:
-    """Mean over the events of windows [B, L + 1] that have one before them."""
+def predictions(network: Any, batch: torch.Tensor, num_items: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """What a loss takes, of the events of windows [B, L + 1] that have one before them."""
     states, targets = network(batch[:, :-1]), batch[:, 1:]
     known = targets != num_items
-    logits = states[known] @ network.items.weight[:num_items].T
-    return functional.cross_entropy(logits, targets[known])
+    return states[known] @ network.items.weight[:num_items].T, targets[known]
 
 
 def scorer_of(network: Any, data: Data, length: int) -> Scorer:
