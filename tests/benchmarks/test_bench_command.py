@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tiny_bench as tiny
 from harness import code, studies
-from harness.code import made_with, meaning
+from harness.code import made_with, meaning, peers_code
 from harness.measuring import Measured
 
 
@@ -135,7 +135,7 @@ def test_a_page_is_up_to_date_where_a_seed_reaches_what_it_says(tmp_path, monkey
     monkeypatch.setattr(bench, "settings_of", lambda _: {})
     monkeypatch.setattr(bench, "measure_all", lambda *_: found)
     assert bench._check(tiny.BENCHMARK, None, (), None, tmp_path, Stand(tmp_path)) == status
-    ours = "another" if status else bench.today()["ours"]
+    ours = "another" if status else code.today([])["ours"]
     assert json.loads(path.read_text())["code"] == {"ours": ours, "peers": "theirs"}  # whom it did not fit
     assert status or "**Older than the code:** the source of the peers has" in path.with_suffix(".md").read_text()
 
@@ -167,6 +167,17 @@ def test_a_page_does_not_lose_systems_that_are_not_named(tmp_path, capsys):
 def test_comments_and_docstrings_are_no_change_of_the_code():
     plain, told = "def f(x):\n    return x\n", '"""Says."""\n\ndef f(x):\n    """Gives x."""\n    return x  # so\n'
     assert meaning(plain) == meaning(told) != meaning(plain.replace("return x", "return -x"))
+
+
+def test_a_peer_rests_on_what_it_imports_and_not_on_other_peers():
+    shared = {path.name for path in peers_code(["harness.ours"])}
+    assert shared == {"worker.py", "data.py", "lists.py"}
+    assert {path.name for path in peers_code(["peers.gsasrec"])} - shared == {
+        "gsasrec.py",
+        "sasrec.py",
+        "sequences.py",
+        "windows.py",
+    }
 
 
 def test_a_fit_is_kept_under_its_code_and_its_settings(monkeypatch):
