@@ -37,8 +37,13 @@ def test_kinds_of_events_count_alike_until_somebody_says_what_they_count(tmp_pat
     rows = [f"u{row % 5},p{row % 7},{kind},{1_700_000_000 + row}" for row, kind in enumerate(kinds)]
     (tmp_path / "events.csv").write_text("\n".join(["user_id,item_id,action,timestamp", *rows]) + "\n")
     files = ["--interactions", "events.csv"]
-    assert any("action" in line and "not used" in line for line in init("plain", *files, "--yes").splitlines())
+    plain = init("plain", *files, "--yes")
+    assert any("action" in line and "not used" in line for line in plain.splitlines())
+    assert "action may hold the kind of an event (buy, view)" in plain
+    assert "--column event=action" in plain
+    assert "may hold the kind" not in init("none", *files, "--column", "event=", "--yes")
     printed = init("shop", *files, "--column", "event=action", "--yes")
+    assert "may hold the kind" not in printed
     assert any("action" in line and "kind of event" in line for line in printed.splitlines())
     assert "data.event_weights in params.yaml says what it counts" in printed
     assert load_params(Path("shop/params.yaml")).data.event_weights == {"buy": 1, "view": 1}

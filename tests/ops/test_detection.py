@@ -40,6 +40,29 @@ def test_roles_by_their_usual_names(user: str, item: str, time: str) -> None:
     assert not found.open
 
 
+@pytest.mark.parametrize(
+    ("name", "values", "expected"),
+    [
+        ("event_type", ["view", "buy", ""], ["buy", "view"]),
+        ("behaviorType", ["1", "4", "1"], ["1", "4"]),
+        ("action", ["view", "view", "view"], None),  # one kind: there is nothing to weigh
+        ("device", ["phone", "tablet", "phone"], None),
+    ],
+)
+def test_a_column_that_may_hold_the_kind_of_an_event_is_named_and_not_used(
+    name: str, values: list[str], expected: list[str] | None
+) -> None:
+    found = detect({"interactions": table(user_id=USERS, item_id=ITEMS, timestamp=TIMES, **{name: values})}, {})
+    assert found.unused_kinds == ({name: expected} if expected else {})
+    assert found.columns.get("event") is None
+
+
+def test_many_values_are_no_kinds_of_events() -> None:
+    rows = [str(row) for row in range(21)]
+    events = table(user_id=rows, item_id=rows, timestamp=[f"17000000{int(row):02d}" for row in rows], action=rows)
+    assert detect({"interactions": events}, {}).unused_kinds == {}
+
+
 def test_a_name_alone_makes_no_time() -> None:
     found = detect({"interactions": table(user_id=USERS, item_id=ITEMS, date=["31.12.2024", "1.1.2025", "soon"])}, {})
     assert (found.columns["timestamp"], found.open) == (None, {})
@@ -64,6 +87,19 @@ def test_names_that_say_nothing_leave_the_question_open_with_the_candidates() ->
 def test_a_table_without_a_header_line_is_refused() -> None:
     with pytest.raises(BakeoffError, match=r"first line of the interactions holds values, not names \(196, 242, 3\)"):
         detect({"interactions": table(**{"196": USERS, "242": ITEMS, "3": TIMES})}, {})
+
+
+def test_a_header_line_of_values_may_hold_the_kind_of_an_event() -> None:
+    events = table(**{"196": USERS, "242": ITEMS, "view": ["view", "buy", "view"], "1511544070": TIMES})
+    with pytest.raises(BakeoffError, match=r"holds values, not names \(196, 242, view, 1511544070\)"):
+        detect({"interactions": events}, {})
+
+
+def test_components_of_a_vector_may_have_numbers_for_names() -> None:
+    events = table(user_id=USERS, item_id=ITEMS, timestamp=TIMES)
+    users = table(user_id=["u1", "u2"], **{"0": ["0.1", "0.2"], "1": ["0.3", "0.4"]})
+    found = detect({"interactions": events, "users": users}, {})
+    assert found.features["users"].keys() == {"0", "1"}
 
 
 def test_two_columns_of_one_role_are_a_question() -> None:

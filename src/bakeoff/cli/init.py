@@ -188,6 +188,10 @@ def _show(tables: Mapping[str, Any], found: "Detected") -> None:
         print(f"{found.repeated:.1%} of the events repeat the {same} of another: the first one counts.")
     if found.kinds:
         print("Every kind of event counts 1: data.event_weights in params.yaml says what it counts.")
+    for column, kinds in found.unused_kinds.items():
+        option = shlex.quote(f"event={visible(column)}")
+        values = ", ".join(map(visible, kinds))
+        print(f"{visible(column)} may hold the kind of an event ({values}). It is not used without --column {option}.")
 
 
 def _reading(table: str, column: str, found: "Detected") -> str:

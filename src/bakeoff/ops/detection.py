@@ -39,6 +39,7 @@ _NAMES = {
     "rating": ("rating", "stars?|score|overall|grade"),
     "split": ("split", "fold|subset|partition"),
     "title": ("title", "name|titel", f"(({_ITEM})_?)?(title|name|titel|label)"),
+    "event": ("(event|action|interaction|behaviou?r|activity)(_?(type|kind|name))?", "type|kind|verb"),
 }
 """Patterns of names in lower case with words separated by `_`, the surest first."""
 
@@ -52,6 +53,8 @@ _LEAST_SHARE = 0.99
 """Share of the values that must be of a kind."""
 _LEAST_KNOWN = 0.5
 """Share of the ids of events that a table must have for its column to be that of the ids."""
+_MOST_KINDS = 20
+"""Values of a column that are taken for kinds of events, at most."""
 
 
 @dataclass
@@ -63,6 +66,7 @@ class Detected:
         features: by table: column → how it can serve as a feature; None, and why, where it can't.
         rating_range: lowest and highest rating.
         kinds: of events.
+        unused_kinds: column whose name suggests the kind of an event → its values; nobody said that it has that role.
         repeated: share of the events with the user, the item and the time of another; the first of them counts.
         open: role → columns that may play it; nobody but a person knows.
         unread: column whose name suggests a role → why its values don't allow it.
@@ -72,6 +76,7 @@ class Detected:
     features: dict[str, dict[str, tuple[Kind | None, str]]] = field(default_factory=lambda: {"users": {}, "items": {}})
     rating_range: tuple[float, float] | None = None
     kinds: list[str] = field(default_factory=list)
+    unused_kinds: dict[str, list[str]] = field(default_factory=dict)
     repeated: float = 0.0
     open: dict[str, list[str]] = field(default_factory=dict)
     unread: dict[str, str] = field(default_factory=dict)
@@ -158,7 +163,11 @@ def _find_more(tables: Mapping[str, Columns], given: Mapping[str, str | None], f
             )
         found.rating_range = (float(np.nanmin(numbers)), float(np.nanmax(numbers)))
     if event := found.columns.get("event"):
-        found.kinds = sorted(filter(None, pc.unique(events[event]).to_pylist()))
+        found.kinds = _values(events[event])
+    elif "event" not in given:
+        free = [name for name in events if name not in found.columns.values()]
+        named = {name: _values(events[name]) for name in _named("event", free)}
+        found.unused_kinds = {name: kinds for name, kinds in named.items() if 1 < len(kinds) <= _MOST_KINDS}
     if "items" in tables:
         found.columns.setdefault("title", next(iter(_named("title", list(tables["items"]))), None))
     for table in [name for name in ENTITIES if name in tables]:
@@ -170,6 +179,11 @@ def _find_more(tables: Mapping[str, Columns], given: Mapping[str, str | None], f
                 found.features[table][name] = kind
 
 
+def _values(column: Any) -> list[str]:
+    """Its different values, but for the empty one."""
+    return sorted(filter(None, pc.unique(column).to_pylist()))
+
+
 def _repeated_share(events: Columns, keys: list[str]) -> float:
     """Share of the rows whose values of the key columns another row before has."""
     table = pa.table({key: events[key] for key in keys})
@@ -178,7 +192,9 @@ def _repeated_share(events: Columns, keys: list[str]) -> float:
 
 def _check_headers(tables: Mapping[str, Columns]) -> None:
     for name, columns in tables.items():
-        if all(re.fullmatch(r"[\d.,:-]*", column) for column in columns):
+        num_values = sum(bool(re.fullmatch(r"[\d.,:-]*", column)) for column in columns)
+        # Users and items may have vectors whose components are named by numbers; a kind of event among values is a word.
+        if num_values == len(columns) or (name == "interactions" and 2 * num_values > len(columns)):
             raise BakeoffError(
                 f"The first line of the {name} holds values, not names ({', '.join(columns)}): add a header line such "
                 "as user_id,item_id,timestamp."
