@@ -1,6 +1,6 @@
-"""gSASRec (Petrov & Macdonald 2023, "gSASRec: reducing overconfidence in sequential recommendation trained with
-negative sampling") in PyTorch: the network of SASRec, trained with many sampled negatives by generalised binary
-cross-entropy.
+"""gSASRec in PyTorch: the network of SASRec, trained with many sampled negatives by generalised binary cross-entropy.
+
+Petrov & Macdonald 2023, "gSASRec: reducing overconfidence in sequential recommendation trained with negative sampling".
 """
 
 from collections.abc import Iterator, Mapping

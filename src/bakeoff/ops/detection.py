@@ -193,7 +193,7 @@ def _repeated_share(events: Columns, keys: list[str]) -> float:
 def _check_headers(tables: Mapping[str, Columns]) -> None:
     for name, columns in tables.items():
         num_values = sum(bool(re.fullmatch(r"[\d.,:-]*", column)) for column in columns)
-        # Users and items may have vectors whose components are named by numbers; a kind of event among values is a word.
+        # Users and items may hold a vector's components, named by numbers; a kind of event is a word among values.
         if num_values == len(columns) or (name == "interactions" and 2 * num_values > len(columns)):
             raise BakeoffError(
                 f"The first line of the {name} holds values, not names ({', '.join(columns)}): add a header line such "
